@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The dirty log of one VM: which pages were written since the last harvest.
+ *
+ * Invariant: a page of type S2_RAM_RW is marked, or it is not writable, or a
+ * fault handler that holds the read lock is between opening and marking it.
+ *
+ * A harvest is a session: begin, take one chunk after the other, commit. Taken
+ * bits stay in a second bitmap until commit; abort puts all of them back, also
+ * those of chunks whose bits the caller has copied out already.
+ */
+#ifndef CORE_DIRTY_LOG_H
+#define CORE_DIRTY_LOG_H
+
+#include <core/addr.h>
+#include <core/error.h>
+#include <stddef.h>
+
+struct s2_vm;
+
+/*
+ * Starts logging with an empty bitmap, sized by the highest mapped RAM page.
+ * Allocates bitmaps and prepays the tables for every split first: -CORE_ENOMEM
+ * leaves everything as it was. -CORE_EBUSY when on already. Write-protects in
+ * bounded steps: -CORE_ERESTART means call again; logging counts as on (and
+ * dirty_log_off undoes it) from the first call.
+ */
+int dirty_log_enable(struct s2_vm *vm);
+
+/* Stops logging, opens pages, merges blocks, frees bitmaps; bounded steps as above. Idempotent. */
+int dirty_log_off(struct s2_vm *vm);
+
+bool dirty_log_is_on(const struct s2_vm *vm);
+
+/*
+ * Marks the page at ipa: for every writer that is not a vCPU's own store
+ * (hypercall output, vcpu_info, devices, foreign mappings). Call it AFTER the
+ * write. No-op when logging is off or ipa is not RAM of this VM. Read lock inside.
+ */
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa);
+
+/*
+ * A page that somebody may write without faulting (a writable foreign mapping)
+ * is pinned: it counts as dirty in every harvest until the last unpin, and once
+ * more after it. Pins nest, are kept while logging is off, and cost no memory then.
+ */
+void dirty_log_pin(struct s2_vm *vm, ipa_t ipa);
+void dirty_log_unpin(struct s2_vm *vm, ipa_t ipa);
+
+/* Number of marked pages (pinned ones included). */
+uint64_t dirty_log_count(struct s2_vm *vm);
+
+/* First gfn above everything the log covers. */
+uint64_t dirty_log_limit_gfn(struct s2_vm *vm);
+
+/* Opens the one harvest session of this VM. -CORE_EBUSY, or -CORE_EINVAL when logging is off. */
+int dirty_log_harvest_begin(struct s2_vm *vm);
+
+/*
+ * Takes and clears the marks of gfns [first, first + pages), write-protects those
+ * pages again, invalidates once, and stores the bits at bits (bit i of byte
+ * i/8 for gfn first + i; first and pages multiples of 64, at most
+ * DIRTY_LOG_CHUNK_PAGES). Read lock inside. Never fails: retries descriptors in transit.
+ * Returns how many bits are set.
+ */
+#define DIRTY_LOG_CHUNK_PAGES 32768u
+uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits);
+
+/* As above but changes nothing; needs no session. */
+uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits);
+
+/* Clears one taken bit again: for a page the caller did not report after all (partial last byte). */
+void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages);
+
+void dirty_log_harvest_commit(struct s2_vm *vm);
+void dirty_log_harvest_abort(struct s2_vm *vm);
+
+#endif

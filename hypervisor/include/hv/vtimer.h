@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The architected timer of a guest: the virtual timer is the CPU's own with a hardware-linked PPI,
+ * the physical one (and CNTPCT) is trapped and emulated with the domain's offset.
+ */
+#ifndef HV_VTIMER_H
+#define HV_VTIMER_H
+
+#include <hv/time.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vcpu;
+
+struct vtimer_vcpu {
+    uint64_t cntv_cval;
+    uint32_t cntv_ctl;
+    uint64_t cntp_cval;   /* in the guest's time: CNTPCT - cntvoff */
+    uint32_t cntp_ctl;
+    struct timer wake;    /* stands in for CNTV while the vCPU is not loaded */
+    struct timer phys;    /* emulated CNTP */
+};
+
+void vtimer_init_host(void);
+void vtimer_vcpu_init(struct vcpu *v);
+void vtimer_load(struct vcpu *v);
+void vtimer_save(struct vcpu *v);
+/* Trapped CNTP_*, CNTPCT accesses; false: undefined. */
+bool vtimer_trap_sysreg(struct vcpu *v, uint32_t iss, uint64_t *value, bool write);
+/* After a load from a save record: lines and timers from the registers. */
+void vtimer_recompute(struct vcpu *v);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls of Godwit's own, beside Xen's: `hvc #0xEA1` with x16 = GODWIT_HYPERCALL, x0 = op,
+ * x1 = pointer to the op's structure. Control domain only (-EPERM). Unknown op: -ENOSYS.
+ */
+#ifndef GODWIT_EXT_H
+#define GODWIT_EXT_H
+
+#include <stdint.h>
+
+#define GODWIT_HYPERCALL 55 /* __HYPERVISOR_arch_7 */
+
+enum godwit_op {
+    GODWIT_OP_VERSION = 0,    /* x1 unused; returns GODWIT_ABI_VERSION */
+    GODWIT_OP_POWER_KEY = 1,  /* struct godwit_domain_op: presses the guest's power key */
+    GODWIT_OP_STATS = 2,      /* struct godwit_stats: counters of a domain */
+    GODWIT_OP_HOST_INFO = 3,  /* struct godwit_host_info */
+};
+
+#define GODWIT_ABI_VERSION 1
+
+struct godwit_domain_op {
+    uint16_t domid;
+    uint16_t pad[3]; /* 0 */
+};
+
+struct godwit_stats {
+    uint16_t domid;
+    uint16_t pad[3];         /* 0 */
+    uint64_t leaves[4];      /* mapped leaves by level (1: 1 GiB, 2: 2 MiB, 3: 4 KiB) */
+    uint64_t tables;         /* stage-2 table pages in use */
+    uint64_t tables_prepaid;
+    uint64_t faults_first_write;
+    uint64_t faults_spurious;
+    uint64_t faults_split;
+    uint64_t splits;
+    uint64_t merges;
+    uint64_t invalidations;
+    uint64_t hv_bytes;       /* hypervisor memory that this domain costs */
+    uint64_t console_dropped_bytes;
+    uint32_t logdirty;       /* 1: logging is on */
+    uint32_t pad2;
+};
+
+struct godwit_host_info {
+    uint64_t id_aa64[16];    /* ID registers as guests see them, order in docs/stream.md */
+    uint64_t cntfrq_hz;
+    uint64_t free_pages;
+    uint64_t hv_pages;       /* frames in use by the hypervisor's own allocations */
+    uint32_t cpus;
+    uint32_t lr_count;
+};
+
+_Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
+_Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8, "ABI");
+_Static_assert(sizeof(struct godwit_host_info) == 128 + 24 + 8, "ABI");
+
+#endif
