@@ -19,6 +19,26 @@ enum godwit_op {
 
 #define GODWIT_ABI_VERSION 1
 
+/* Indices into id_aa64, the registers as guests see them. The stream keeps this order for ever. */
+enum godwit_id_register {
+    GODWIT_ID_PFR0 = 0,
+    GODWIT_ID_PFR1 = 1,
+    GODWIT_ID_ZFR0 = 2,
+    GODWIT_ID_SMFR0 = 3,
+    GODWIT_ID_DFR0 = 4,
+    GODWIT_ID_DFR1 = 5,
+    GODWIT_ID_ISAR0 = 6,
+    GODWIT_ID_ISAR1 = 7,
+    GODWIT_ID_ISAR2 = 8,
+    GODWIT_ID_MMFR0 = 9,
+    GODWIT_ID_MMFR1 = 10,
+    GODWIT_ID_MMFR2 = 11,
+    GODWIT_ID_CTR_EL0 = 12,
+    GODWIT_ID_DCZID_EL0 = 13,
+    GODWIT_ID_MIDR = 14, /* index 15 is reserved, 0 */
+    GODWIT_ID_COUNT = 16,
+};
+
 struct godwit_domain_op {
     uint16_t domid;
     uint16_t pad[3]; /* 0 */
@@ -43,7 +63,7 @@ struct godwit_stats {
 };
 
 struct godwit_host_info {
-    uint64_t id_aa64[16];    /* ID registers as guests see them, order in docs/stream.md */
+    uint64_t id_aa64[16];    /* ID registers as guests see them, see enum godwit_id_register */
     uint64_t cntfrq_hz;
     uint64_t free_pages;
     uint64_t hv_pages;       /* frames in use by the hypervisor's own allocations */
