@@ -24,11 +24,12 @@ struct s2_vm; /* defined in core/s2_vm.h; embed it, do not look inside */
  * write-protected and still S2_RAM_RW.
  */
 enum s2_type {
-    S2_NONE = 0,       /* nothing mapped */
-    S2_RAM_RW = 1,     /* the VM's own memory; logged when logging is on */
-    S2_RAM_RO = 2,     /* memory the guest may read only, for ever */
-    S2_DEVICE = 3,     /* device registers, Device-nGnRE, read-write, never logged */
-    S2_FOREIGN_RW = 4, /* another VM's frame; opened for writing on first write, see s2_fault_write */
+    S2_NONE = 0,   /* nothing mapped */
+    S2_RAM_RW = 1, /* the VM's own memory; logged when logging is on */
+    S2_RAM_RO = 2, /* memory the guest may read only, for ever */
+    S2_DEVICE = 3, /* device registers, Device-nGnRE, read-write, never logged */
+    S2_FOREIGN_RW =
+        4, /* another VM's frame; opened for writing on first write, see s2_fault_write */
     S2_FOREIGN_RO = 5, /* another VM's frame, read only */
     S2_SHARED = 6,     /* a hypervisor page the guest may write (shared_info); never logged */
 };
@@ -44,6 +45,9 @@ struct s2_config {
     uint16_t vmid;
     uint8_t ipa_bits; /* 32 to 48 */
 };
+
+/* The widest ipa_bits that s2_init accepts on this machine. */
+unsigned s2_ipa_bits_max(void);
 
 /* Makes an empty address space. Allocates the root tables. -CORE_ENOMEM, -CORE_EINVAL. */
 int s2_init(struct s2_vm *vm, const struct s2_config *config);
@@ -71,8 +75,8 @@ int s2_map(struct s2_vm *vm, ipa_t ipa, pa_t pa, uint64_t bytes, enum s2_type ty
  * Removed pages leave the dirty log (nobody can send a page that is gone).
  * Empty tables stay until s2_merge or s2_destroy.
  */
-typedef void (*s2_release_fn)(void *context, ipa_t ipa, pa_t pa, uint64_t bytes,
-                              enum s2_type type, bool writable);
+typedef void (*s2_release_fn)(void *context, ipa_t ipa, pa_t pa, uint64_t bytes, enum s2_type type,
+                              bool writable);
 int s2_unmap(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, s2_release_fn release, void *context);
 
 /* Changes the type of mapped pages, e.g. S2_RAM_RW to S2_RAM_RO. -CORE_ENOENT at a hole. */
@@ -107,7 +111,9 @@ enum s2_fault s2_fault_write(struct s2_vm *vm, ipa_t ipa);
 
 /*
  * Opens the S2_FOREIGN_RW page at ipa for writing after the caller has told the
- * frame's owner (dirty_log_pin). False if it is no longer that frame.
+ * frame's owner (dirty_log_pin). True if this call opened it; false if another
+ * CPU did or it is no longer that frame: the caller then drops its pin and lets
+ * the guest retry. So every writable foreign leaf holds exactly one pin.
  */
 bool s2_open_foreign(struct s2_vm *vm, ipa_t ipa, pa_t pa);
 
@@ -118,9 +124,15 @@ bool s2_open_foreign(struct s2_vm *vm, ipa_t ipa, pa_t pa);
  */
 int s2_merge(struct s2_vm *vm, ipa_t *cursor);
 
+/*
+ * The same for the one 2 MiB and the one 1 GiB region around ipa: for a caller that
+ * has just filled a hole. Write lock inside, taken only if it looks worth while.
+ */
+void s2_merge_at(struct s2_vm *vm, ipa_t ipa);
+
 struct s2_stats {
-    uint64_t leaves[4];     /* mapped leaves by level: [1] 1 GiB, [2] 2 MiB, [3] 4 KiB */
-    uint64_t tables;        /* table pages in use, root included */
+    uint64_t leaves[4]; /* mapped leaves by level: [1] 1 GiB, [2] 2 MiB, [3] 4 KiB */
+    uint64_t tables;    /* table pages in use, root included */
     uint64_t tables_prepaid;
     uint64_t faults_first_write, faults_spurious, faults_split;
     uint64_t splits, merges, invalidations;

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the machine that embeds core/ supplies. Two headers come from its include
+ * path and are inlined into the fault path:
+ *
+ * <port/s2_pte.h>, the only place that knows descriptor bits. Levels count from
+ * the root: 3 is a 4 KiB page, 2 a 2 MiB and 1 a 1 GiB block. A descriptor of all
+ * zeros maps nothing.
+ *   uint64_t s2_pte_leaf(pa_t pa, unsigned level, enum s2_type type, bool writable);
+ *   uint64_t s2_pte_table(pa_t table, unsigned level);
+ *   uint64_t s2_pte_locked(void);    invalid; somebody is replacing this descriptor
+ *   bool s2_pte_is_table(uint64_t pte, unsigned level);
+ *   bool s2_pte_is_leaf(uint64_t pte, unsigned level);
+ *   pa_t s2_pte_pa(uint64_t pte, unsigned level);    of a leaf or a table
+ *   enum s2_type s2_pte_type(uint64_t pte, unsigned level);
+ *   bool s2_pte_is_writable(uint64_t pte, unsigned level);
+ *   uint64_t s2_pte_opened(uint64_t pte, unsigned level);    the same, writable
+ *   uint64_t s2_pte_closed(uint64_t pte, unsigned level);    the same, not writable
+ *
+ * <port/inline.h>:
+ *   unsigned port_cpu_id(void);      below S2_CPUS_MAX; constant while core runs
+ *   void port_cpu_relax(void);       in a spin loop
+ *   void *port_pa_to_va(pa_t pa);    a page of port_pages_alloc, by its address
+ *   pa_t port_va_to_pa(const void *va);
+ *   void port_entry_written(const struct s2_vm *vm, ipa_t ipa, unsigned level,
+ *                           uint64_t old, uint64_t new);
+ *                                    after a descriptor changed; for checkers, else empty
+ */
+#ifndef CORE_PORT_H
+#define CORE_PORT_H
+
+#include <core/addr.h>
+#include <core/s2.h>
+#include <core/s2_vm.h>
+#include <port/inline.h>
+
+/* 2^order contiguous zeroed pages, aligned to their size; NULL when there are none. Any lock held.
+ */
+void *port_pages_alloc(unsigned order);
+void port_pages_free(void *va, unsigned order);
+
+/* Widest IPA space (32 to 48 bits) that this machine translates. */
+unsigned port_s2_ipa_bits_max(void);
+/* Values of the control and root registers for a table of this shape. */
+uint64_t port_s2_control(unsigned ipa_bits, unsigned root_level);
+uint64_t port_s2_root(pa_t root, uint16_t vmid);
+
+/* Descriptor stores made before are seen by every table walk that starts after the return. */
+void port_publish(void);
+
+/*
+ * A piece of a VM's address space whose cached translations must go. All leaves
+ * in it had (or may have had) this size; cached table descriptors go as well.
+ */
+struct port_tlb_range {
+    ipa_t ipa;
+    uint64_t bytes;
+    uint64_t leaf_bytes;
+};
+
+/*
+ * Invalidates the ranges on all CPUs. Descriptor stores made before are ordered
+ * before it; on return no CPU uses an old translation, and every store made
+ * through one is visible. May invalidate more.
+ */
+void port_tlb_flush(const struct s2_vm *vm, const struct port_tlb_range *ranges, unsigned count);
+void port_tlb_flush_vm(const struct s2_vm *vm);
+
+/*
+ * Invalidates what this CPU alone has cached for the page at ipa. Enough after a
+ * permission was added: others that hold the old entry take a spurious fault.
+ */
+void port_tlb_flush_local(const struct s2_vm *vm, ipa_t ipa);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of one VM's stage 2 and dirty log. Embed it by value in whatever a
+ * VM is; only core/ looks inside. Needs 64-byte alignment.
+ */
+#ifndef CORE_S2_VM_H
+#define CORE_S2_VM_H
+
+#include <core/addr.h>
+#include <stdatomic.h>
+
+#define S2_CPUS_MAX 64
+
+/* One CPU's line: nobody else writes it, so a fault touches no shared counter. */
+struct s2_cpu_line {
+    _Alignas(64) _Atomic uint32_t reading; /* this CPU holds the read lock */
+    _Atomic uint64_t faults_first_write;
+    _Atomic uint64_t faults_spurious;
+    _Atomic uint64_t faults_split;
+};
+
+/* Reader-writer lock: readers write only their own line, writers take tickets. Does not nest. */
+struct s2_rwlock {
+    _Atomic uint32_t writing;
+    _Atomic uint32_t ticket_next;
+    _Atomic uint32_t ticket_owner;
+    struct s2_cpu_line cpu[S2_CPUS_MAX];
+};
+
+struct s2_spinlock {
+    _Atomic uint32_t held;
+};
+
+/* Prepaid table pages, a list through their first words. */
+struct s2_pool {
+    struct s2_spinlock lock;
+    void *first;
+    uint64_t pages;
+};
+
+enum dirty_log_state {
+    DIRTY_LOG_OFF,     /* no bitmap; every S2_RAM_RW leaf is writable */
+    DIRTY_LOG_PREPARE, /* enabling: bitmap and prepaid tables are being allocated */
+    DIRTY_LOG_PROTECT, /* enabling: leaves are being write-protected */
+    DIRTY_LOG_ON,
+    DIRTY_LOG_OPEN,  /* turning off: leaves are being opened, nothing is marked any more */
+    DIRTY_LOG_MERGE, /* turning off: tables are being merged back to blocks */
+};
+
+/* The log of 32768 pages (128 MiB), the unit in which bitmaps are allocated. */
+#define DIRTY_LOG_CHUNK_WORDS   512u
+#define DIRTY_LOG_SUMMARY_WORDS 8u
+
+struct dirty_log_chunk {
+    _Atomic uint64_t *bits;  /* one bit per page; NULL: no RAM in this chunk */
+    _Atomic uint64_t *taken; /* reported by the open session, not committed yet */
+    _Atomic uint64_t summary[DIRTY_LOG_SUMMARY_WORDS]; /* one bit per non-zero word of bits */
+    uint64_t taken_summary[DIRTY_LOG_SUMMARY_WORDS];   /* the same for taken */
+    uint64_t taken_epoch; /* taken is valid if this is the log's epoch */
+};
+
+struct dirty_log {
+    enum dirty_log_state state;     /* changes under the write lock only */
+    struct dirty_log_chunk *chunks; /* by gfn / 32768; NULL when off */
+    uint64_t chunk_count;
+    unsigned chunks_order; /* pages that chunks occupies, as a power of two */
+    uint64_t limit_gfn;
+    ipa_t cursor;             /* how far PREPARE, PROTECT, OPEN or MERGE has come */
+    uint64_t epoch;           /* of the open or next harvest session */
+    _Atomic uint32_t session; /* 1: a harvest session is open */
+};
+
+/* Pages that others may write without a fault: a hash table from gfn to count. */
+struct dirty_pins {
+    struct s2_spinlock lock;
+    uint64_t *entries; /* NULL when there are none */
+    unsigned order;    /* pages that entries occupies, as a power of two */
+    uint64_t used;
+};
+
+struct s2_vm {
+    pa_t root;
+    uint64_t root_register;
+    uint64_t control_register;
+    uint16_t vmid;
+    uint8_t ipa_bits;
+    uint8_t root_level; /* 0 or 1 */
+    uint8_t root_order; /* concatenated root tables, as a power of two */
+
+    struct s2_rwlock lock;
+    struct s2_pool pool;
+    struct dirty_log log;
+    struct dirty_pins pins;
+
+    _Atomic uint64_t tables;
+    _Atomic uint64_t splits;
+    _Atomic uint64_t merges;
+    _Atomic uint64_t invalidations;
+};
+
+#endif
