@@ -27,13 +27,11 @@ die() {
 
 # quiet LOG COMMAND...: run it with its output in LOG; show the end of LOG only when it fails.
 quiet() {
-    local log=$1
+    local log=$1 status=0
     shift
     mkdir -p "$(dirname "$log")"
-    if "$@" >"$log" 2>&1; then
-        return 0
-    fi
-    local status=$?
+    "$@" >"$log" 2>&1 || status=$?
+    [ "$status" != 0 ] || return 0
     warn "failed ($status): $*"
     tail -n 60 "$log" >&2
     warn "whole output: $log"
