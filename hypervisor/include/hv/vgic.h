@@ -40,11 +40,10 @@ struct virq {
     bool line;          /* level of the input line */
     bool pending_latch; /* edge seen, or set by ISPENDR */
     bool active;
-    bool hw_active;    /* the physical interrupt is active and waits for this one's end */
-    bool listed;       /* on owner's list of pending or active interrupts */
-    bool lr_latch;     /* in a list register: the latch moved there */
-    bool drop_pending; /* in a list register: forget its pending bit at the next fold */
-    bool drop_active;
+    bool hw_active;      /* the physical interrupt is active and waits for this one's end */
+    bool listed;         /* on owner's list of pending or active interrupts */
+    bool lr_latch;       /* in a list register: the latch moved there */
+    uint8_t lr_override; /* VIRQ_LR_*: what the next fold makes of the list register */
     int8_t lr;           /* list register that holds it, -1 none */
     uint64_t irouter;    /* SPIs */
     struct vcpu *target; /* where it goes when it is next listed; NULL: IROUTER names nobody */
@@ -60,10 +59,10 @@ struct vgic_vcpu {
     struct virq *lr_irq[VGIC_LRS_MAX]; /* what each list register holds; NULL empty */
     uint64_t vmcr;                     /* valid while not loaded, as are the active priorities */
     uint64_t ap0r[VGIC_APRS_MAX], ap1r[VGIC_APRS_MAX];
-    bool loaded; /* list registers of CPU cpu are this vCPU's */
+    bool loaded; /* this vCPU's state is in the list registers of a CPU */
     bool strays; /* list holds SPIs that are routed to another vCPU now */
-    unsigned cpu;
-    uint32_t gicr_ctlr, gicr_waker;
+    uint32_t gicr_waker;
+    uint32_t hw_private; /* private INTIDs that are hardware-linked, a bit each */
 };
 
 struct vgic_domain {

@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 #define VPL011_FIFO_BYTES  32u
-#define VPL011_EARLY_BYTES 2048u /* output kept until a reader attaches; the oldest goes first */
+#define VPL011_INTS        0x7ffu /* interrupt sources */
+#define VPL011_EARLY_BYTES 2048u  /* output kept until a reader attaches; the oldest goes first */
 
 struct domain;
 
@@ -46,5 +47,8 @@ int vpl011_attach_ring(struct domain *d, pa_t ring_pa, uint64_t ring_gfn, uint32
 void vpl011_free(struct domain *d);
 /* The reader's event channel was signalled: take input from the ring. Any CPU. */
 void vpl011_notify(struct domain *d);
+/* After a load from a save record: the interrupt line and the FIFO from the registers and the ring.
+ */
+void vpl011_recompute(struct domain *d);
 
 #endif

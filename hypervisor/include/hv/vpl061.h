@@ -32,5 +32,8 @@ void vpl061_free(struct domain *d);
 /* Key down now, up after VPL061_PRESS_MS; pressing a key that is down prolongs it. -ENODEV: no
  * PL061. */
 int vpl061_press_power_key(struct domain *d);
+/* After a load from a save record: the interrupt line; a key that is down is let go as after a
+ * press. */
+void vpl061_recompute(struct domain *d);
 
 #endif
