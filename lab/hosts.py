@@ -4,9 +4,9 @@
 import json
 import os
 import re
+import select
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -140,13 +140,7 @@ class Lab:
             self.close_connection(host)
         if self.keeper("stop") is None:
             return
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                signal.pidfd_send_signal(fd, 0)
-            except ProcessLookupError:
-                break
-            time.sleep(0.05)
+        select.select([fd], [], [], 30)  # readable once the keeper has ended
         os.close(fd)
         os.unlink(self.path("keeper.pid"))
 
