@@ -15,7 +15,12 @@ size_t gw_console_ring_read(struct xencons_interface *ring, char *ret_data, size
 /* Puts up to n bytes of input; returns how many fitted. */
 size_t gw_console_ring_write(struct xencons_interface *ring, const char *data, size_t n);
 
-/* Connects to the daemon and asks for the console of a guest. Returns a socket, or -1. */
+#define GW_CONSOLE_SOCKET "godwitd.sock" /* in gw_registry_dir() */
+
+/*
+ * Connects to the daemon and asks for the console of a guest: recent output and then what follows
+ * comes out of the socket, what goes in is input. Returns the socket, or -1.
+ */
 struct gw_error;
 int gw_console_connect(const char *name, struct gw_error *err);
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Facts and counters as "name: value" lines or as one JSON object, from the same list of fields. */
+#include <inttypes.h>
+#include <libgodwit/registry.h>
+#include <stdio.h>
+
+#include "cli.h"
+
+struct field {
+    const char *name;
+    uint64_t value;
+};
+
+static void print_fields(const char *schema, const char *name, const struct field *fields,
+                         unsigned n, bool json)
+{
+    struct json_object *object;
+
+    if (!json) {
+        printf("%-24s %s\n", "name:", name);
+        for (unsigned i = 0; i < n; i++)
+            printf("%s:%*s%" PRIu64 "\n", fields[i].name,
+                   (int)(24 - snprintf(NULL, 0, "%s", fields[i].name)), "", fields[i].value);
+        return;
+    }
+    object = json_object_new_object();
+    json_object_object_add(object, "schema", json_object_new_string(schema));
+    json_object_object_add(object, "name", json_object_new_string(name));
+    for (unsigned i = 0; i < n; i++)
+        json_object_object_add(object, fields[i].name, json_object_new_uint64(fields[i].value));
+    cli_print_json(object);
+}
+
+static int host_info(struct gw_hv *hv, bool json, struct gw_error *err)
+{
+    struct godwit_host_info host = {0};
+    struct gw_hv_physinfo phys;
+    struct gw_hv_version version;
+    int rc = gw_hv_version(hv, &version);
+
+    if (rc == 0)
+        rc = gw_hv_physinfo(hv, &phys);
+    if (rc == 0 && version.godwit_abi)
+        rc = gw_hv_host_info(hv, &host);
+    if (rc < 0)
+        return gw_error_errno(err, rc, "cannot ask the hypervisor");
+    const struct field fields[] = {
+        {"cpus", phys.cpus},
+        {"cpu_khz", phys.cpu_khz},
+        {"total_bytes", phys.total_pages << GW_PAGE_SHIFT},
+        {"free_bytes", phys.free_pages << GW_PAGE_SHIFT},
+        {"hypervisor_bytes", host.hv_pages << GW_PAGE_SHIFT},
+        {"timer_hz", host.cntfrq_hz},
+        {"gic_list_registers", host.lr_count},
+        {"xen_major", version.xen_major},
+        {"xen_minor", version.xen_minor},
+        {"godwit_abi", version.godwit_abi},
+    };
+    print_fields("godwit.host.v1", "host", fields, sizeof(fields) / sizeof(fields[0]), json);
+    return 0;
+}
+
+static int guest_info(struct gw_hv *hv, const char *name, bool json, struct gw_error *err)
+{
+    struct gw_guest guest;
+    struct godwit_stats s;
+    int rc;
+
+    if (gw_guest_find(hv, name, &guest, err) < 0)
+        return -1;
+    rc = gw_hv_stats(hv, guest.info.domid, &s);
+    if (rc < 0)
+        return gw_error_errno(err, rc, "cannot read the counters of %s", guest.name);
+    const struct field fields[] = {
+        {"domid", guest.info.domid},
+        {"memory_bytes", guest.info.tot_pages << GW_PAGE_SHIFT},
+        {"vcpus", guest.info.vcpus},
+        {"cpu_time_ms", guest.info.cpu_time_ns / 1000000},
+        {"logdirty", s.logdirty},
+        {"leaves_1gib", s.leaves[1]},
+        {"leaves_2mib", s.leaves[2]},
+        {"leaves_4kib", s.leaves[3]},
+        {"tables", s.tables},
+        {"tables_prepaid", s.tables_prepaid},
+        {"faults_first_write", s.faults_first_write},
+        {"faults_spurious", s.faults_spurious},
+        {"faults_split", s.faults_split},
+        {"splits", s.splits},
+        {"merges", s.merges},
+        {"invalidations", s.invalidations},
+        {"hypervisor_bytes", s.hv_bytes},
+        {"console_dropped_bytes", s.console_dropped_bytes},
+    };
+    print_fields("godwit.guest.v1", guest.name, fields, sizeof(fields) / sizeof(fields[0]), json);
+    return 0;
+}
+
+int cmd_info(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, CLI_OPT_JSON}, {0}};
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+    bool json = false;
+    int c, rc;
+
+    while ((c = cli_getopt(argc, argv, "", options, &rc)) != -1) {
+        if (c == CLI_OPT_EXIT)
+            return rc;
+        json = true;
+    }
+    if (argc - optind > 1)
+        return cli_usage(argv[0], "takes at most one guest");
+    if (gw_hv_open(&hv, &err) < 0)
+        return cli_fail(argv[0], &err);
+    rc = optind < argc ? guest_info(hv, argv[optind], json, &err) : host_info(hv, json, &err);
+    gw_hv_close(hv);
+    return rc < 0 ? cli_fail(argv[0], &err) : GW_EXIT_OK;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of commands, with the help of each: the one place that lists them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+const struct cli_command cli_commands[] = {
+    {"console", "[OPTION...] GUEST", "attach this terminal to a guest's console",
+     "  godwit console web1            ^] detaches; the guest runs on\n"
+     "  godwit console -t 5 web1 </dev/null   print what comes in 5 seconds\n"
+     "\n"
+     "  -t, --timeout SECONDS  end after so long (exit code 0)\n",
+     cmd_console},
+    {"create", "[OPTION...] CONFIG [KEY=VALUE...]", "start a guest from a configuration file",
+     "  godwit create web1.cfg\n"
+     "  godwit create -c web1.cfg 'memory=512' 'extra=\"quiet\"'\n"
+     "\n"
+     "  -c, --console   attach to its console\n"
+     "  -p, --paused    leave it paused\n"
+     "  -n, --dry-run   check the configuration and print it, create nothing\n"
+     "      --json      print name and domain id as JSON\n"
+     "\n"
+     "KEY=VALUE has the syntax of the file and wins over it. See godwit.cfg(5).\n",
+     cmd_create},
+    {"destroy", "GUEST", "end a guest at once, as if its power was cut", "  godwit destroy web1\n",
+     cmd_destroy},
+    {"dirty", "[OPTION...] GUEST", "show how many pages a guest dirties per second",
+     "  godwit dirty web1\n"
+     "  godwit dirty -i 0.5 -n 20 --json web1\n"
+     "\n"
+     "  -i, --interval SECONDS  between two lines (1)\n"
+     "  -n, --count N           end after N lines\n"
+     "      --json              one JSON object per line\n"
+     "\n"
+     "Beside a save or a migration it only looks on. ^C ends it and switches the log off.\n",
+     cmd_dirty},
+    {"domid", "GUEST", "print the domain id of a guest", "  godwit domid web1\n", cmd_domid},
+    {"help", "[COMMAND]", "list the commands, or explain one", "  godwit help create\n", cmd_help},
+    {"info", "[--json] [GUEST]", "show facts about this host, or counters of a guest",
+     "  godwit info\n"
+     "  godwit info --json web1\n",
+     cmd_info},
+    {"list", "[OPTION...] [GUEST...]", "list guests",
+     "  godwit list\n"
+     "  godwit list -l web1\n"
+     "\n"
+     "  -l, --long  with configuration, as JSON\n"
+     "      --json  the table as JSON\n"
+     "\n"
+     "State: r running, b blocked, p paused, s shut down, c crashed, d dying.\n",
+     cmd_list},
+    {"pause", "GUEST", "stop a guest where it is", "  godwit pause web1\n", cmd_pause},
+    {"shutdown", "[OPTION...] GUEST | -a", "press a guest's power key",
+     "  godwit shutdown -w web1\n"
+     "\n"
+     "  -a, --all              all guests\n"
+     "  -w, --wait             until they have shut down\n"
+     "  -t, --timeout SECONDS  longest wait (120); then exit code 9\n",
+     cmd_shutdown},
+    {"unpause", "GUEST", "let a paused guest run on", "  godwit unpause web1\n", cmd_unpause},
+    {"version", "[--json]", "print the versions of toolstack and hypervisor", "  godwit version\n",
+     cmd_version},
+    {0},
+};
+
+const struct cli_command *cli_command_find(const char *name)
+{
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        if (!strcmp(c->name, name))
+            return c;
+    return NULL;
+}
+
+/* Levenshtein distance of short words; longer ones count as far away. */
+static unsigned word_distance(const char *a, const char *b)
+{
+    unsigned row[33];
+    size_t n = strlen(b);
+
+    if (strlen(a) >= 32 || n >= 32)
+        return 99;
+    for (unsigned j = 0; j <= n; j++)
+        row[j] = j;
+    for (unsigned i = 1; a[i - 1]; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = i;
+        for (unsigned j = 1; j <= n; j++) {
+            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+const struct cli_command *cli_command_suggest(const char *typed)
+{
+    const struct cli_command *best = NULL;
+    unsigned best_distance = 4;
+
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        unsigned distance = word_distance(typed, c->name);
+
+        /* More than half of the word wrong is not a slip of the finger. */
+        if (distance < best_distance && distance * 2 <= strlen(c->name) + 1) {
+            best = c;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+void cli_command_help(const struct cli_command *command)
+{
+    printf("godwit %s: %s\n\n%s\nusage: godwit %s %s\n", command->name, command->summary,
+           command->help, command->name, command->arguments);
+}
+
+void cli_help(void)
+{
+    puts("godwit: manage the guests of this host\n\n"
+         "  godwit create web1.cfg && godwit console web1\n");
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        printf("  %-16s %s\n", c->name, c->summary);
+    puts("\nEvery command explains itself with --help. See godwit(1).");
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Domain control calls without payloads of their own size: one short function each. */
+#include <errno.h>
+#include <string.h>
+
+#include "hv_internal.h"
+
+int gw_hv_domain_create(struct gw_hv *hv, const struct gw_hv_create *create, uint32_t *ret_domid)
+{
+    struct xen_domctl *domctl = hv_domctl_prepare(hv, XEN_DOMCTL_createdomain, 0);
+    struct xen_domctl_createdomain *c = &domctl->u.createdomain;
+    int rc;
+
+    memcpy(c->handle, create->uuid, sizeof(c->handle));
+    c->flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap;
+    c->max_vcpus = create->vcpus;
+    c->max_evtchn_port = 1023;
+    c->max_grant_frames = -1;
+    c->max_maptrack_frames = -1;
+    c->grant_opts = XEN_DOMCTL_GRANT_version(1);
+    c->arch.gic_version = XEN_DOMCTL_CONFIG_GIC_V3;
+    c->arch.nr_spis = create->spis;
+    rc = hv_domctl_run(hv);
+    if (rc == 0)
+        *ret_domid = domctl->domain;
+    return rc;
+}
+
+int gw_hv_domain_destroy(struct gw_hv *hv, uint32_t domid)
+{
+    return hv_domctl_simple(hv, XEN_DOMCTL_destroydomain, domid);
+}
+
+int gw_hv_domain_pause(struct gw_hv *hv, uint32_t domid)
+{
+    return hv_domctl_simple(hv, XEN_DOMCTL_pausedomain, domid);
+}
+
+int gw_hv_domain_unpause(struct gw_hv *hv, uint32_t domid)
+{
+    return hv_domctl_simple(hv, XEN_DOMCTL_unpausedomain, domid);
+}
+
+int gw_hv_domain_resume(struct gw_hv *hv, uint32_t domid)
+{
+    return hv_domctl_simple(hv, XEN_DOMCTL_resumedomain, domid);
+}
+
+static void domain_info_from_abi(struct gw_domain_info *info,
+                                 const struct xen_domctl_getdomaininfo *abi)
+{
+    memset(info, 0, sizeof(*info));
+    info->domid = abi->domain;
+    info->flags = abi->flags;
+    info->tot_pages = abi->tot_pages;
+    info->max_pages = abi->max_pages;
+    info->cpu_time_ns = abi->cpu_time;
+    info->vcpus_online = abi->nr_online_vcpus;
+    /* ~0 (XEN_INVALID_MAX_VCPU_ID) wraps to 0: none yet. */
+    info->vcpus = abi->max_vcpu_id + 1u;
+    memcpy(info->uuid, abi->handle, sizeof(info->uuid));
+}
+
+int gw_hv_domain_info(struct gw_hv *hv, uint32_t domid, struct gw_domain_info *ret_info)
+{
+    struct xen_domctl *domctl = hv_domctl_prepare(hv, XEN_DOMCTL_getdomaininfo, domid);
+    int rc = hv_domctl_run(hv);
+
+    if (rc < 0)
+        return rc;
+    /* This interface version answers for the next higher domain if the one asked for is not there.
+     */
+    if (domctl->u.getdomaininfo.domain != domid)
+        return -ESRCH;
+    domain_info_from_abi(ret_info, &domctl->u.getdomaininfo);
+    return 0;
+}
+
+int gw_hv_domain_list(struct gw_hv *hv, uint32_t first, struct gw_domain_info *ret_infos,
+                      unsigned max, unsigned *ret_n)
+{
+    struct xen_sysctl *sysctl = hv->scratch;
+    struct xen_domctl_getdomaininfo *abi = (void *)((char *)hv->scratch + sizeof(*sysctl));
+    unsigned fits = (HV_SCRATCH_BYTES - sizeof(*sysctl)) / sizeof(*abi);
+    uint32_t n;
+
+    memset(sysctl, 0, sizeof(*sysctl));
+    sysctl->cmd = XEN_SYSCTL_getdomaininfolist;
+    sysctl->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    sysctl->u.getdomaininfolist.first_domain = (domid_t)first;
+    sysctl->u.getdomaininfolist.max_domains = max < fits ? max : fits;
+    set_xen_guest_handle(sysctl->u.getdomaininfolist.buffer, abi);
+    if (xencall1(hv->call, __HYPERVISOR_sysctl, (uintptr_t)sysctl) < 0)
+        return -errno;
+    n = sysctl->u.getdomaininfolist.num_domains;
+    if (n > max || n > fits)
+        return -EIO;
+    for (uint32_t i = 0; i < n; i++)
+        domain_info_from_abi(&ret_infos[i], &abi[i]);
+    *ret_n = n;
+    return 0;
+}
+
+int gw_hv_domain_set_max_mem(struct gw_hv *hv, uint32_t domid, uint64_t kib)
+{
+    hv_domctl_prepare(hv, XEN_DOMCTL_max_mem, domid)->u.max_mem.max_memkb = kib;
+    return hv_domctl_run(hv);
+}
+
+int gw_hv_domain_set_max_vcpus(struct gw_hv *hv, uint32_t domid, uint32_t vcpus)
+{
+    hv_domctl_prepare(hv, XEN_DOMCTL_max_vcpus, domid)->u.max_vcpus.max = vcpus;
+    return hv_domctl_run(hv);
+}
+
+int gw_hv_domain_set_address_size(struct gw_hv *hv, uint32_t domid, uint32_t bits)
+{
+    hv_domctl_prepare(hv, XEN_DOMCTL_set_address_size, domid)->u.address_size.size = bits;
+    return hv_domctl_run(hv);
+}
+
+int gw_hv_domain_set_mempool(struct gw_hv *hv, uint32_t domid, uint64_t bytes)
+{
+    hv_domctl_prepare(hv, XEN_DOMCTL_set_paging_mempool_size, domid)->u.paging_mempool.size = bytes;
+    return hv_domctl_run(hv);
+}
+
+int gw_hv_vuart_init(struct gw_hv *hv, uint32_t domid, uint64_t gfn, uint32_t *ret_port)
+{
+    struct xen_domctl *domctl = hv_domctl_prepare(hv, XEN_DOMCTL_vuart_op, domid);
+    int rc;
+
+    domctl->u.vuart_op.cmd = XEN_DOMCTL_VUART_OP_INIT;
+    domctl->u.vuart_op.type = XEN_DOMCTL_VUART_TYPE_VPL011;
+    domctl->u.vuart_op.gfn = gfn;
+    domctl->u.vuart_op.console_domid = 0; /* the control domain, where the daemon runs */
+    rc = hv_domctl_run(hv);
+    if (rc == 0)
+        *ret_port = domctl->u.vuart_op.evtchn;
+    return rc;
+}
+
+static int godwit_call(struct gw_hv *hv, enum godwit_op op, size_t bytes, void *argument)
+{
+    memcpy(hv->scratch, argument, bytes);
+    if (xencall2(hv->call, GODWIT_HYPERCALL, op, (uintptr_t)hv->scratch) < 0)
+        return -errno;
+    memcpy(argument, hv->scratch, bytes);
+    return 0;
+}
+
+int gw_hv_power_key(struct gw_hv *hv, uint32_t domid)
+{
+    struct godwit_domain_op op = {.domid = (uint16_t)domid};
+
+    return godwit_call(hv, GODWIT_OP_POWER_KEY, sizeof(op), &op);
+}
+
+int gw_hv_stats(struct gw_hv *hv, uint32_t domid, struct godwit_stats *ret_stats)
+{
+    struct godwit_stats stats = {.domid = (uint16_t)domid};
+    int rc = godwit_call(hv, GODWIT_OP_STATS, sizeof(stats), &stats);
+
+    if (rc == 0)
+        *ret_stats = stats;
+    return rc;
+}
+
+int gw_hv_host_info(struct gw_hv *hv, struct godwit_host_info *ret_info)
+{
+    struct godwit_host_info info = {0};
+    int rc = godwit_call(hv, GODWIT_OP_HOST_INFO, sizeof(info), &info);
+
+    if (rc == 0)
+        *ret_info = info;
+    return rc;
+}
