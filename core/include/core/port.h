@@ -41,6 +41,8 @@ void port_pages_free(void *va, unsigned order);
 
 /* Widest IPA space (32 to 48 bits) that this machine translates. */
 unsigned port_s2_ipa_bits_max(void);
+/* Physical addresses that a descriptor can hold: below 2^this, at most 48. */
+unsigned port_s2_pa_bits(void);
 /* Values of the control and root registers for a table of this shape. */
 uint64_t port_s2_control(unsigned ipa_bits, unsigned root_level);
 uint64_t port_s2_root(pa_t root, uint16_t vmid);

@@ -38,13 +38,15 @@ struct s2_pool {
     uint64_t pages;
 };
 
+/* In the order in which they are gone through; each but OFF and ON takes many bounded steps. */
 enum dirty_log_state {
     DIRTY_LOG_OFF,     /* no bitmap; every S2_RAM_RW leaf is writable */
-    DIRTY_LOG_PREPARE, /* enabling: bitmap and prepaid tables are being allocated */
-    DIRTY_LOG_PROTECT, /* enabling: leaves are being write-protected */
-    DIRTY_LOG_ON,
-    DIRTY_LOG_OPEN,  /* turning off: leaves are being opened, nothing is marked any more */
-    DIRTY_LOG_MERGE, /* turning off: tables are being merged back to blocks */
+    DIRTY_LOG_PREPARE, /* enabling: bitmaps and prepaid tables are being allocated */
+    DIRTY_LOG_PROTECT, /* enabling: leaves are being write-protected, faults mark */
+    DIRTY_LOG_ON,      /* faults mark */
+    DIRTY_LOG_OPEN,    /* turning off: leaves are being opened, nothing is marked any more */
+    DIRTY_LOG_MERGE,   /* turning off: tables are being merged back to blocks */
+    DIRTY_LOG_FREE,    /* turning off: bitmaps and prepaid tables are being freed */
 };
 
 /* The log of 32768 pages (128 MiB), the unit in which bitmaps are allocated. */
@@ -60,12 +62,14 @@ struct dirty_log_chunk {
 };
 
 struct dirty_log {
-    enum dirty_log_state state;     /* changes under the write lock only */
+    struct s2_spinlock control; /* one step of enable or off at a time; taken before s2_vm.lock */
+    _Atomic uint32_t state;     /* enum dirty_log_state; changes under the write lock only */
     struct dirty_log_chunk *chunks; /* by gfn / 32768; NULL when off */
     uint64_t chunk_count;
     unsigned chunks_order; /* pages that chunks occupies, as a power of two */
     uint64_t limit_gfn;
-    ipa_t cursor;             /* how far PREPARE, PROTECT, OPEN or MERGE has come */
+    uint64_t tables_needed;   /* to split every block, as last counted */
+    ipa_t cursor;             /* how far the state's steps have come */
     uint64_t epoch;           /* of the open or next harvest session */
     _Atomic uint32_t session; /* 1: a harvest session is open */
 };
@@ -75,7 +79,7 @@ struct dirty_pins {
     struct s2_spinlock lock;
     uint64_t *entries; /* NULL when there are none */
     unsigned order;    /* pages that entries occupies, as a power of two */
-    uint64_t used;
+    _Atomic uint64_t used;
 };
 
 struct s2_vm {

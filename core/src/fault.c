@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Write faults: the path that a guest's first write to each page takes. */
+#include <core/s2.h>
+
+#include "entry.h"
+#include "lock.h"
+#include "log.h"
+#include "pool.h"
+#include "split.h"
+
+/*
+ * Without a prepaid page the block is opened as it is, and all of it is marked.
+ * Dearer for whoever harvests, but nothing is lost. False: try again.
+ */
+static bool open_whole_block(struct s2_vm *vm, const struct s2_pos *pos)
+{
+    if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
+        return false;
+    }
+    log_mark_range(vm, pos->base, s2_level_bytes(pos->level));
+    return true;
+}
+
+/* A logged block must become smaller before a page of it can be opened. True: the page is open. */
+static __attribute__((noinline)) bool split_or_open(struct s2_vm *vm, struct s2_cpu_line *line,
+                                                    const struct s2_pos *pos)
+{
+    void *page = s2_pool_take(vm);
+
+    if (page == NULL) {
+        return open_whole_block(vm, pos);
+    }
+    if (!s2_split(vm, pos, page)) {
+        s2_pool_put(vm, page);
+        return false;
+    }
+    s2_count(&line->faults_split);
+    return false;
+}
+
+static inline enum s2_fault fault_locked(struct s2_vm *vm, struct s2_cpu_line *line, ipa_t ipa)
+{
+    bool marking = log_is_marking(vm);
+
+    for (;;) {
+        struct s2_pos pos = s2_find(vm, ipa);
+        enum s2_type type;
+
+        if (!s2_pos_is_leaf(&pos)) {
+            return s2_is_in_transit(pos.old) ? S2_FAULT_RETRY : S2_FAULT_UNMAPPED;
+        }
+        if (s2_pte_is_writable(pos.old, pos.level)) {
+            /* Somebody else opened it; our TLB may still hold the old entry, or we fault for ever.
+             */
+            s2_count(&line->faults_spurious);
+            break;
+        }
+        type = s2_pte_type(pos.old, pos.level);
+        if (type != S2_RAM_RW) {
+            return type == S2_FOREIGN_RW ? S2_FAULT_FOREIGN : S2_FAULT_READONLY;
+        }
+        if (marking && pos.level != S2_LEVEL_PAGE) {
+            if (split_or_open(vm, line, &pos)) {
+                break;
+            }
+            continue;
+        }
+        /* Open, then mark: a harvest between the two finds no bit and leaves the page alone. */
+        if (!s2_entry_swap(vm, &pos, s2_pte_opened(pos.old, pos.level))) {
+            continue;
+        }
+        if (marking) {
+            log_mark(vm, ipa_gfn(ipa));
+        }
+        s2_count(&line->faults_first_write);
+        break;
+    }
+    port_tlb_flush_local(vm, ipa);
+    return S2_FAULT_RETRY;
+}
+
+enum s2_fault s2_fault_write(struct s2_vm *vm, ipa_t ipa)
+{
+    struct s2_cpu_line *line;
+    enum s2_fault result;
+
+    if (ipa.addr >> vm->ipa_bits) {
+        return S2_FAULT_UNMAPPED;
+    }
+    line = s2_read_lock(vm);
+    result = fault_locked(vm, line, ipa);
+    s2_read_unlock(line);
+    return result;
+}
+
+bool s2_open_foreign(struct s2_vm *vm, ipa_t ipa, pa_t pa)
+{
+    struct s2_cpu_line *line;
+    bool opened = false;
+
+    if (ipa.addr >= s2_end(vm).addr) {
+        return false;
+    }
+    line = s2_read_lock(vm);
+    struct s2_pos pos = s2_find(vm, ipa);
+
+    if (s2_pos_is_leaf(&pos) && s2_pte_type(pos.old, pos.level) == S2_FOREIGN_RW &&
+        pa_mfn(s2_pte_pa(pos.old, pos.level)) == pa_mfn(pa) &&
+        !s2_pte_is_writable(pos.old, pos.level)) {
+        opened = s2_entry_swap(vm, &pos, s2_pte_opened(pos.old, pos.level));
+    }
+    if (opened) {
+        port_tlb_flush_local(vm, ipa);
+    }
+    s2_read_unlock(line);
+    return opened;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* The bitmaps of a dirty log: which exist, and marks on ranges. */
+#include "log.h"
+
+#include "lock.h"
+#include "log_memory.h"
+#include "walk.h"
+
+/* bits and taken of one chunk lie together. */
+#define CHUNK_BITMAPS_ORDER 1u
+
+bool dirty_log_is_on(const struct s2_vm *vm)
+{
+    return log_has_chunks(vm);
+}
+
+struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn)
+{
+    struct dirty_log_chunk *chunk;
+
+    if (gfn >> LOG_CHUNK_SHIFT >= vm->log.chunk_count) {
+        return NULL;
+    }
+    chunk = log_chunk_of(vm, gfn);
+    return chunk->bits == NULL ? NULL : chunk;
+}
+
+/* The bits of gfns [gfn, end) that lie in gfn's word. */
+static uint64_t word_mask(uint64_t gfn, uint64_t end)
+{
+    uint64_t first = gfn % 64;
+    uint64_t n = end - gfn;
+    uint64_t mask = n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
+
+    return mask << first;
+}
+
+void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
+{
+    uint64_t end = ipa_gfn(ipa_add(ipa, bytes));
+
+    for (uint64_t gfn = ipa_gfn(ipa); gfn < end; gfn = (gfn | 63) + 1) {
+        log_set(log_chunk_of(vm, gfn), log_word_of(gfn), word_mask(gfn, end));
+    }
+}
+
+void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
+{
+    uint64_t end = ipa_gfn(ipa_add(ipa, bytes));
+
+    for (uint64_t gfn = ipa_gfn(ipa); gfn < end;) {
+        struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
+        uint64_t keep = ~word_mask(gfn, end);
+
+        if (chunk == NULL) {
+            gfn = (gfn | (LOG_CHUNK_PAGES - 1)) + 1;
+            continue;
+        }
+        /* Write lock: nobody else is at the bitmaps, so these order nothing. */
+        atomic_fetch_and_explicit(&chunk->bits[log_word_of(gfn)], keep, memory_order_relaxed);
+        atomic_fetch_and_explicit(&chunk->taken[log_word_of(gfn)], keep, memory_order_relaxed);
+        gfn = (gfn | 63) + 1;
+    }
+}
+
+void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa)
+{
+    struct s2_pos pos = s2_find(vm, ipa);
+
+    while (s2_is_in_transit(pos.old)) {
+        port_cpu_relax();
+        pos = s2_find(vm, ipa);
+    }
+    if (s2_pos_is_leaf(&pos) && s2_type_is_ram(s2_pte_type(pos.old, pos.level))) {
+        log_mark(vm, ipa_gfn(ipa));
+    }
+}
+
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
+{
+    struct s2_cpu_line *line;
+
+    if (ipa.addr >= s2_end(vm).addr) {
+        return;
+    }
+    line = s2_read_lock(vm);
+    if (log_is_marking(vm)) {
+        log_mark_if_ram(vm, ipa);
+    }
+    s2_read_unlock(line);
+}
+
+uint64_t dirty_log_limit_gfn(struct s2_vm *vm)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    uint64_t limit = log_has_chunks(vm) ? vm->log.limit_gfn : 0;
+
+    s2_read_unlock(line);
+    return limit;
+}
+
+/* Smallest order whose pages hold that many chunk records. */
+static unsigned order_for_chunks(uint64_t chunks)
+{
+    unsigned order = 0;
+
+    while ((PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_chunk) < chunks) {
+        order++;
+    }
+    return order;
+}
+
+int log_grow_chunks(struct s2_vm *vm, uint64_t end_gfn)
+{
+    struct dirty_log *log = &vm->log;
+    uint64_t chunks = (end_gfn + LOG_CHUNK_PAGES - 1) >> LOG_CHUNK_SHIFT;
+    unsigned order = order_for_chunks(chunks);
+    struct dirty_log_chunk *grown;
+
+    if (chunks <= log->chunk_count) {
+        return 0;
+    }
+    grown = port_pages_alloc(order);
+    if (grown == NULL) {
+        return -CORE_ENOMEM;
+    }
+    for (uint64_t i = 0; i < log->chunk_count; i++) {
+        grown[i] = log->chunks[i];
+    }
+    if (log->chunks != NULL) {
+        port_pages_free(log->chunks, log->chunks_order);
+    }
+    log->chunks = grown;
+    log->chunks_order = order;
+    log->chunk_count = (PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_chunk);
+    return 0;
+}
+
+int log_add_bitmaps(struct s2_vm *vm, uint64_t gfn)
+{
+    struct dirty_log_chunk *chunk = log_chunk_of(vm, gfn);
+    _Atomic uint64_t *bitmaps;
+
+    if (chunk->bits != NULL) {
+        return 0;
+    }
+    bitmaps = port_pages_alloc(CHUNK_BITMAPS_ORDER);
+    if (bitmaps == NULL) {
+        return -CORE_ENOMEM;
+    }
+    chunk->bits = bitmaps;
+    chunk->taken = bitmaps + DIRTY_LOG_CHUNK_WORDS;
+    return 0;
+}
+
+int log_cover(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
+{
+    uint64_t end = ipa_gfn(ipa_add(ipa, bytes));
+    int error = log_grow_chunks(vm, end);
+
+    for (uint64_t gfn = ipa_gfn(ipa); error == 0 && gfn < end;
+         gfn = (gfn | (LOG_CHUNK_PAGES - 1)) + 1) {
+        error = log_add_bitmaps(vm, gfn);
+    }
+    if (error == 0 && end > vm->log.limit_gfn) {
+        vm->log.limit_gfn = end;
+    }
+    return error;
+}
+
+bool log_free_bitmaps(struct s2_vm *vm, unsigned budget)
+{
+    struct dirty_log *log = &vm->log;
+
+    while (log->chunk_count != 0) {
+        struct dirty_log_chunk *last = &log->chunks[log->chunk_count - 1];
+
+        if (last->bits != NULL) {
+            if (budget == 0) {
+                return false;
+            }
+            budget--;
+            port_pages_free((void *)last->bits, CHUNK_BITMAPS_ORDER);
+        }
+        log->chunk_count--;
+    }
+    if (log->chunks != NULL) {
+        port_pages_free(log->chunks, log->chunks_order);
+        log->chunks = NULL;
+    }
+    log->limit_gfn = 0;
+    return true;
+}

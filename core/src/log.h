@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* The dirty log as the rest of core/ uses it. Orders: docs/design/dirty-log.md. */
+#ifndef CORE_SRC_LOG_H
+#define CORE_SRC_LOG_H
+
+#include <core/dirty_log.h>
+#include <core/port.h>
+
+#define LOG_CHUNK_SHIFT 15u
+#define LOG_CHUNK_PAGES (1u << LOG_CHUNK_SHIFT)
+_Static_assert(LOG_CHUNK_PAGES == DIRTY_LOG_CHUNK_PAGES, "one harvest step is one chunk");
+_Static_assert(LOG_CHUNK_PAGES == 64 * DIRTY_LOG_CHUNK_WORDS, "a bit per page");
+_Static_assert(DIRTY_LOG_CHUNK_WORDS == 64 * DIRTY_LOG_SUMMARY_WORDS, "a bit per word");
+
+static inline enum dirty_log_state log_state(const struct s2_vm *vm)
+{
+    /* Orders nothing: whoever relies on the answer holds the VM's lock. */
+    return (enum dirty_log_state)atomic_load_explicit(&vm->log.state, memory_order_relaxed);
+}
+
+/* First writes are to be marked, and new pages are mapped as marked pages. Either lock. */
+static inline bool log_is_marking(const struct s2_vm *vm)
+{
+    return (unsigned)log_state(vm) - DIRTY_LOG_PROTECT <= DIRTY_LOG_ON - DIRTY_LOG_PROTECT;
+}
+
+/* Bitmaps exist or are being made: whoever maps RAM makes sure that they cover it. Write lock. */
+static inline bool log_has_chunks(const struct s2_vm *vm)
+{
+    return (unsigned)log_state(vm) - DIRTY_LOG_PREPARE <= DIRTY_LOG_ON - DIRTY_LOG_PREPARE;
+}
+
+/* Sets bits of one word. The log covers the word; either lock. */
+static inline void log_set(struct dirty_log_chunk *chunk, unsigned word, uint64_t bits)
+{
+    /*
+     * Release: pairs with the acquire in log_take_word. Who takes the bit sees the
+     * page open, or it would leave it open and unmarked.
+     */
+    uint64_t old = atomic_fetch_or_explicit(&chunk->bits[word], bits, memory_order_release);
+
+    if (old == 0) {
+        /* Release: pairs with the acquire in log_take_summary: who takes it sees the word. */
+        atomic_fetch_or_explicit(&chunk->summary[word / 64], UINT64_C(1) << (word % 64),
+                                 memory_order_release);
+    }
+}
+
+/* Takes the marks that say which words in mask are not zero; before log_take_word. */
+static inline uint64_t log_take_summary(struct dirty_log_chunk *chunk, unsigned index,
+                                        uint64_t mask)
+{
+    /* Most chunks are clean: look before writing. Missing a mark that is being set is harmless. */
+    if ((atomic_load_explicit(&chunk->summary[index], memory_order_relaxed) & mask) == 0) {
+        return 0;
+    }
+    /* Acquire: pairs with the release in log_set. */
+    return atomic_fetch_and_explicit(&chunk->summary[index], ~mask, memory_order_acquire) & mask;
+}
+
+static inline uint64_t log_take_word(struct dirty_log_chunk *chunk, unsigned word)
+{
+    /* Acquire: pairs with the release in log_set. */
+    return atomic_exchange_explicit(&chunk->bits[word], 0, memory_order_acquire);
+}
+
+static inline struct dirty_log_chunk *log_chunk_of(struct s2_vm *vm, uint64_t gfn)
+{
+    return &vm->log.chunks[gfn >> LOG_CHUNK_SHIFT];
+}
+
+static inline unsigned log_word_of(uint64_t gfn)
+{
+    return (unsigned)(gfn % LOG_CHUNK_PAGES) / 64;
+}
+
+/* Marks one page of RAM, which the log covers. Either lock. */
+static inline void log_mark(struct s2_vm *vm, uint64_t gfn)
+{
+    log_set(log_chunk_of(vm, gfn), log_word_of(gfn), UINT64_C(1) << (gfn % 64));
+}
+
+/* The chunk of gfn if it has bitmaps, else NULL. Either lock. */
+struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn);
+
+/* Marks all of a range of RAM that the log covers. Either lock. */
+void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes);
+/* Forgets a range: it is not RAM any more. Write lock. */
+void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes);
+
+/*
+ * Makes the bitmaps cover a range of RAM. Write lock. -CORE_ENOMEM: some of it may
+ * be covered now, which changes nothing for anybody.
+ */
+int log_cover(struct s2_vm *vm, ipa_t ipa, uint64_t bytes);
+
+/* Tables that it takes to split the blocks of one type in a range into pages. Either lock. */
+uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_type type);
+
+/* Marks every pinned page that is RAM, in gfns [first, first + pages). Either lock. */
+void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages);
+
+/* Marks the page at ipa if it is RAM, through its descriptor. Logging is on; either lock. */
+void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa);
+
+static inline bool s2_type_is_ram(enum s2_type type)
+{
+    return type == S2_RAM_RW || type == S2_RAM_RO;
+}
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* Turning a dirty log on and off, in bounded steps: the states of enum dirty_log_state. */
+#include <core/dirty_log.h>
+
+#include "entry.h"
+#include "lock.h"
+#include "log.h"
+#include "log_memory.h"
+#include "merge.h"
+#include "pins.h"
+#include "pool.h"
+
+/* How much one call does. */
+#define STEP_PAGES   128u  /* allocated or freed */
+#define STEP_ENTRIES 8192u /* descriptors looked at */
+
+static void set_state(struct s2_vm *vm, enum dirty_log_state state)
+{
+    vm->log.cursor = ipa_make(0);
+    /* Write lock: its release publishes the state. */
+    atomic_store_explicit(&vm->log.state, state, memory_order_relaxed);
+}
+
+static void change_state(struct s2_vm *vm, enum dirty_log_state state)
+{
+    s2_write_lock(vm);
+    set_state(vm, state);
+    s2_write_unlock(vm);
+}
+
+static bool is_ram_at(const struct s2_pos *pos)
+{
+    return s2_pos_is_leaf(pos) && s2_type_is_ram(s2_pte_type(pos->old, pos->level));
+}
+
+/* First gfn above all RAM, searched from the top. Write lock. */
+static uint64_t find_limit_gfn(const struct s2_vm *vm)
+{
+    uint64_t end = s2_end(vm).addr;
+
+    while (end != 0) {
+        struct s2_pos pos = s2_find(vm, ipa_make(end - PAGE_SIZE_BYTES));
+
+        if (is_ram_at(&pos)) {
+            break;
+        }
+        end = pos.base.addr;
+    }
+    return end >> PAGE_SHIFT;
+}
+
+uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_type type)
+{
+    const uint64_t end = ipa.addr + bytes;
+    uint64_t tables = 0;
+
+    while (ipa.addr < end) {
+        struct s2_pos pos = s2_find_at(vm, ipa, S2_LEVEL_2M);
+
+        if (s2_pos_is_leaf(&pos) && s2_pte_type(pos.old, pos.level) == type) {
+            tables += pos.level == S2_LEVEL_2M ? 1 : 1 + S2_ENTRIES;
+        }
+        ipa = s2_pos_end(&pos);
+    }
+    return tables;
+}
+
+static int start(struct s2_vm *vm)
+{
+    struct dirty_log *log = &vm->log;
+    int error;
+
+    s2_write_lock(vm);
+    log->limit_gfn = find_limit_gfn(vm);
+    error = log_grow_chunks(vm, log->limit_gfn);
+    if (error == 0) {
+        log->tables_needed = 0;
+        log->epoch++;
+        atomic_store_explicit(&log->session, 0, memory_order_relaxed); /* write lock */
+        set_state(vm, DIRTY_LOG_PREPARE);
+    }
+    s2_write_unlock(vm);
+    return error;
+}
+
+/* Bitmaps for every chunk that holds RAM. Write lock. */
+static int prepare_bitmaps(struct s2_vm *vm, unsigned *pages)
+{
+    ipa_t *cursor = &vm->log.cursor;
+    unsigned entries = 0;
+
+    while (ipa_gfn(*cursor) < vm->log.limit_gfn) {
+        struct s2_pos pos = s2_find(vm, *cursor);
+
+        if (*pages >= STEP_PAGES || entries++ == STEP_ENTRIES) {
+            return -CORE_ERESTART;
+        }
+        if (!is_ram_at(&pos)) {
+            *cursor = s2_pos_end(&pos);
+            continue;
+        }
+        if (log_add_bitmaps(vm, ipa_gfn(*cursor)) != 0) {
+            return -CORE_ENOMEM;
+        }
+        *pages += 2;
+        *cursor = ipa_from_gfn((ipa_gfn(*cursor) | (LOG_CHUNK_PAGES - 1)) + 1);
+    }
+    return 0;
+}
+
+/* A prepaid table for every split to come. Write lock. */
+static int prepare_tables(struct s2_vm *vm, unsigned pages)
+{
+    struct dirty_log *log = &vm->log;
+    uint64_t have = s2_pool_pages(vm);
+    uint64_t missing;
+
+    if (have >= log->tables_needed) {
+        log->tables_needed =
+            log_count_tables(vm, ipa_make(0), log->limit_gfn << PAGE_SHIFT, S2_RAM_RW);
+    }
+    if (have >= log->tables_needed) {
+        return 0;
+    }
+    missing = log->tables_needed - have;
+    if (missing > STEP_PAGES) {
+        missing = STEP_PAGES;
+    }
+    if (missing + pages > STEP_PAGES) {
+        return -CORE_ERESTART;
+    }
+    return s2_pool_grow(vm, missing) == missing ? -CORE_ERESTART : -CORE_ENOMEM;
+}
+
+static int prepare(struct s2_vm *vm)
+{
+    unsigned pages = 0;
+    int result;
+
+    s2_write_lock(vm);
+    result = prepare_bitmaps(vm, &pages);
+    if (result == 0) {
+        result = prepare_tables(vm, pages);
+    }
+    if (result == 0) {
+        set_state(vm, DIRTY_LOG_PROTECT);
+        log_mark_pinned(vm, 0, vm->log.limit_gfn);
+    }
+    s2_write_unlock(vm);
+    return result;
+}
+
+/* Opens or closes the leaf at pos; false: read it again. Read lock. */
+static bool sweep_entry(struct s2_vm *vm, const struct s2_pos *pos, bool open, bool *changed)
+{
+    uint64_t pte;
+
+    if (s2_is_in_transit(pos->old)) {
+        return false; /* never skipped: what is being linked was made from the old leaf */
+    }
+    if (!s2_pos_is_leaf(pos) || s2_pte_type(pos->old, pos->level) != S2_RAM_RW ||
+        s2_pte_is_writable(pos->old, pos->level) == open) {
+        return true;
+    }
+    pte = open ? s2_pte_opened(pos->old, pos->level) : s2_pte_closed(pos->old, pos->level);
+    *changed = true;
+    return s2_entry_swap(vm, pos, pte);
+}
+
+/* Opens or closes a number of leaves, then invalidates once. True: all are done. */
+static bool sweep(struct s2_vm *vm, bool open)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    struct s2_pos pos = s2_find(vm, vm->log.cursor);
+    unsigned entries = 0;
+    bool changed = false;
+    bool done = false;
+
+    while (!done && entries++ < STEP_ENTRIES) {
+        if (!sweep_entry(vm, &pos, open, &changed)) {
+            port_cpu_relax();
+            pos = s2_find(vm, pos.base);
+            continue;
+        }
+        done = ipa_gfn(s2_pos_end(&pos)) >= vm->log.limit_gfn;
+        if (!done) {
+            s2_step(vm, &pos);
+        }
+    }
+    vm->log.cursor = pos.base;
+    if (changed) {
+        port_tlb_flush_vm(vm);
+        s2_count_shared(&vm->invalidations, 1);
+    }
+    s2_read_unlock(line);
+    return done;
+}
+
+/* One step of turning off. 0: off. */
+static int off_step(struct s2_vm *vm)
+{
+    int result;
+
+    switch (log_state(vm)) {
+    case DIRTY_LOG_OFF:
+        return 0;
+    case DIRTY_LOG_PREPARE:
+    case DIRTY_LOG_PROTECT:
+    case DIRTY_LOG_ON:
+        change_state(vm, DIRTY_LOG_OPEN);
+        break;
+    case DIRTY_LOG_OPEN:
+        if (sweep(vm, true)) {
+            change_state(vm, DIRTY_LOG_MERGE);
+        }
+        break;
+    case DIRTY_LOG_MERGE:
+        s2_write_lock(vm);
+        result = s2_merge_step(vm, &vm->log.cursor);
+        if (result == 0) {
+            set_state(vm, DIRTY_LOG_FREE);
+        }
+        s2_write_unlock(vm);
+        break;
+    case DIRTY_LOG_FREE:
+        /* Under the write lock, so that nobody who saw an earlier state is still at the bitmaps. */
+        s2_write_lock(vm);
+        if (s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES && log_free_bitmaps(vm, STEP_PAGES)) {
+            set_state(vm, DIRTY_LOG_OFF);
+        }
+        s2_write_unlock(vm);
+        break;
+    }
+    return log_state(vm) == DIRTY_LOG_OFF ? 0 : -CORE_ERESTART;
+}
+
+/* Nothing has been protected yet: back to where we were, at once. */
+static void undo_prepare(struct s2_vm *vm)
+{
+    change_state(vm, DIRTY_LOG_FREE);
+    while (off_step(vm) != 0) {
+    }
+}
+
+static int enable_step(struct s2_vm *vm)
+{
+    int result;
+
+    switch (log_state(vm)) {
+    case DIRTY_LOG_OFF:
+        result = start(vm);
+        return result == 0 ? -CORE_ERESTART : result;
+    case DIRTY_LOG_PREPARE:
+        result = prepare(vm);
+        if (result == -CORE_ENOMEM) {
+            undo_prepare(vm);
+            return result;
+        }
+        return -CORE_ERESTART;
+    case DIRTY_LOG_PROTECT:
+        if (!sweep(vm, false)) {
+            return -CORE_ERESTART;
+        }
+        change_state(vm, DIRTY_LOG_ON);
+        return 0;
+    case DIRTY_LOG_ON:
+        return -CORE_EBUSY;
+    default:
+        /* Somebody began to turn logging off and never came back. */
+        (void)off_step(vm);
+        return -CORE_ERESTART;
+    }
+}
+
+int dirty_log_enable(struct s2_vm *vm)
+{
+    int result;
+
+    s2_spin_lock(&vm->log.control);
+    result = enable_step(vm);
+    s2_spin_unlock(&vm->log.control);
+    return result;
+}
+
+int dirty_log_off(struct s2_vm *vm)
+{
+    int result;
+
+    s2_spin_lock(&vm->log.control);
+    result = off_step(vm);
+    s2_spin_unlock(&vm->log.control);
+    return result;
+}
+
+void log_destroy(struct s2_vm *vm)
+{
+    (void)log_free_bitmaps(vm, ~0u);
+    pins_free(vm);
+}

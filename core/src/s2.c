@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* An address space as a whole: set up, torn down, looked at. */
+#include <core/s2.h>
+
+#include "lock.h"
+#include "pins.h"
+#include "pool.h"
+#include "table.h"
+#include "walk.h"
+
+#define ROOT_TABLES_ORDER_MAX 4u /* 16 tables may be concatenated in place of one more level */
+
+unsigned s2_ipa_bits_max(void)
+{
+    return port_s2_ipa_bits_max();
+}
+
+int s2_init(struct s2_vm *vm, const struct s2_config *config)
+{
+    /* What one table at level 1 resolves: 39 bits. */
+    const unsigned level1_bits = s2_level_shift(S2_LEVEL_1G) + S2_INDEX_SHIFT;
+    unsigned bits = config->ipa_bits;
+    void *root;
+
+    if (bits < 32 || bits > 48 || bits > port_s2_ipa_bits_max()) {
+        return -CORE_EINVAL;
+    }
+    *vm = (struct s2_vm){.vmid = config->vmid, .ipa_bits = config->ipa_bits};
+    if (bits > level1_bits + ROOT_TABLES_ORDER_MAX) {
+        vm->root_level = 0;
+    } else {
+        vm->root_level = S2_LEVEL_1G;
+        vm->root_order = (uint8_t)(bits > level1_bits ? bits - level1_bits : 0);
+    }
+    root = port_pages_alloc(vm->root_order);
+    if (root == NULL) {
+        return -CORE_ENOMEM;
+    }
+    vm->root = port_va_to_pa(root);
+    vm->control_register = port_s2_control(bits, vm->root_level);
+    vm->root_register = port_s2_root(vm->root, config->vmid);
+    atomic_init(&vm->tables, UINT64_C(1) << vm->root_order);
+    return 0;
+}
+
+/* Frees the tables below table, which is not linked any more, in post-order without recursion. */
+static void free_below(struct s2_vm *vm, s2_entry_t *root, uint64_t entries, unsigned level)
+{
+    s2_entry_t *tables[S2_LEVEL_PAGE + 1] = {NULL};
+    uint64_t index[S2_LEVEL_PAGE + 1] = {0};
+    unsigned top = level;
+
+    tables[level] = root;
+    for (;;) {
+        if (index[level] == (level == top ? entries : S2_ENTRIES)) {
+            if (level == top) {
+                return;
+            }
+            s2_table_free(vm, tables[level]);
+            level--;
+            continue;
+        }
+        uint64_t pte = s2_entry_load(&tables[level][index[level]++]);
+
+        if (level < S2_LEVEL_PAGE && s2_pte_is_table(pte, level)) {
+            tables[level + 1] = s2_table_of(pte, level);
+            index[level + 1] = 0;
+            level++;
+        }
+    }
+}
+
+void s2_table_free_all(struct s2_vm *vm, s2_entry_t *table, unsigned level)
+{
+    free_below(vm, table, S2_ENTRIES, level);
+    s2_table_free(vm, table);
+}
+
+void s2_destroy(struct s2_vm *vm)
+{
+    s2_entry_t *root = port_pa_to_va(vm->root);
+
+    free_below(vm, root, s2_end(vm).addr >> s2_level_shift(vm->root_level), vm->root_level);
+    port_tlb_flush_vm(vm);
+    port_pages_free(root, vm->root_order);
+    s2_pool_release(vm);
+    log_destroy(vm);
+}
+
+uint64_t s2_root_register(const struct s2_vm *vm)
+{
+    return vm->root_register;
+}
+
+uint64_t s2_control_register(const struct s2_vm *vm)
+{
+    return vm->control_register;
+}
+
+/* Reads the position of ipa until nobody is replacing it. Read lock: who replaces is a reader too.
+ */
+static struct s2_pos find_settled(struct s2_vm *vm, ipa_t ipa)
+{
+    struct s2_pos pos = s2_find(vm, ipa);
+
+    while (s2_is_in_transit(pos.old)) {
+        port_cpu_relax();
+        pos = s2_find(vm, ipa);
+    }
+    return pos;
+}
+
+static struct s2_leaf leaf_at(const struct s2_pos *pos, ipa_t ipa)
+{
+    if (!s2_pos_is_leaf(pos)) {
+        return (struct s2_leaf){.type = S2_NONE};
+    }
+    return (struct s2_leaf){
+        .pa = s2_pos_pa(pos, ipa),
+        .bytes = s2_level_bytes(pos->level),
+        .type = s2_pte_type(pos->old, pos->level),
+        .writable = s2_pte_is_writable(pos->old, pos->level),
+    };
+}
+
+struct s2_leaf s2_lookup(struct s2_vm *vm, ipa_t ipa)
+{
+    struct s2_leaf leaf = {.type = S2_NONE};
+
+    if (ipa.addr < s2_end(vm).addr) {
+        struct s2_cpu_line *line = s2_read_lock(vm);
+        struct s2_pos pos = find_settled(vm, ipa);
+
+        leaf = leaf_at(&pos, ipa);
+        s2_read_unlock(line);
+    }
+    return leaf;
+}
+
+struct s2_leaf s2_lookup_hold(struct s2_vm *vm, ipa_t ipa, bool (*hold)(pa_t pa))
+{
+    struct s2_leaf leaf = {.type = S2_NONE};
+
+    if (ipa.addr < s2_end(vm).addr) {
+        struct s2_cpu_line *line = s2_read_lock(vm);
+        struct s2_pos pos = find_settled(vm, ipa);
+
+        leaf = leaf_at(&pos, ipa);
+        if (leaf.type != S2_NONE && leaf.type != S2_DEVICE && !hold(leaf.pa)) {
+            leaf.type = S2_NONE;
+        }
+        s2_read_unlock(line);
+    }
+    return leaf;
+}
+
+struct s2_leaf s2_next(struct s2_vm *vm, ipa_t ipa, ipa_t end, ipa_t *ret_ipa)
+{
+    struct s2_leaf leaf = {.type = S2_NONE};
+    uint64_t limit = end.addr < s2_end(vm).addr ? end.addr : s2_end(vm).addr;
+    struct s2_cpu_line *line = s2_read_lock(vm);
+
+    while (ipa.addr < limit) {
+        struct s2_pos pos = find_settled(vm, ipa);
+
+        leaf = leaf_at(&pos, ipa);
+        if (leaf.type != S2_NONE) {
+            *ret_ipa = ipa;
+            break;
+        }
+        ipa = s2_pos_end(&pos);
+    }
+    s2_read_unlock(line);
+    return leaf;
+}
+
+static void count_leaves(struct s2_vm *vm, struct s2_stats *stats)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    struct s2_pos pos = s2_find(vm, ipa_make(0));
+
+    for (;;) {
+        /* A block in transit is counted at neither size: the numbers are a snapshot anyway. */
+        if (s2_pos_is_leaf(&pos)) {
+            stats->leaves[pos.level]++;
+        }
+        if (s2_pos_end(&pos).addr == s2_end(vm).addr) {
+            break;
+        }
+        s2_step(vm, &pos);
+    }
+    s2_read_unlock(line);
+}
+
+void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)
+{
+    /* Running counters order nothing; a sum of them is a snapshot. */
+    *ret_stats = (struct s2_stats){
+        .tables = atomic_load_explicit(&vm->tables, memory_order_relaxed),
+        .tables_prepaid = s2_pool_pages(vm),
+        .splits = atomic_load_explicit(&vm->splits, memory_order_relaxed),
+        .merges = atomic_load_explicit(&vm->merges, memory_order_relaxed),
+        .invalidations = atomic_load_explicit(&vm->invalidations, memory_order_relaxed),
+    };
+    for (unsigned cpu = 0; cpu < S2_CPUS_MAX; cpu++) {
+        const struct s2_cpu_line *line = &vm->lock.cpu[cpu];
+
+        ret_stats->faults_first_write +=
+            atomic_load_explicit(&line->faults_first_write, memory_order_relaxed);
+        ret_stats->faults_spurious +=
+            atomic_load_explicit(&line->faults_spurious, memory_order_relaxed);
+        ret_stats->faults_split += atomic_load_explicit(&line->faults_split, memory_order_relaxed);
+    }
+    count_leaves(vm, ret_stats);
+}
+
+void s2_drain(struct s2_vm *vm)
+{
+    /* Readers that began earlier have left when a writer gets in. */
+    s2_write_lock(vm);
+    s2_write_unlock(vm);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Harvest sessions: what was taken becomes final, or goes back into the log. */
+#include <core/dirty_log.h>
+
+#include "lock.h"
+#include "log.h"
+
+int dirty_log_harvest_begin(struct s2_vm *vm)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    int result = 0;
+
+    switch (log_state(vm)) {
+    case DIRTY_LOG_ON:
+        /* Acquire: pairs with the release in close_session; taken and epoch are ours now. */
+        if (atomic_exchange_explicit(&vm->log.session, 1, memory_order_acquire)) {
+            result = -CORE_EBUSY;
+        }
+        break;
+    case DIRTY_LOG_PREPARE:
+    case DIRTY_LOG_PROTECT:
+        result = -CORE_EBUSY;
+        break;
+    default:
+        result = -CORE_EINVAL;
+    }
+    s2_read_unlock(line);
+    return result;
+}
+
+/* Read lock. Everything taken so far is void from here on. */
+static void close_session(struct s2_vm *vm)
+{
+    vm->log.epoch++;
+    /* Release: pairs with the acquire in dirty_log_harvest_begin. */
+    atomic_store_explicit(&vm->log.session, 0, memory_order_release);
+}
+
+/* The caller's session is still there: turning logging off ends it. Read lock. */
+static bool session_is_open(struct s2_vm *vm)
+{
+    return log_state(vm) == DIRTY_LOG_ON &&
+           atomic_load_explicit(&vm->log.session, memory_order_relaxed); /* caller's own */
+}
+
+static void put_back(struct dirty_log_chunk *chunk, unsigned word, uint64_t mask)
+{
+    /* taken belongs to the session, whose calls come one after the other. */
+    uint64_t taken =
+        atomic_fetch_and_explicit(&chunk->taken[word], ~mask, memory_order_relaxed) & mask;
+
+    if (taken != 0) {
+        log_set(chunk, word, taken);
+    }
+}
+
+void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+
+    for (uint64_t gfn = first; session_is_open(vm) && gfn < first + pages; gfn++) {
+        struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
+
+        if (chunk != NULL && chunk->taken_epoch == vm->log.epoch) {
+            put_back(chunk, log_word_of(gfn), UINT64_C(1) << (gfn % 64));
+        }
+    }
+    s2_read_unlock(line);
+}
+
+static void put_chunk_back(struct dirty_log_chunk *chunk)
+{
+    for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
+        for (uint64_t summary = chunk->taken_summary[i]; summary != 0; summary &= summary - 1) {
+            put_back(chunk, i * 64 + (unsigned)__builtin_ctzll(summary), ~UINT64_C(0));
+        }
+    }
+}
+
+void dirty_log_harvest_abort(struct s2_vm *vm)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+
+    if (session_is_open(vm)) {
+        for (uint64_t i = 0; i < vm->log.chunk_count; i++) {
+            struct dirty_log_chunk *chunk = &vm->log.chunks[i];
+
+            if (chunk->bits != NULL && chunk->taken_epoch == vm->log.epoch) {
+                put_chunk_back(chunk);
+            }
+        }
+        close_session(vm);
+    }
+    s2_read_unlock(line);
+}
+
+void dirty_log_harvest_commit(struct s2_vm *vm)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+
+    if (session_is_open(vm)) {
+        close_session(vm);
+    }
+    s2_read_unlock(line);
+}

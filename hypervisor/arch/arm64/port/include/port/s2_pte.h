@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stage-2 descriptors of VMSAv8-64 with 4 KiB pages: the only place with their bits.
+ * Contract: core/port.h.
+ */
+#ifndef PORT_S2_PTE_H
+#define PORT_S2_PTE_H
+
+#include <core/addr.h>
+#include <core/s2.h>
+
+#define S2_PTE_VALID      (UINT64_C(1) << 0)
+#define S2_PTE_TABLE      (UINT64_C(1) << 1) /* a table above level 3, a page at level 3 */
+#define S2_PTE_MEMATTR(n) ((uint64_t)(n) << 2)
+#define S2_PTE_S2AP_R     (UINT64_C(1) << 6)
+#define S2_PTE_S2AP_W     (UINT64_C(1) << 7) /* hardware mode sets it when DBM is set */
+#define S2_PTE_SH_INNER   (UINT64_C(3) << 8)
+#define S2_PTE_AF         (UINT64_C(1) << 10)
+#define S2_PTE_ADDR       UINT64_C(0x0000fffffffff000)
+#define S2_PTE_DBM        (UINT64_C(1) << 51) /* 0 in fault mode */
+#define S2_PTE_XN         (UINT64_C(1) << 54)
+#define S2_PTE_TYPE_SHIFT 55 /* software bits 55 to 58: enum s2_type */
+#define S2_PTE_TYPE_MASK  UINT64_C(15)
+
+/* MemAttr[3:0]: Device-nGnRE reads the same with and without FEAT_S2FWB, Normal Write-Back does
+ * not. */
+#define S2_PTE_DEVICE     S2_PTE_MEMATTR(0x1)
+#define S2_PTE_NORMAL     S2_PTE_MEMATTR(0xf)
+#define S2_PTE_NORMAL_FWB S2_PTE_MEMATTR(0x6)
+
+/* Invalid, and unlike the all-zero descriptor. */
+#define S2_PTE_LOCKED (UINT64_C(1) << 2)
+
+/* HCR_EL2.FWB is set on every CPU; fixed at boot before the first table is made (port_init). */
+extern bool port_has_fwb;
+
+static inline uint64_t s2_pte_leaf(pa_t pa, unsigned level, enum s2_type type, bool writable)
+{
+    uint64_t pte = pa.addr | (uint64_t)type << S2_PTE_TYPE_SHIFT | S2_PTE_AF | S2_PTE_SH_INNER |
+                   S2_PTE_S2AP_R | S2_PTE_VALID;
+
+    if (type == S2_DEVICE) {
+        pte |= S2_PTE_DEVICE;
+    } else {
+        pte |= port_has_fwb ? S2_PTE_NORMAL_FWB : S2_PTE_NORMAL;
+    }
+    if (type != S2_RAM_RW && type != S2_RAM_RO) {
+        pte |= S2_PTE_XN;
+    }
+    if (writable) {
+        pte |= S2_PTE_S2AP_W;
+    }
+    if (level == 3) {
+        pte |= S2_PTE_TABLE;
+    }
+    return pte;
+}
+
+static inline uint64_t s2_pte_table(pa_t table, unsigned level)
+{
+    (void)level;
+    return table.addr | S2_PTE_TABLE | S2_PTE_VALID;
+}
+
+static inline uint64_t s2_pte_locked(void)
+{
+    return S2_PTE_LOCKED;
+}
+
+static inline bool s2_pte_is_table(uint64_t pte, unsigned level)
+{
+    return level < 3 && (pte & (S2_PTE_TABLE | S2_PTE_VALID)) == (S2_PTE_TABLE | S2_PTE_VALID);
+}
+
+static inline bool s2_pte_is_leaf(uint64_t pte, unsigned level)
+{
+    uint64_t table = level == 3 ? S2_PTE_TABLE : 0;
+
+    return (pte & (S2_PTE_TABLE | S2_PTE_VALID)) == (table | S2_PTE_VALID);
+}
+
+static inline pa_t s2_pte_pa(uint64_t pte, unsigned level)
+{
+    (void)level;
+    return pa_make(pte & S2_PTE_ADDR);
+}
+
+static inline enum s2_type s2_pte_type(uint64_t pte, unsigned level)
+{
+    (void)level;
+    return (enum s2_type)(pte >> S2_PTE_TYPE_SHIFT & S2_PTE_TYPE_MASK);
+}
+
+static inline bool s2_pte_is_writable(uint64_t pte, unsigned level)
+{
+    (void)level;
+    return (pte & S2_PTE_S2AP_W) != 0;
+}
+
+static inline uint64_t s2_pte_opened(uint64_t pte, unsigned level)
+{
+    (void)level;
+    return pte | S2_PTE_S2AP_W;
+}
+
+static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
+{
+    (void)level;
+    return pte & ~S2_PTE_S2AP_W;
+}
+
+#endif

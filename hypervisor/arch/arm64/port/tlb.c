@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TLB maintenance for stage 2. An entry may combine both stages and then is not found by its IPA:
+ * so every invalidation by IPA is followed, after a DSB, by one of all stage-1 entries of the VMID.
+ * The DSB between keeps a CPU from combining anew with the old stage-2 entry.
+ *
+ * Only the inner-shareable forms are used: QEMU ignores the outer-shareable ones.
+ */
+#include "tlb.h"
+
+#include <barrier.h>
+#include <core/port.h>
+#include <port/arm64.h>
+#include <sysreg.h>
+
+#define ID_FIELD(value, shift) ((unsigned)((value) >> (shift)) & 15u)
+
+/* More operations than this by address, and the whole VM goes instead. */
+#define OPERATIONS_MAX 64u
+
+/* TLBI RIPAS2E1IS: (num + 1) << (5 * scale + 1) pages from base on, granule 4 KiB. */
+#define RANGE_TG_4K       (UINT64_C(1) << 46)
+#define RANGE_SCALE_SHIFT 44
+#define RANGE_NUM_SHIFT   39
+#define RANGE_BASE_MASK   ((UINT64_C(1) << 37) - 1)
+#define RANGE_PAGES_MAX   (UINT64_C(1) << 21)
+
+/* Parts on which a TLBI with its DSB may complete before stores that used the old translation. */
+struct midr_range {
+    uint16_t part; /* MIDR_EL1.PartNum, implementer Arm */
+    uint8_t last;  /* variant << 4 | revision: affected up to and with this one */
+};
+static const struct midr_range repeat_parts[] = {
+    {0xd0b, 0x30}, /* Cortex-A76, erratum 1286807 */
+    {0xd05, 0xff}, /* Cortex-A55, erratum 2441007 */
+    {0xd46, 0x11}, /* Cortex-A510, erratum 2441009 */
+};
+
+static bool has_range;
+static bool must_repeat;
+
+void port_tlb_init(void)
+{
+    uint64_t midr = READ_SYSREG(midr_el1);
+    unsigned part = (unsigned)(midr >> 4) & 0xfffu;
+    unsigned version = (unsigned)(midr >> 16 & 0xf0u) | (unsigned)(midr & 0xfu);
+
+    has_range = ID_FIELD(READ_SYSREG(id_aa64isar0_el1), 56) >= 2;
+    for (unsigned i = 0; i < sizeof(repeat_parts) / sizeof(repeat_parts[0]); i++) {
+        must_repeat |=
+            midr >> 24 == 0x41 && part == repeat_parts[i].part && version <= repeat_parts[i].last;
+    }
+}
+
+/* TLBI works on the VMID in VTTBR_EL2. Returns what to give to leave_vmid. */
+static uint64_t enter_vmid(uint64_t root_register)
+{
+    uint64_t loaded = READ_SYSREG(vttbr_el2);
+
+    if (loaded != root_register) {
+        WRITE_SYSREG(root_register, vttbr_el2);
+        isb(); /* the TLBIs below use it */
+    }
+    return loaded;
+}
+
+static void leave_vmid(uint64_t root_register, uint64_t loaded)
+{
+    if (loaded != root_register) {
+        WRITE_SYSREG(loaded, vttbr_el2);
+        isb(); /* as in enter_vmid */
+    }
+}
+
+static uint64_t operations_for(const struct port_tlb_range *range)
+{
+    return has_range ? 4 + range->bytes / (RANGE_PAGES_MAX << PAGE_SHIFT) * OPERATIONS_MAX
+                     : range->bytes / range->leaf_bytes;
+}
+
+static void invalidate_by_range(const struct port_tlb_range *range)
+{
+    uint64_t base = range->ipa.addr >> PAGE_SHIFT;
+    uint64_t pages = range->bytes >> PAGE_SHIFT;
+
+    if (pages % 2 != 0) {
+        tlbi_value(ipas2e1is, base);
+        base++;
+        pages--;
+    }
+    for (unsigned scale = 0; pages != 0; scale++) {
+        unsigned shift = 5 * scale + 1;
+        uint64_t count = pages >> shift & 31;
+
+        if (count != 0) {
+            uint64_t value = RANGE_TG_4K | (uint64_t)scale << RANGE_SCALE_SHIFT |
+                             (count - 1) << RANGE_NUM_SHIFT | (base & RANGE_BASE_MASK);
+
+            /* TLBI RIPAS2E1IS, Xt; an assembler for v8.0 does not know the name. */
+            __asm__ volatile("sys #4, c8, c0, #2, %0" ::"r"(value) : "memory");
+            base += count << shift;
+            pages -= count << shift;
+        }
+    }
+}
+
+static void invalidate_range(const struct port_tlb_range *range)
+{
+    if (has_range && range->bytes > range->leaf_bytes) {
+        invalidate_by_range(range);
+        return;
+    }
+    for (uint64_t done = 0; done < range->bytes; done += range->leaf_bytes) {
+        tlbi_value(ipas2e1is, ipa_add(range->ipa, done).addr >> PAGE_SHIFT);
+    }
+}
+
+static void invalidate_ranges(const struct port_tlb_range *ranges, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        invalidate_range(&ranges[i]);
+    }
+    dsb(ish); /* stage-2 entries are gone on all CPUs before the combined ones go */
+    tlbi(vmalle1is);
+    dsb(ish); /* complete on all CPUs, and with it the stores that used the old translations */
+}
+
+void port_tlb_flush(const struct s2_vm *vm, const struct port_tlb_range *ranges, unsigned count)
+{
+    uint64_t root_register = s2_root_register(vm);
+    uint64_t operations = 0;
+    uint64_t loaded;
+
+    for (unsigned i = 0; i < count; i++) {
+        operations += operations_for(&ranges[i]);
+    }
+    if (operations > OPERATIONS_MAX) {
+        port_tlb_flush_vm(vm);
+        return;
+    }
+    dsb(ishst); /* descriptor stores before the invalidation: no walk refills from the old ones */
+    loaded = enter_vmid(root_register);
+    invalidate_ranges(ranges, count);
+    if (must_repeat) {
+        invalidate_ranges(ranges, count);
+    }
+    isb();
+    leave_vmid(root_register, loaded);
+}
+
+void port_tlb_flush_vmid(uint64_t root_register)
+{
+    uint64_t loaded;
+
+    dsb(ishst); /* as in port_tlb_flush */
+    loaded = enter_vmid(root_register);
+    tlbi(vmalls12e1is);
+    dsb(ish); /* as in invalidate_ranges */
+    if (must_repeat) {
+        tlbi(vmalls12e1is);
+        dsb(ish);
+    }
+    isb();
+    leave_vmid(root_register, loaded);
+}
+
+void port_tlb_flush_vm(const struct s2_vm *vm)
+{
+    port_tlb_flush_vmid(s2_root_register(vm));
+}
+
+void port_tlb_flush_local(const struct s2_vm *vm, ipa_t ipa)
+{
+    uint64_t root_register = s2_root_register(vm);
+    uint64_t loaded;
+
+    dsb(nshst); /* our descriptor store before our walks; other CPUs need not know yet */
+    loaded = enter_vmid(root_register);
+    tlbi_value(ipas2e1, ipa.addr >> PAGE_SHIFT);
+    dsb(nsh); /* as in invalidate_ranges, on this CPU */
+    tlbi(vmalle1);
+    dsb(nsh);
+    isb();
+    leave_vmid(root_register, loaded);
+}
+
+void port_tlb_flush_local_stage1(void)
+{
+    tlbi(vmalle1);
+    dsb(nsh); /* done before the next vCPU's first walk */
+    isb();
+}
