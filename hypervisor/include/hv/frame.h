@@ -17,24 +17,34 @@
 
 struct domain;
 
-/* Adds RAM to the allocator at boot. */
+/*
+ * Boot: gives the frames of a RAM bank their records (frame_record_bytes, zeroed here), all of them
+ * reserved. Banks do not overlap.
+ */
+uint64_t frame_record_bytes(uint64_t bank_bytes);
+void frame_add_bank(pa_t start, uint64_t bytes, void *records);
+
+/* Adds RAM of a bank to the allocator at boot: reserved until now, page aligned. */
 void frame_add_region(pa_t start, uint64_t bytes);
 
 /* For the hypervisor itself: naturally aligned, zeroed; NULL when there is none. Locks inside. */
 void *frame_alloc_hv(unsigned order);
 void frame_free_hv(void *va, unsigned order);
 
-/* For a domain: zeroed, count 1, owner set, its page count raised. False: out of memory or over max_pages. */
+/* For a domain: zeroed, count 1, owner set, its page count raised. False: out of memory or over
+ * max_pages. */
 bool frame_alloc_domain(struct domain *d, unsigned order, pa_t *ret_pa);
 /* Boot: takes a given range for the control domain (1:1), already zeroed or loaded. */
 bool frame_claim_domain(struct domain *d, pa_t start, uint64_t bytes);
 
-/* Takes one more reference to a domain's frame; false if it is free, the hypervisor's or not RAM. */
+/* Takes one more reference to a domain's frame; false if it is free, the hypervisor's or not RAM.
+ */
 bool frame_get(pa_t pa);
 /* Drops one; the last one frees the frame. */
 void frame_put(pa_t pa);
 
-/* Owner of a domain frame or DOMID_INVALID; gfn is where the owner maps it (set by the p2m glue). */
+/* Owner of a domain frame or DOMID_INVALID; gfn is where the owner maps it (set by the p2m glue).
+ */
 uint16_t frame_owner(pa_t pa);
 uint64_t frame_gfn(pa_t pa);
 void frame_set_gfn(pa_t pa, uint64_t gfn);

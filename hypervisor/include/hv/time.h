@@ -17,13 +17,18 @@ struct timer {
     struct timer *next;
     uint64_t deadline_ns;
     void (*fire)(struct timer *timer); /* on the CPU that armed it, interrupts masked */
-    int cpu;                           /* CPU whose list holds it, -1 when idle */
+    _Atomic int cpu;                   /* CPU whose list holds it, -1: none */
+    _Atomic int firing_cpu;            /* CPU that runs fire now, -1: none */
 };
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
-/* Arms (or re-arms) on this CPU. The past fires at the next interrupt. */
+/*
+ * Arms (or re-arms) on this CPU. The past fires at the next interrupt. Callers that may race for
+ * one timer exclude each other.
+ */
 void timer_set(struct timer *timer, uint64_t deadline_ns);
-/* After it returns, fire is not running and will not run. Any CPU; caller holds no lock fire takes. */
+/* After it returns, fire is not running and will not run. Any CPU; caller holds no lock fire takes.
+ */
 void timer_cancel(struct timer *timer);
 void timer_init_cpu(void);
 

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Buddy allocator. A free block's links live in its first bytes; its record says FREE and the
+ * order. One lock, a leaf in the lock order; memory is scrubbed outside it.
+ */
+#include "frame_internal.h"
+
+#include <cache.h>
+#include <hv/console.h>
+#include <hv/fdt.h>
+#include <hv/frame.h>
+#include <stddef.h>
+#include <string.h>
+
+struct bank {
+    uint64_t first_mfn, end_mfn;
+    struct frame *records;
+};
+
+struct free_block {
+    struct free_block *next;
+    struct free_block **link; /* the pointer that points here */
+};
+
+static struct bank banks[HOST_BANKS_MAX];
+static unsigned bank_count;
+static struct free_block *free_lists[FRAME_ORDER_MAX + 1];
+static struct spinlock frame_lock = SPINLOCK_INIT;
+static _Atomic uint64_t free_pages;
+static _Atomic uint64_t hv_pages;
+static uint64_t total_pages;
+
+static const struct bank *bank_of(uint64_t mfn)
+{
+    for (unsigned i = 0; i < bank_count; i++) {
+        if (mfn >= banks[i].first_mfn && mfn < banks[i].end_mfn) {
+            return &banks[i];
+        }
+    }
+    return NULL;
+}
+
+struct frame *frame_of(pa_t pa)
+{
+    const struct bank *bank = bank_of(pa_mfn(pa));
+
+    return bank == NULL ? NULL : &bank->records[pa_mfn(pa) - bank->first_mfn];
+}
+
+uint64_t frame_record_bytes(uint64_t bank_bytes)
+{
+    uint64_t bytes = (bank_bytes >> PAGE_SHIFT) * sizeof(struct frame);
+
+    return (bytes + PAGE_MASK) & ~PAGE_MASK;
+}
+
+void frame_add_bank(pa_t start, uint64_t bytes, void *records)
+{
+    ASSERT(bank_count < HOST_BANKS_MAX);
+    memset(records, 0, frame_record_bytes(bytes));
+    banks[bank_count++] =
+        (struct bank){pa_mfn(start), pa_mfn(start) + (bytes >> PAGE_SHIFT), records};
+    total_pages += bytes >> PAGE_SHIFT;
+}
+
+/* Lock held. */
+static void list_insert(pa_t pa, unsigned order)
+{
+    struct free_block *block = pa_to_va(pa);
+    struct frame *frame = frame_of(pa);
+
+    block->next = free_lists[order];
+    block->link = &free_lists[order];
+    if (block->next != NULL) {
+        block->next->link = &block->next;
+    }
+    free_lists[order] = block;
+    frame->order = (uint8_t)order;
+    atomic_store_explicit(&frame->state, FRAME_FREE, memory_order_relaxed);
+}
+
+/* Lock held. */
+static void list_remove(pa_t pa)
+{
+    struct free_block *block = pa_to_va(pa);
+
+    *block->link = block->next;
+    if (block->next != NULL) {
+        block->next->link = block->link;
+    }
+    atomic_store_explicit(&frame_of(pa)->state, FRAME_RESERVED, memory_order_relaxed);
+}
+
+static bool is_free_block(pa_t pa, unsigned order)
+{
+    const struct frame *frame = frame_of(pa);
+
+    return frame != NULL && frame->order == order &&
+           atomic_load_explicit(&frame->state, memory_order_relaxed) == FRAME_FREE;
+}
+
+/* Lock held. Joins with free buddies as far as possible; banks never meet inside a block. */
+static void give_locked(pa_t pa, unsigned order)
+{
+    const struct bank *bank = bank_of(pa_mfn(pa));
+
+    atomic_fetch_add_explicit(&free_pages, UINT64_C(1) << order, memory_order_relaxed);
+    for (; order < FRAME_ORDER_MAX; order++) {
+        pa_t buddy = pa_make(pa.addr ^ (PAGE_SIZE_BYTES << order));
+
+        if (!is_free_block(buddy, order) || bank_of(pa_mfn(buddy)) != bank) {
+            break;
+        }
+        list_remove(buddy);
+        pa.addr &= ~(PAGE_SIZE_BYTES << order);
+    }
+    list_insert(pa, order);
+}
+
+void frame_block_give(pa_t pa, unsigned order)
+{
+    spin_lock(&frame_lock);
+    give_locked(pa, order);
+    spin_unlock(&frame_lock);
+}
+
+bool frame_block_take(unsigned order, pa_t *ret_pa)
+{
+    unsigned from = order;
+
+    if (order > FRAME_ORDER_MAX) {
+        return false;
+    }
+    spin_lock(&frame_lock);
+    while (from <= FRAME_ORDER_MAX && free_lists[from] == NULL) {
+        from++;
+    }
+    if (from > FRAME_ORDER_MAX) {
+        spin_unlock(&frame_lock);
+        return false;
+    }
+    *ret_pa = va_to_pa(free_lists[from]);
+    list_remove(*ret_pa);
+    while (from > order) {
+        from--;
+        list_insert(pa_add(*ret_pa, PAGE_SIZE_BYTES << from), from);
+    }
+    atomic_fetch_sub_explicit(&free_pages, UINT64_C(1) << order, memory_order_relaxed);
+    spin_unlock(&frame_lock);
+    return true;
+}
+
+/* Lock held. The free block that holds pa: its start and order, or false. */
+static bool find_free_block(pa_t pa, pa_t *ret_start, unsigned *ret_order)
+{
+    for (unsigned order = 0; order <= FRAME_ORDER_MAX; order++) {
+        pa_t start = pa_make(pa.addr & ~((PAGE_SIZE_BYTES << order) - 1));
+
+        if (is_free_block(start, order)) {
+            *ret_start = start;
+            *ret_order = order;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Lock held. Halves the block that holds start until a piece begins there and fits in pages. */
+static unsigned carve_locked(pa_t start, uint64_t pages)
+{
+    pa_t block;
+    unsigned order;
+
+    if (!find_free_block(start, &block, &order)) {
+        panic("frame %lx left the free lists under the lock", start.addr);
+    }
+    list_remove(block);
+    while (block.addr != start.addr || (UINT64_C(1) << order) > pages) {
+        pa_t upper;
+
+        order--;
+        upper = pa_add(block, PAGE_SIZE_BYTES << order);
+        if (start.addr >= upper.addr) {
+            list_insert(block, order);
+            block = upper;
+        } else {
+            list_insert(upper, order);
+        }
+    }
+    return order;
+}
+
+bool frame_range_take(pa_t start, uint64_t pages)
+{
+    pa_t end = pa_add(start, pages << PAGE_SHIFT);
+    pa_t block;
+    unsigned order;
+
+    spin_lock(&frame_lock);
+    for (pa_t at = start; at.addr < end.addr; at = pa_add(block, PAGE_SIZE_BYTES << order)) {
+        if (!find_free_block(at, &block, &order)) {
+            spin_unlock(&frame_lock);
+            return false;
+        }
+    }
+    for (pa_t at = start; at.addr < end.addr; at = pa_add(at, PAGE_SIZE_BYTES << order)) {
+        order = carve_locked(at, (end.addr - at.addr) >> PAGE_SHIFT);
+    }
+    atomic_fetch_sub_explicit(&free_pages, pages, memory_order_relaxed);
+    spin_unlock(&frame_lock);
+    return true;
+}
+
+void frame_add_region(pa_t start, uint64_t bytes)
+{
+    uint64_t at = start.addr;
+    uint64_t end = start.addr + bytes;
+
+    while (at < end) {
+        unsigned order = 0;
+
+        while (order < FRAME_ORDER_MAX && (at & (PAGE_SIZE_BYTES << order)) == 0 &&
+               at + (PAGE_SIZE_BYTES << (order + 1)) <= end) {
+            order++;
+        }
+        frame_block_give(pa_make(at), order);
+        at += PAGE_SIZE_BYTES << order;
+    }
+}
+
+void frame_scrub(pa_t pa, unsigned order)
+{
+    cache_zero(pa_to_va(pa), PAGE_SIZE_BYTES << order);
+}
+
+void *frame_alloc_hv(unsigned order)
+{
+    pa_t pa;
+
+    if (!frame_block_take(order, &pa)) {
+        return NULL;
+    }
+    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
+        struct frame *frame = frame_of(pa_add(pa, i << PAGE_SHIFT));
+
+        atomic_store_explicit(&frame->state, FRAME_HV, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&hv_pages, UINT64_C(1) << order, memory_order_relaxed);
+    frame_scrub(pa, order);
+    return pa_to_va(pa);
+}
+
+void frame_free_hv(void *va, unsigned order)
+{
+    pa_t pa = va_to_pa(va);
+
+    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
+        struct frame *frame = frame_of(pa_add(pa, i << PAGE_SHIFT));
+
+        ASSERT(atomic_load_explicit(&frame->state, memory_order_relaxed) == FRAME_HV);
+        atomic_store_explicit(&frame->state, FRAME_RESERVED, memory_order_relaxed);
+    }
+    atomic_fetch_sub_explicit(&hv_pages, UINT64_C(1) << order, memory_order_relaxed);
+    frame_block_give(pa, order);
+}
+
+uint64_t frame_total_pages(void)
+{
+    return total_pages;
+}
+
+uint64_t frame_free_pages(void)
+{
+    return atomic_load_explicit(&free_pages, memory_order_relaxed);
+}
+
+uint64_t frame_hv_pages(void)
+{
+    return atomic_load_explicit(&hv_pages, memory_order_relaxed);
+}
+
+uint64_t frame_max_mfn(void)
+{
+    uint64_t max = 0;
+
+    for (unsigned i = 0; i < bank_count; i++) {
+        max = banks[i].end_mfn - 1 > max ? banks[i].end_mfn - 1 : max;
+    }
+    return max;
+}
+
+bool frame_is_ram(pa_t pa)
+{
+    return frame_of(pa) != NULL;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames of domains: counts, owners, page accounting. The domain itself is kept alive by one
+ * reference while it owns at least one frame.
+ */
+#include "frame_internal.h"
+
+#include <hv/console.h>
+#include <hv/domain.h>
+#include <hv/frame.h>
+
+/* Raises the page count unless that would pass max_pages. */
+static bool charge_domain(struct domain *d, uint64_t pages)
+{
+    uint64_t old = atomic_load_explicit(&d->tot_pages, memory_order_relaxed);
+
+    do {
+        if (old + pages > d->max_pages) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&d->tot_pages, &old, old + pages,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    if (old == 0) {
+        /* The caller holds a reference, so the count cannot be on its way to 0. */
+        atomic_fetch_add_explicit(&d->refcount, 1, memory_order_relaxed);
+    }
+    return true;
+}
+
+static void uncharge_domain(struct domain *d, uint64_t pages)
+{
+    uint64_t old = atomic_fetch_sub_explicit(&d->tot_pages, pages, memory_order_relaxed);
+
+    ASSERT(old >= pages);
+    if (old == pages) {
+        domain_put(d);
+    }
+}
+
+static void give_to_domain(struct domain *d, pa_t start, uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        struct frame *frame = frame_of(pa_add(start, i << PAGE_SHIFT));
+
+        frame->owner = d->id;
+        atomic_store_explicit(&frame->gfn, ~UINT64_C(0), memory_order_relaxed);
+        atomic_store_explicit(&frame->state, FRAME_DOMAIN, memory_order_relaxed);
+        /* Release pairs with the acquire in frame_get: who gets a reference sees the owner. */
+        atomic_store_explicit(&frame->count, 1, memory_order_release);
+    }
+}
+
+bool frame_alloc_domain(struct domain *d, unsigned order, pa_t *ret_pa)
+{
+    uint64_t pages = UINT64_C(1) << order;
+    pa_t pa;
+
+    if (order > FRAME_ORDER_MAX || !charge_domain(d, pages)) {
+        return false;
+    }
+    if (!frame_block_take(order, &pa)) {
+        uncharge_domain(d, pages);
+        return false;
+    }
+    frame_scrub(pa, order);
+    give_to_domain(d, pa, pages);
+    *ret_pa = pa;
+    return true;
+}
+
+bool frame_claim_domain(struct domain *d, pa_t start, uint64_t bytes)
+{
+    uint64_t pages = bytes >> PAGE_SHIFT;
+
+    if (!charge_domain(d, pages)) {
+        return false;
+    }
+    if (!frame_range_take(start, pages)) {
+        uncharge_domain(d, pages);
+        return false;
+    }
+    give_to_domain(d, start, pages);
+    return true;
+}
+
+bool frame_get(pa_t pa)
+{
+    struct frame *frame = frame_of(pa);
+    uint32_t count;
+
+    if (frame == NULL) {
+        return false;
+    }
+    count = atomic_load_explicit(&frame->count, memory_order_relaxed);
+    do {
+        if (count == 0 || count == UINT32_MAX) {
+            return false;
+        }
+        /* Acquire pairs with the release in give_to_domain. */
+    } while (!atomic_compare_exchange_weak_explicit(&frame->count, &count, count + 1,
+                                                    memory_order_acquire, memory_order_relaxed));
+    return true;
+}
+
+void frame_put(pa_t pa)
+{
+    struct frame *frame = frame_of(pa);
+    struct domain *d;
+    uint16_t owner;
+
+    ASSERT(frame != NULL);
+    owner = frame->owner;
+    /* Release: our uses of the page come before it is free; acquire: after everybody else's. */
+    if (atomic_fetch_sub_explicit(&frame->count, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    atomic_store_explicit(&frame->state, FRAME_RESERVED, memory_order_relaxed);
+    frame_block_give(pa_make(pa.addr & ~PAGE_MASK), 0);
+    d = domain_get(owner);
+    if (d == NULL) {
+        panic("frame %lx was owned by domain %u, which does not exist", pa.addr, owner);
+    }
+    uncharge_domain(d, 1);
+    domain_put(d);
+}
+
+uint16_t frame_owner(pa_t pa)
+{
+    const struct frame *frame = frame_of(pa);
+
+    if (frame == NULL || atomic_load_explicit(&frame->count, memory_order_acquire) == 0) {
+        return DOMID_INVALID;
+    }
+    return frame->owner;
+}
+
+uint64_t frame_gfn(pa_t pa)
+{
+    const struct frame *frame = frame_of(pa);
+
+    return frame == NULL ? ~UINT64_C(0) : atomic_load_explicit(&frame->gfn, memory_order_relaxed);
+}
+
+void frame_set_gfn(pa_t pa, uint64_t gfn)
+{
+    struct frame *frame = frame_of(pa);
+
+    ASSERT(frame != NULL);
+    atomic_store_explicit(&frame->gfn, gfn, memory_order_relaxed);
+}
