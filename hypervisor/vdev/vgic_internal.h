@@ -25,6 +25,7 @@
 #define VIRQ_LR_CLEAR_PENDING (1u << 0)
 #define VIRQ_LR_CLEAR_ACTIVE  (1u << 1)
 #define VIRQ_LR_SET_ACTIVE    (1u << 2)
+#define VIRQ_LR_FIRED_AGAIN   (1u << 3) /* ended there, and the physical interrupt is active anew */
 
 /* Ids of vCPUs that must look at their interrupts, a bit each; vgic_kick after all locks are free.
  */

@@ -18,7 +18,8 @@ static void fold_one(struct virq *irq, uint64_t lr)
     bool pending = (lr & VGIC_LR_PENDING) && !(irq->lr_override & VIRQ_LR_CLEAR_PENDING);
     bool active = (lr & VGIC_LR_ACTIVE) && !(irq->lr_override & VIRQ_LR_CLEAR_ACTIVE);
 
-    if ((lr & VGIC_LR_HW) && !(lr & (VGIC_LR_PENDING | VGIC_LR_ACTIVE))) {
+    if ((lr & VGIC_LR_HW) && !(lr & (VGIC_LR_PENDING | VGIC_LR_ACTIVE)) &&
+        !(irq->lr_override & VIRQ_LR_FIRED_AGAIN)) {
         irq->hw_active = false; /* the guest's EOI has ended the physical interrupt */
     }
     irq->active = active || (irq->lr_override & VIRQ_LR_SET_ACTIVE);
