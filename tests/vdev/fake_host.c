@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's other parts, as far as the virtual devices use them; see fake_host.h. */
+#include "fake_host.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <core/dirty_log.h>
+#include <hv/console.h>
+#include <hv/cpu.h>
+#include <hv/evtchn.h>
+#include <hv/frame.h>
+#include <hv/sched.h>
+
+struct fake_host fake;
+
+/* A lock taken twice in one thread never comes free: say so at once. */
+void spin_lock(struct spinlock *lock)
+{
+    assert_false(spin_is_locked(lock));
+    atomic_fetch_add(&lock->next, 1);
+}
+
+void spin_unlock(struct spinlock *lock)
+{
+    assert_true(spin_is_locked(lock));
+    atomic_fetch_add(&lock->owner, 1);
+}
+
+bool spin_is_locked(struct spinlock *lock)
+{
+    return atomic_load(&lock->next) != atomic_load(&lock->owner);
+}
+
+void panic(const char *format, ...)
+{
+    fail_msg("panic: %s", format);
+    abort();
+}
+
+void printk(const char *format, ...)
+{
+}
+
+/* Frames and the direct map: physical addresses are host pointers. */
+void *frame_alloc_hv(unsigned order)
+{
+    return calloc(1, PAGE_SIZE_BYTES << order);
+}
+
+void frame_free_hv(void *va, unsigned order)
+{
+    free(va);
+}
+
+void *pa_to_va(pa_t pa)
+{
+    return (void *)(uintptr_t)pa.addr;
+}
+
+void frame_put(pa_t pa)
+{
+    fake.frames_put++;
+}
+
+int mmio_add(struct mmio_map *map, const struct mmio_region *region)
+{
+    if (map->count == MMIO_REGIONS_MAX) {
+        return -1;
+    }
+    map->regions[map->count++] = *region;
+    return 0;
+}
+
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
+{
+    fake.marks++;
+    fake.last_marked_gfn = ipa_gfn(ipa);
+}
+
+void evtchn_notify_xen_port(struct domain *d, uint32_t port)
+{
+    assert_false(spin_is_locked(&d->vpl011.lock));
+    fake.notifications++;
+}
+
+/* Time. */
+uint64_t time_now_ns(void)
+{
+    return fake.now_ns;
+}
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
+{
+    *timer = (struct timer){.fire = fire, .cpu = -1};
+}
+
+void timer_set(struct timer *timer, uint64_t deadline_ns)
+{
+    timer->deadline_ns = deadline_ns;
+    timer->cpu = (int)fake.cpu;
+    fake.armed = timer;
+}
+
+void timer_cancel(struct timer *timer)
+{
+    timer->cpu = -1;
+    if (fake.armed == timer) {
+        fake.armed = NULL;
+    }
+}
+
+void fake_advance(uint64_t ns)
+{
+    fake.now_ns += ns;
+    struct timer *timer = fake.armed;
+    if (timer && timer->deadline_ns <= fake.now_ns) {
+        fake.armed = NULL;
+        timer->cpu = -1;
+        timer->fire(timer);
+    }
+}
+
+/* CPUs and the scheduler. */
+struct vcpu *vcpu_current(void)
+{
+    return fake.cpus[fake.cpu].current;
+}
+
+void cpu_kick(unsigned id)
+{
+    fake.cpus[id].kicked = true;
+}
+
+void sched_wake(struct vcpu *v)
+{
+    assert_false(spin_is_locked(&v->vgic.lock));
+    assert_false(spin_is_locked(&v->domain->vgic.lock));
+    fake.wakes++;
+    if (v->state == VCPU_BLOCKED) {
+        v->state = VCPU_RUNNABLE;
+    }
+}
+
+/* Physical interrupts. */
+static const struct gic_info info = {.spi_count = 288, .maintenance_intid = IRQ_PPI_MAINT};
+
+const struct gic_info *gic_info(void)
+{
+    return &info;
+}
+
+void irq_enable(uint32_t intid)
+{
+    fake.physical[intid].enabled = true;
+    fake_physical_line(intid, fake.physical[intid].line);
+}
+
+void irq_disable(uint32_t intid)
+{
+    fake.physical[intid].enabled = false;
+}
+
+void irq_set_edge(uint32_t intid, bool edge)
+{
+    fake.physical[intid].edge = edge;
+}
+
+void irq_set_target(uint32_t intid, unsigned cpu)
+{
+}
+
+void irq_set_active(uint32_t intid, bool active)
+{
+    fake.physical[intid].active = active;
+}
+
+bool irq_is_pending(uint32_t intid)
+{
+    return fake.physical[intid].pending || fake.physical[intid].line;
+}
+
+void irq_deactivate(uint32_t intid)
+{
+    assert_true(fake.physical[intid].active);
+    fake.physical[intid].active = false;
+}
+
+void irq_set_handler(uint32_t intid, irq_handler_fn handler, void *context)
+{
+    fake.handlers[intid] = handler;
+    fake.contexts[intid] = context;
+}
+
+void fake_physical_line(uint32_t intid, bool level)
+{
+    struct fake_physical *irq = &fake.physical[intid];
+    irq->line = level;
+    if (level && irq->enabled && !irq->active && fake.handlers[intid]) {
+        irq->active = true;
+        enum irq_result result = fake.handlers[intid](intid, fake.contexts[intid]);
+        if (result == IRQ_DONE) {
+            irq->active = false;
+        }
+    }
+}
