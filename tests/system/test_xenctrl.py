@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Xen's hypercalls through the distribution's libxenctrl: runs the cases of xenctrl-tests one by one."""
+
+import os
+
+from harness import LONG, ROOT, Failure
+
+LAB = {"names": ["north"], "smp": 2, "mem": "1G"}
+PROGRAM = os.path.join(ROOT, "build/dom0/tests/system/xenctrl/xenctrl-tests")
+
+
+def cases(bench):
+    """(name, test) of each case that the program has."""
+    if bench.lab.put("north", [PROGRAM], "/tmp") != 0:
+        raise Failure("the test program could not be copied")
+    for name in bench.check("north", ["/tmp/xenctrl-tests", "--list"]).split():
+        yield name, lambda b, n=name: run_case(b, n)
+
+
+def run_case(bench, name):
+    if bench.run("north", ["test", "-x", "/tmp/xenctrl-tests"]).returncode != 0:
+        bench.lab.put("north", [PROGRAM], "/tmp")
+    result = bench.run("north", ("GODWIT_LONG=1 " if LONG else "") + "/tmp/xenctrl-tests " + name,
+                       seconds=3600 if LONG else 180)
+    if result.returncode != 0 or "PASS " + name not in result.stdout:
+        raise Failure("status %d\n%s%s" % (result.returncode, result.stdout, result.stderr))
