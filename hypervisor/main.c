@@ -60,6 +60,7 @@ static void print_host(void)
 
 void boot_init_cpu(void)
 {
+    vgic_init_host_cpu();
 }
 
 void boot_main(uint64_t fdt_pa, uint64_t image_pa)
@@ -72,6 +73,7 @@ void boot_main(uint64_t fdt_pa, uint64_t image_pa)
     cpu_init_sgis();
     timer_init_cpu();
     sched_init();
+    vgic_init_host();
     boot_init_cpu();
     smp_start_others();
     printk("%u CPUs, GICv3 with %u SPIs and %u list registers, timer %lu Hz\n", cpu_count(),
