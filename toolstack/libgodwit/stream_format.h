@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The numbers of docs/stream.md, and the plain structures that its records are turned into. */
+#ifndef STREAM_FORMAT_H
+#define STREAM_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STREAM_MARKER          UINT64_MAX
+#define STREAM_ID              0x58454E46u
+#define STREAM_VERSION         3u
+#define STREAM_DOMAIN_TYPE_ARM 4u
+#define STREAM_PAGE_SHIFT      12u
+#define STREAM_PAGE_BYTES      4096u
+#define STREAM_ALIGN           8u
+
+#define STREAM_RECORD_OPTIONAL 0x80000000u
+
+enum stream_record_type {
+    STREAM_END = 0x00000000u,
+    STREAM_PAGE_DATA = 0x00000001u,
+    STREAM_HVM_CONTEXT = 0x00000009u,
+    STREAM_VERIFY = 0x0000000Du,
+    STREAM_STATIC_DATA_END = 0x00000010u,
+    STREAM_HOST = 0x47570001u,
+    STREAM_CONFIG = 0x47570002u,
+    STREAM_MEMORY = 0x47570003u,
+    STREAM_DIGEST = 0x47570004u,
+};
+#define STREAM_VERSIONS 0xC7570001u /* does not fit an enumerator of ISO C */
+
+#define STREAM_PAGES_MAX       1024u /* in one PAGE_DATA record */
+#define STREAM_STATE_BYTES_MAX (2u << 20)
+#define STREAM_NAME_BYTES_MAX  63u
+#define STREAM_TEXT_BYTES_MAX  65536u
+#define STREAM_RANGES_MAX      64u
+#define STREAM_VERSIONS_MAX    256u
+#define STREAM_VCPUS_MAX       64u
+#define STREAM_GFN_LIMIT       (1ULL << 36) /* first frame number that cannot occur */
+#define STREAM_MEMORY_PAGES    (1ULL << 28) /* in all ranges together */
+#define STREAM_ID_REGISTERS    16u
+#define STREAM_BODY_MAX        (8u + STREAM_PAGES_MAX * (8u + STREAM_PAGE_BYTES))
+
+#define STREAM_PFN_TYPE_SHIFT 60
+#define STREAM_PFN_GFN_MASK   ((1ULL << 52) - 1)
+#define STREAM_PFN_NORMAL     0u
+#define STREAM_PFN_ZERO       5u
+
+#define STREAM_CONFIG_PAUSED 1u /* flag: the operator had paused the guest; it stays paused */
+
+/* Headers and fixed parts as they lie in the stream. */
+struct stream_image_header {
+    uint64_t marker; /* big endian, as the whole structure */
+    uint32_t id, version;
+    uint16_t options, reserved0;
+    uint32_t reserved1;
+};
+
+struct stream_domain_header {
+    uint32_t type;
+    uint16_t page_shift, reserved;
+    uint32_t xen_major, xen_minor;
+};
+
+struct stream_record_header {
+    uint32_t type, length;
+};
+
+struct stream_count_header { /* PAGE_DATA and GODWIT_MEMORY begin with it */
+    uint32_t count, reserved;
+};
+
+struct stream_range {
+    uint64_t first_gfn, pages;
+};
+
+struct stream_host {
+    uint64_t cntfrq_hz, reserved;
+    uint64_t id[STREAM_ID_REGISTERS];
+};
+
+struct stream_config_header {
+    uint32_t vcpus, flags;
+    uint64_t memory_bytes;
+    uint8_t uuid[16];
+    uint8_t on_poweroff, on_reboot, on_crash, reserved0;
+    uint32_t name_length, text_length, reserved1;
+};
+
+struct stream_digest {
+    uint32_t crc32, reserved;
+};
+
+_Static_assert(sizeof(struct stream_image_header) == 24, "docs/stream.md");
+_Static_assert(sizeof(struct stream_domain_header) == 16, "docs/stream.md");
+_Static_assert(sizeof(struct stream_record_header) == 8, "docs/stream.md");
+_Static_assert(sizeof(struct stream_host) == 144, "docs/stream.md");
+_Static_assert(sizeof(struct stream_config_header) == 48, "docs/stream.md");
+_Static_assert(sizeof(struct stream_digest) == 8, "docs/stream.md");
+
+/* The same, decoded. */
+struct stream_config {
+    uint32_t vcpus;
+    bool paused;
+    uint64_t memory_bytes;
+    uint8_t uuid[16];
+    uint8_t on_poweroff, on_reboot, on_crash; /* enum stream_action */
+    char name[STREAM_NAME_BYTES_MAX + 1];
+    uint32_t text_length;
+    const char *text; /* text_length bytes, not terminated */
+};
+
+enum stream_action {
+    STREAM_DESTROY = 0,
+    STREAM_RESTART = 1,
+    STREAM_PRESERVE = 2,
+    STREAM_RENAME_RESTART = 3,
+    STREAM_ACTIONS = 4,
+};
+
+struct stream_memory {
+    uint32_t count;
+    struct stream_range ranges[STREAM_RANGES_MAX];
+};
+
+struct stream_pages {
+    uint32_t count;
+    uint32_t with_contents;
+    const uint8_t *pfns;     /* count little-endian words: use stream_pages_word */
+    const uint8_t *contents; /* with_contents pages */
+};
+
+#endif
