@@ -115,8 +115,7 @@ enum stream_action {
     STREAM_DESTROY = 0,
     STREAM_RESTART = 1,
     STREAM_PRESERVE = 2,
-    STREAM_RENAME_RESTART = 3,
-    STREAM_ACTIONS = 4,
+    STREAM_ACTIONS = 3,
 };
 
 struct stream_memory {

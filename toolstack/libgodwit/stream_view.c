@@ -23,6 +23,17 @@ bool stream_name_valid(const char *name, size_t length)
     return true;
 }
 
+/* A configuration file: no control characters but tab and newline. */
+static bool text_is_plain(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 int stream_view_host(const uint8_t *body, size_t length, struct stream_host *ret_host,
                      const char **ret_why)
 {
@@ -68,6 +79,8 @@ int stream_view_config(const uint8_t *body, size_t length, struct stream_config 
     const char *name = (const char *)body + sizeof(h);
     if (!stream_name_valid(name, h.name_length))
         return refuse(ret_why, "the name of the guest is not allowed");
+    if (!text_is_plain(name + h.name_length, h.text_length))
+        return refuse(ret_why, "the text of the configuration holds control characters");
 
     memset(ret_config, 0, sizeof(*ret_config));
     ret_config->vcpus = h.vcpus;

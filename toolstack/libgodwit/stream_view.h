@@ -2,8 +2,8 @@
 /*
  * Checked views of record bodies. Each function looks at `length` bytes at `body`, refuses what
  * docs/stream.md does not allow and fills the structure, which points into the body. They
- * allocate nothing, call nothing of the system and keep no state: the process that parses a stream and the one
- * that builds the guest both use them.
+ * allocate nothing, call nothing of the system and keep no state: the process that parses a stream
+ * and the one that builds the guest both use them.
  *
  * All return 0, or -1 with a reason in *ret_why (a constant sentence without a full stop).
  */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The messages beside the stream: docs/stream.md, "The handover". */
+#ifndef HANDOVER_H
+#define HANDOVER_H
+
+#include "handover_io.h"
+
+#define HANDOVER_MAGIC    0x484F5747u
+#define HANDOVER_VERSION  1u
+#define HANDOVER_BODY_MAX 1024u
+
+enum handover_type {
+    HANDOVER_HELLO = 1,
+    HANDOVER_ACCEPT = 2,
+    HANDOVER_READY = 3,
+    HANDOVER_GO = 4,
+    HANDOVER_RESUMED = 5,
+    HANDOVER_REFUSED = 6,
+};
+
+struct handover_header {
+    uint32_t magic, type, length, reserved;
+};
+
+struct handover_hello {
+    uint32_t version, reserved;
+};
+
+struct handover_ready {
+    uint64_t pages, zero_pages, verified_pages;
+};
+
+struct handover_message {
+    uint32_t type, length;
+    uint8_t body[HANDOVER_BODY_MAX + 1]; /* a zero follows the body */
+};
+
+/* Sends a message; never gives way to a speaking peer. length <= HANDOVER_BODY_MAX. */
+int handover_send(struct handover_io *io, uint32_t type, const void *body, uint32_t length,
+                  struct gw_error *err);
+/* Tells the other side why it did not work. Failing to tell is not an error. */
+void handover_refuse(struct handover_io *io, const struct gw_error *why);
+
+/* The next message, checked in form. */
+int handover_receive(struct handover_io *io, struct handover_message *ret_message,
+                     struct gw_error *err);
+
+/*
+ * Waits for a message of this type with exactly `length` bytes, copied to ret_body. REFUSED instead
+ * becomes the error, in the other side's words; anything else is an error too.
+ */
+int handover_expect(struct handover_io *io, uint32_t type, void *ret_body, uint32_t length,
+                    struct gw_error *err);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing to and reading from the other side (or a file) without ever waiting for ever: each call
+ * gives up when nothing moves for stall_ms, when the user cancels, or when the other side has
+ * something to say instead of listening.
+ */
+#ifndef HANDOVER_IO_H
+#define HANDOVER_IO_H
+
+#include <libgodwit/error.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct handover_io {
+    int out_fd;
+    int in_fd; /* -1: a file, nobody answers */
+    unsigned stall_ms;
+    const volatile sig_atomic_t *cancelled; /* NULL: cannot be cancelled */
+    const char *peer;                       /* for messages: "south", or the file's name */
+};
+
+enum handover_wait {
+    HANDOVER_OK = 0,
+    HANDOVER_PEER_SPEAKS = 1, /* only from writes: there is input (or its end) to read */
+    HANDOVER_ERROR = -1, /* err is filled in; the code is GW_EXIT_MIGRATE_CANCELLED if cancelled */
+};
+
+/* Writes all parts; changes iov. */
+enum handover_wait handover_io_write(struct handover_io *io, struct iovec *iov, int n,
+                                     struct gw_error *err);
+
+/* Reads exactly n bytes. The end of the input is an error. *ret_done (may be NULL): how many came.
+ */
+int handover_io_read(struct handover_io *io, void *ret_data, size_t n, size_t *ret_done,
+                     struct gw_error *err);
+
+/* Something (or the end of the input) can be read without waiting. */
+bool handover_io_has_input(struct handover_io *io);
+
+/* Makes a descriptor of our own non-blocking, as both functions need for pipes and sockets. */
+int handover_io_unblock(int fd);
+
+#endif

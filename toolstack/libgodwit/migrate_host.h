@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What save, restore and migration ask of a host. migrate_host.c answers with the hypervisor; the
+ * tests answer with a fake one in shared memory. Every call returns 0, or -1 with err filled in,
+ * unless it says otherwise. A handle belongs to one process: it does not survive a fork.
+ */
+#ifndef MIGRATE_HOST_H
+#define MIGRATE_HOST_H
+
+#include "stream_format.h"
+#include <libgodwit/error.h>
+
+struct migrate_guest {
+    uint32_t domid;
+    struct stream_config config; /* text points to text below */
+    char *text;                  /* malloc()ed or NULL */
+};
+
+struct migrate_versions {
+    uint32_t xen_major, xen_minor;
+    char text[STREAM_VERSIONS_MAX];
+};
+
+struct migrate_host_ops {
+    void (*close)(void *ctx);
+
+    /* What guests see of this host, and who writes the stream. */
+    int (*describe)(void *ctx, struct stream_host *ret_host, struct migrate_versions *ret_versions,
+                    struct gw_error *err);
+
+    /* A guest by name. GW_EXIT_NO_GUEST: there is none; GW_EXIT_STATE: it has shut down or is
+     * dying. */
+    int (*find)(void *ctx, const char *name, struct migrate_guest *ret_guest, struct gw_error *err);
+    int (*pause)(void *ctx, uint32_t domid,
+                 struct gw_error *err); /* counted; waits until stopped */
+    int (*unpause)(void *ctx, uint32_t domid, struct gw_error *err); /* counted */
+    /* GW_EXIT_STATE, GW_EXIT_NO_GUEST as with find. */
+    int (*is_paused)(void *ctx, uint32_t domid, bool *ret_paused, struct gw_error *err);
+    /* The domain and all that the host knows about it. */
+    int (*destroy)(void *ctx, uint32_t domid, struct gw_error *err);
+
+    /*
+     * The dirty log. start: GW_EXIT_STATE if somebody else owns it; it is off again when start
+     * fails. stop is idempotent, merges blocks, and leaves a log alone that somebody else owns by
+     * now.
+     */
+    int (*log_start)(void *ctx, uint32_t domid, struct gw_error *err);
+    int (*log_stop)(void *ctx, uint32_t domid, struct gw_error *err);
+    /*
+     * Takes and clears the marks of frames [0, pages) into *ret_bitmap, which belongs to the host
+     * and is valid until the next call. final: the guest is paused, count what the hypervisor has
+     * mapped too.
+     */
+    int (*log_take)(void *ctx, uint32_t domid, uint64_t pages, bool final,
+                    const uint8_t **ret_bitmap, struct gw_error *err);
+
+    /* Memory. At most STREAM_PAGES_MAX frames at once. */
+    int (*ranges)(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
+                  struct gw_error *err);
+    int (*read_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *ret_data,
+                      struct gw_error *err);
+    int (*write_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                       const void *data, struct gw_error *err);
+
+    /* CPUs and devices. *ret_state is malloc()ed. */
+    int (*get_state)(void *ctx, uint32_t domid, void **ret_state, uint32_t *ret_bytes,
+                     struct gw_error *err);
+    int (*set_state)(void *ctx, uint32_t domid, const void *state, uint32_t bytes,
+                     struct gw_error *err);
+    /* Waits a little until the reader of the paused guest's console has taken all output. Cannot
+     * fail. */
+    void (*settle_console)(void *ctx, uint32_t domid);
+
+    /*
+     * A paused guest with vCPUs, zeroed memory and console, known to the host as `name`.
+     * On failure nothing of it remains.
+     */
+    int (*create)(void *ctx, const struct stream_config *config, const char *name,
+                  uint32_t *ret_domid, struct gw_error *err);
+    /* Everything that can fail before the guest may run: caches. */
+    int (*prepare)(void *ctx, uint32_t domid, const struct stream_memory *memory,
+                   struct gw_error *err);
+    /* Gives the guest its real name. */
+    int (*rename)(void *ctx, uint32_t domid, const char *from, const char *to,
+                  struct gw_error *err);
+};
+
+struct migrate_host {
+    const struct migrate_host_ops *ops;
+    void *ctx;
+};
+
+/* Opens a host; arg is the opener's own. */
+struct migrate_opener {
+    int (*open)(void *arg, struct migrate_host *ret_host, struct gw_error *err);
+    void *arg;
+};
+
+/* The hypervisor under this control domain. */
+extern const struct migrate_opener migrate_this_host;
+
+void migrate_guest_free(struct migrate_guest *guest);
+
+#endif

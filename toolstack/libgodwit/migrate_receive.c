@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* The destination of a migration. The functions stand in the order in which they run. */
+#include "handover.h"
+#include "handover_guard.h"
+#include "migrate_step.h"
+#include "restore_build.h"
+#include <libgodwit/migrate.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_STALL_MS 60000
+
+struct receiver {
+    const struct gw_receive_options *options;
+    struct handover_guard *guard;
+    struct gw_error *err;
+    struct handover_io io;
+    struct stream_parser parser;
+    struct migrate_host host;
+    struct restore_builder builder;
+};
+
+static const struct migrate_opener *opener_of(const struct gw_receive_options *options)
+{
+    return options->opener ? options->opener : &migrate_this_host;
+}
+
+static int greet(struct receiver *r)
+{
+    const struct handover_hello hello = {.version = HANDOVER_VERSION};
+
+    if (migrate_step("dest-hello", r->err))
+        return -1;
+    return handover_send(&r->io, HANDOVER_HELLO, &hello, sizeof(hello), r->err);
+}
+
+/* Called by the builder when the guest exists, empty. */
+static int accept_guest(void *arg, struct gw_error *err)
+{
+    struct receiver *r = arg;
+
+    if (migrate_step("dest-accept", err))
+        return -1;
+    return handover_send(&r->io, HANDOVER_ACCEPT, NULL, 0, err);
+}
+
+static int build(struct receiver *r)
+{
+    if (opener_of(r->options)->open(opener_of(r->options)->arg, &r->host, r->err))
+        return -1;
+    r->builder.host = &r->host;
+    r->builder.parser = &r->parser;
+    r->builder.guard = r->guard;
+    r->builder.accept = accept_guest;
+    r->builder.accept_arg = r;
+    return restore_build(&r->builder, r->err);
+}
+
+/* Says *ready* and waits for *go*: anything else, and the guest does not run here. */
+static int await_go(struct receiver *r)
+{
+    const struct handover_ready ready = {.pages = r->builder.pages,
+                                         .zero_pages = r->builder.zero_pages,
+                                         .verified_pages = r->builder.verified_pages};
+
+    if (migrate_step("dest-ready", r->err) ||
+        handover_send(&r->io, HANDOVER_READY, &ready, sizeof(ready), r->err) ||
+        migrate_step("dest-wait", r->err) || handover_expect(&r->io, HANDOVER_GO, NULL, 0, r->err))
+        return -1;
+    handover_guard_add(r->guard, HANDOVER_GONE);
+    handover_guard_drop(r->guard, HANDOVER_BUILDING);
+    r->io.cancelled = NULL;
+    return 0;
+}
+
+/* The guest is ours. A name that is taken by now does not keep it from running. */
+static int resume(struct receiver *r)
+{
+    struct restore_builder *b = &r->builder;
+    struct gw_error naming = {0};
+
+    if (migrate_step("dest-go", r->err))
+        return -1;
+    if (b->host->ops->rename(b->host->ctx, b->domid, b->incoming_name, b->config.name, &naming))
+        fprintf(stderr, "the guest keeps the name %s: %s\n", b->incoming_name, naming.message);
+    if (!r->options->paused && !b->config.paused &&
+        b->host->ops->unpause(b->host->ctx, b->domid, r->err))
+        return -1;
+    return 0;
+}
+
+static int receive(struct receiver *r)
+{
+    struct gw_error deaf = {0};
+
+    if (greet(r) || build(r) || await_go(r) || resume(r)) {
+        restore_build_undo(&r->builder);
+        handover_refuse(&r->io, r->err);
+        return -1;
+    }
+    /* It runs, whether the source hears of it or not. */
+    if (migrate_step("dest-resumed", &deaf) == 0)
+        handover_send(&r->io, HANDOVER_RESUMED, NULL, 0, &deaf);
+    return 0;
+}
+
+static int work(struct handover_guard *guard, void *arg)
+{
+    struct receiver r = *(struct receiver *)arg;
+
+    r.guard = guard;
+    r.err = &guard->error;
+    r.io.cancelled = &handover_cancelled;
+    /* The parser comes first: it must not inherit what the builder opens. */
+    if (stream_parser_start(&r.parser, r.io.in_fd, r.io.peer, r.io.stall_ms, &handover_cancelled,
+                            r.err) == 0)
+        receive(&r);
+    stream_parser_stop(&r.parser);
+    restore_build_free(&r.builder);
+    if (r.host.ops)
+        r.host.ops->close(r.host.ctx);
+    return (int)r.err->code;
+}
+
+static int mend(struct handover_guard *guard, void *arg, int signal_number)
+{
+    struct receiver *r = arg;
+
+    restore_build_mend(guard, opener_of(r->options));
+    gw_error_set(&guard->error, GW_EXIT_FAILED, "receiving was killed by signal %d", signal_number);
+    handover_refuse(&r->io, &guard->error);
+    return GW_EXIT_FAILED;
+}
+
+int gw_migrate_receive(const struct gw_receive_options *options, int in_fd, int out_fd,
+                       struct gw_error *err)
+{
+    struct receiver r = {
+        .options = options,
+        .io = {.in_fd = in_fd,
+               .out_fd = out_fd,
+               .stall_ms = options->stall_ms ? options->stall_ms : DEFAULT_STALL_MS,
+               .peer = "the source"},
+    };
+
+    return handover_guard_run(work, mend, &r, err);
+}

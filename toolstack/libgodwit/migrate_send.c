@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The source of a migration. The functions stand in the order in which they run;
+ * docs/design/migration.md has the states. Up to send_go() every failure ends in undo(), which
+ * leaves the guest running here.
+ */
+#include "handover.h"
+#include "handover_guard.h"
+#include "migrate_report.h"
+#include "migrate_step.h"
+#include "migrate_transport.h"
+#include "precopy.h"
+#include <libgodwit/migrate.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define DEFAULT_ROUNDS      30
+#define DEFAULT_DOWNTIME_MS 300
+#define DEFAULT_STALL_MS    60000
+#define FEW_PAGES           50
+
+struct sender {
+    const struct gw_migrate_options *options;
+    struct handover_guard *guard;
+    struct gw_error *err;
+    struct migrate_host host;
+    struct migrate_transport transport;
+    struct save_source source;
+    struct precopy precopy;
+    struct migrate_report report;
+};
+
+static const struct migrate_opener *opener_of(const struct gw_migrate_options *options)
+{
+    return options->opener ? options->opener : &migrate_this_host;
+}
+
+static void on_progress(void *arg, uint64_t done, uint64_t total)
+{
+    struct sender *s = arg;
+    char phase[40];
+
+    if (s->precopy.stopped_at_ms)
+        snprintf(phase, sizeof(phase), "guest stopped, last pages");
+    else
+        snprintf(phase, sizeof(phase), "round %u", s->report.round + 1);
+    migrate_report_pass(&s->report, phase, done, total);
+}
+
+static void on_round(void *arg, const struct precopy *precopy)
+{
+    migrate_report_round(&((struct sender *)arg)->report, precopy);
+}
+
+static int connect_receiver(struct sender *s)
+{
+    struct handover_hello hello;
+    struct handover_io *io = &s->transport.io;
+
+    *io = (struct handover_io){
+        .stall_ms = s->options->stall_ms ? s->options->stall_ms : DEFAULT_STALL_MS,
+        .cancelled = &handover_cancelled,
+        .peer = s->options->host,
+    };
+    if (migrate_transport_start(&s->transport, s->options->command, s->err) ||
+        handover_expect(io, HANDOVER_HELLO, &hello, sizeof(hello), s->err))
+        return -1;
+    if (hello.version != HANDOVER_VERSION)
+        return gw_error_set(s->err, GW_EXIT_UNSUPPORTED,
+                            "%s speaks version %u of the handover, this is version %u",
+                            s->options->host, hello.version, HANDOVER_VERSION);
+    return migrate_step("source-hello", s->err);
+}
+
+static int introduce_guest(struct sender *s)
+{
+    if (save_source_send_head(&s->source, s->err) || migrate_step("source-head", s->err) ||
+        handover_expect(&s->transport.io, HANDOVER_ACCEPT, NULL, 0, s->err))
+        return -1;
+    return migrate_step("source-accepted", s->err);
+}
+
+static int send_memory(struct sender *s)
+{
+    const struct gw_migrate_options *o = s->options;
+
+    s->precopy = (struct precopy){
+        .source = &s->source,
+        .guard = s->guard,
+        .limits = {.max_rounds = o->max_rounds ? o->max_rounds : DEFAULT_ROUNDS,
+                   .few_pages = FEW_PAGES,
+                   .max_downtime_ms =
+                       o->max_downtime_ms ? o->max_downtime_ms : DEFAULT_DOWNTIME_MS},
+        .on_round = on_round,
+        .on_round_arg = s,
+    };
+    s->source.on_progress = on_progress;
+    s->source.progress_arg = s;
+    return precopy_run(&s->precopy, s->err);
+}
+
+static int send_rest(struct sender *s)
+{
+    uint64_t began;
+
+    if (save_source_send_state(&s->source, s->err) || migrate_step("source-state", s->err))
+        return -1;
+    began = precopy_now_ms();
+    if (s->options->verify &&
+        (migrate_step("source-verify", s->err) || save_source_send_verify(&s->source, s->err)))
+        return -1;
+    s->report.verify_ms = s->options->verify ? precopy_now_ms() - began : 0;
+    return stream_write_end(&s->source.writer, s->err);
+}
+
+/* The destination says *ready* only for a guest that is complete, and equal if that was asked. */
+static int await_ready(struct sender *s)
+{
+    uint64_t began = precopy_now_ms();
+    struct handover_ready ready;
+
+    if (migrate_step("source-end", s->err) ||
+        handover_expect(&s->transport.io, HANDOVER_READY, &ready, sizeof(ready), s->err))
+        return -1;
+    if (s->options->verify)
+        s->report.verify_ms += precopy_now_ms() - began;
+    if (s->options->verify && ready.verified_pages != s->source.memory_pages)
+        return gw_error_set(s->err, GW_EXIT_FAILED, "%s compared %llu of %llu pages",
+                            s->options->host, (unsigned long long)ready.verified_pages,
+                            (unsigned long long)s->source.memory_pages);
+    s->report.verified_pages = ready.verified_pages;
+    if (migrate_step("source-ready", s->err))
+        return -1;
+    if (handover_cancelled)
+        return gw_error_set(s->err, GW_EXIT_MIGRATE_CANCELLED, "cancelled");
+    /* A destination that fell silent for ever after *ready* is found while we can still turn back.
+     */
+    if (handover_io_has_input(&s->transport.io))
+        return handover_expect(&s->transport.io, HANDOVER_REFUSED, NULL, 0, s->err);
+    return 0;
+}
+
+/*
+ * The point of no return. The duty is marked before the message leaves: if it is not certain that
+ * *go* did not arrive, the guest counts as gone. From here on ^C is ignored and nothing resumes the
+ * guest here.
+ */
+static int send_go(struct sender *s)
+{
+    int rc;
+
+    handover_guard_add(s->guard, HANDOVER_GONE);
+    s->transport.io.cancelled = NULL;
+    rc = migrate_step("source-go", s->err) ||
+         handover_send(&s->transport.io, HANDOVER_GO, NULL, 0, s->err) ||
+         migrate_step("source-gone", s->err) ||
+         handover_expect(&s->transport.io, HANDOVER_RESUMED, NULL, 0, s->err);
+    s->report.downtime_ms = precopy_now_ms() - s->precopy.stopped_at_ms;
+    return rc ? -1 : 0;
+}
+
+static int run(struct sender *s)
+{
+    if (opener_of(s->options)->open(opener_of(s->options)->arg, &s->host, s->err))
+        return -1;
+    if (save_source_open(&s->source, &s->host, &s->transport.io, s->options->name, s->err))
+        return -1;
+    s->source.guest.config.paused |= s->options->paused;
+    s->report.memory_pages = s->source.memory_pages;
+    migrate_report_say(&s->report, "moving %s (%llu MiB) to %s", s->options->name,
+                       (unsigned long long)(s->source.memory_pages >> 8), s->options->host);
+    if (connect_receiver(s) || introduce_guest(s) || send_memory(s) || send_rest(s) ||
+        await_ready(s) || send_go(s))
+        return -1;
+    return 0;
+}
+
+/* Before GO: the guest runs on here. Says so, with the reason first. */
+static void undo(struct sender *s)
+{
+    struct gw_error second = {0};
+    bool was_found = s->source.memory_pages > 0;
+    int status = migrate_transport_stop(&s->transport);
+
+    if (!was_found)
+        return; /* nothing was touched, and the code of the error is the right one */
+    if (precopy_undo(s->guard, &s->host, &second)) {
+        gw_error_prefix(&second, "and then putting it back failed");
+        gw_error_set(s->err, GW_EXIT_FAILED, "%.240s; %.240s", s->err->message, second.message);
+        return;
+    }
+    if (status > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 255)
+        gw_error_prefix(s->err, "no connection to %s", s->options->host);
+    if (s->err->code == GW_EXIT_STATE || s->err->code == GW_EXIT_NO_GUEST)
+        return; /* it ended by itself meanwhile, or may not be moved now */
+    if (s->err->code != GW_EXIT_MIGRATE_CANCELLED)
+        s->err->code = GW_EXIT_MIGRATE_FAILED;
+    size_t used = strlen(s->err->message);
+    snprintf(s->err->message + used, sizeof(s->err->message) - used, "; \"%s\" %s here",
+             s->options->name, s->guard->was_paused ? "stays paused" : "runs on");
+}
+
+static void explain_unknown(const char *name, const char *host, struct gw_error *err)
+{
+    char why[200];
+
+    snprintf(why, sizeof(why), "%.190s", err->message);
+    gw_error_set(err, GW_EXIT_MIGRATE_UNKNOWN,
+                 "%s, after the guest was handed over; \"%s\" is held paused here. Look with "
+                 "`godwit list` at %s: if it is there, `godwit destroy %s` here; if not, "
+                 "`godwit unpause %s` here",
+                 why, name, host, name, name);
+}
+
+/* After GO without RESUMED: hold. Only the log is switched off, for whoever resumes it. */
+static void hold(struct sender *s)
+{
+    struct gw_error unused = {0};
+
+    migrate_transport_stop(&s->transport);
+    s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, &unused);
+    if (s->guard->was_paused) /* paused twice: one unpause by the operator must be enough */
+        s->host.ops->unpause(s->host.ctx, s->source.guest.domid, &unused);
+    explain_unknown(s->options->name, s->options->host, s->err);
+}
+
+static int finish(struct sender *s)
+{
+    migrate_transport_stop(&s->transport);
+    if (s->host.ops->destroy(s->host.ctx, s->source.guest.domid, s->err) == 0)
+        return 0;
+    gw_error_prefix(s->err, "\"%s\" runs at %s, but its old copy here could not be destroyed",
+                    s->options->name, s->options->host);
+    s->err->code = GW_EXIT_FAILED;
+    return -1;
+}
+
+static void report(struct sender *s, bool moved, bool gone)
+{
+    bool cancelled = s->err->code == GW_EXIT_MIGRATE_CANCELLED;
+
+    s->report.total_ms = precopy_now_ms() - s->report.began_ms;
+    s->report.pages = s->source.pages;
+    s->report.zero_pages = s->source.zero_pages;
+    s->report.bytes = s->source.writer.bytes;
+    s->report.result = moved ? "moved" : gone ? "unknown" : cancelled ? "cancelled" : "failed";
+    s->report.runs_at = moved ? "destination" : gone ? "nowhere" : "source";
+    if (moved)
+        migrate_report_summary(&s->report, &s->precopy);
+    else
+        migrate_report_say(&s->report, "the migration of %s did not succeed", s->options->name);
+    if (s->options->json)
+        migrate_report_json(&s->report, &s->precopy, s->err->code ? s->err : NULL);
+}
+
+static int work(struct handover_guard *guard, void *arg)
+{
+    const struct gw_migrate_options *options = arg;
+    struct sender s = {
+        .options = options,
+        .guard = guard,
+        .err = &guard->error,
+        .report = {.guest = options->name,
+                   .host = options->host,
+                   .progress = options->progress,
+                   .began_ms = precopy_now_ms()},
+    };
+    bool moved = run(&s) == 0;
+    bool gone = handover_guard_has(guard, HANDOVER_GONE);
+
+    if (moved)
+        finish(&s);
+    else if (gone)
+        hold(&s);
+    else
+        undo(&s);
+    report(&s, moved, gone);
+    save_source_close(&s.source);
+    if (s.host.ops)
+        s.host.ops->close(s.host.ctx);
+    return (int)s.err->code;
+}
+
+static int killed_for_good(struct gw_error *err, const char *why)
+{
+    gw_error_prefix(err, "%.200s", why);
+    err->code = GW_EXIT_FAILED;
+    return (int)err->code;
+}
+
+/* The working process was killed. A guest that the operator had paused stays paused in doubt. */
+static int mend(struct handover_guard *guard, void *arg, int signal_number)
+{
+    const struct gw_migrate_options *options = arg;
+    uint32_t domid = atomic_load_explicit(&guard->domid, memory_order_relaxed);
+    struct gw_error *err = &guard->error, unused = {0};
+    bool gone = handover_guard_has(guard, HANDOVER_GONE), paused = true;
+    struct migrate_host host;
+
+    gw_error_set(err, GW_EXIT_MIGRATE_FAILED, "the migration was killed by signal %d",
+                 signal_number);
+    if (opener_of(options)->open(opener_of(options)->arg, &host, &unused))
+        return killed_for_good(err, unused.message);
+    if (gone) {
+        host.ops->log_stop(host.ctx, domid, &unused);
+        explain_unknown(options->name, options->host, err);
+    } else {
+        host.ops->is_paused(host.ctx, domid, &paused, &unused);
+        if (guard->was_paused || !paused)
+            handover_guard_drop(guard, HANDOVER_STOPPED);
+        if (precopy_undo(guard, &host, &unused))
+            gw_error_set(err, GW_EXIT_FAILED, "the migration was killed, and %s", unused.message);
+    }
+    host.ops->close(host.ctx);
+    return (int)err->code;
+}
+
+int gw_migrate(const struct gw_migrate_options *options, struct gw_error *err)
+{
+    return handover_guard_run(work, mend, (void *)(uintptr_t)options, err);
+}

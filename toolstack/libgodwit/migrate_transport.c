@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "migrate_transport.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_MS 2000
+#define STEP_MS  20
+
+static _Noreturn void run_command(char *const *command, int in_fd, int out_fd)
+{
+    signal(SIGINT, SIG_IGN); /* ^C is for us: the other side must hear of it in order */
+    signal(SIGPIPE, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (dup2(in_fd, 0) >= 0 && dup2(out_fd, 1) >= 0)
+        execvp(command[0], command);
+    fprintf(stderr, "cannot run %s: %s\n", command[0], strerror(errno));
+    _exit(127);
+}
+
+int migrate_transport_start(struct migrate_transport *transport, char *const *command,
+                            struct gw_error *err)
+{
+    int to[2] = {-1, -1}, from[2] = {-1, -1};
+
+    if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
+        goto out;
+    transport->pid = fork();
+    if (transport->pid == 0)
+        run_command(command, to[0], from[1]);
+    if (transport->pid < 0)
+        goto out;
+    close(to[0]);
+    close(from[1]);
+    transport->io.out_fd = to[1];
+    transport->io.in_fd = from[0];
+    handover_io_unblock(to[1]);
+    return 0;
+out:
+    gw_error_errno(err, errno, "cannot start %s", command[0]);
+    transport->pid = 0;
+    for (int i = 0; i < 2; i++) {
+        close(to[i]);
+        close(from[i]);
+    }
+    return -1;
+}
+
+int migrate_transport_stop(struct migrate_transport *transport)
+{
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    int status = -1;
+
+    if (transport->pid <= 0)
+        return -1;
+    close(transport->io.out_fd);
+    close(transport->io.in_fd);
+    for (int waited_ms = 0;; waited_ms += STEP_MS) {
+        pid_t done = waitpid(transport->pid, &status, WNOHANG);
+        if (done != 0 && !(done < 0 && errno == EINTR))
+            break;
+        if (waited_ms == GRACE_MS)
+            kill(transport->pid, SIGTERM);
+        if (waited_ms == 2 * GRACE_MS)
+            kill(transport->pid, SIGKILL);
+        nanosleep(&step, NULL);
+    }
+    transport->pid = 0;
+    return status;
+}

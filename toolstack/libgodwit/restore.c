@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest from a file. */
+#include "handover_guard.h"
+#include "migrate_step.h"
+#include "restore_build.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libgodwit/migrate.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define STALL_MS 60000
+
+static const struct migrate_opener *opener_of(const struct gw_restore_options *options)
+{
+    return options->opener ? options->opener : &migrate_this_host;
+}
+
+static int start_guest(struct restore_builder *b, bool paused, struct gw_error *err)
+{
+    void *ctx = b->host->ctx;
+
+    if (migrate_step("restore-finish", err) ||
+        b->host->ops->rename(ctx, b->domid, b->incoming_name, b->config.name, err))
+        return -1;
+    if (paused || b->config.paused)
+        return 0;
+    return b->host->ops->unpause(ctx, b->domid, err);
+}
+
+static int build_and_start(const struct gw_restore_options *options, struct restore_builder *b,
+                           struct gw_error *err)
+{
+    if (restore_build(b, err) || start_guest(b, options->paused, err)) {
+        restore_build_undo(b);
+        return -1;
+    }
+    handover_guard_drop(b->guard, HANDOVER_BUILDING);
+    if (options->progress != GW_PROGRESS_NONE)
+        fprintf(stderr, "%s restored from %s: %llu pages, %llu of them zero\n", b->config.name,
+                options->path, (unsigned long long)b->pages, (unsigned long long)b->zero_pages);
+    return 0;
+}
+
+static int work(struct handover_guard *guard, void *arg)
+{
+    const struct gw_restore_options *options = arg;
+    struct gw_error *err = &guard->error;
+    struct stream_parser parser = {0};
+    struct migrate_host host = {0};
+    struct restore_builder builder = {.host = &host, .parser = &parser, .guard = guard};
+    int fd = open(options->path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return (int)(gw_error_errno(err, errno, "cannot open %s", options->path), err->code);
+    /* The parser comes first: it must not inherit what the builder opens. */
+    if (stream_parser_start(&parser, fd, options->path, STALL_MS, &handover_cancelled, err) == 0 &&
+        opener_of(options)->open(opener_of(options)->arg, &host, err) == 0)
+        build_and_start(options, &builder, err);
+    stream_parser_stop(&parser);
+    restore_build_free(&builder);
+    if (host.ops)
+        host.ops->close(host.ctx);
+    close(fd);
+    if (err->code == GW_EXIT_MIGRATE_CANCELLED)
+        err->code = GW_EXIT_FAILED; /* that code is about a guest that runs on elsewhere */
+    return (int)err->code;
+}
+
+static int mend(struct handover_guard *guard, void *arg, int signal_number)
+{
+    const struct gw_restore_options *options = arg;
+
+    restore_build_mend(guard, opener_of(options));
+    gw_error_set(&guard->error, GW_EXIT_FAILED, "restoring was killed by signal %d", signal_number);
+    return GW_EXIT_FAILED;
+}
+
+int gw_restore(const struct gw_restore_options *options, struct gw_error *err)
+{
+    return handover_guard_run(work, mend, (void *)(uintptr_t)options, err);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Builds a guest from the checked records of a stream. */
+#ifndef RESTORE_BUILD_H
+#define RESTORE_BUILD_H
+
+#include "handover_guard.h"
+#include "migrate_host.h"
+#include "stream_parser.h"
+
+struct restore_builder {
+    struct migrate_host *host;
+    struct stream_parser *parser;
+    struct handover_guard *guard; /* learns what there is to undo */
+    /* Called at STATIC_DATA_END, when the guest exists; NULL: nothing to do. */
+    int (*accept)(void *arg, struct gw_error *err);
+    void *accept_arg;
+
+    struct stream_config config;
+    char *text;                                    /* what config.text points to */
+    char incoming_name[STREAM_NAME_BYTES_MAX + 1]; /* the guest's name until it may run */
+    struct stream_memory memory;
+    uint64_t memory_pages;
+    uint32_t domid;
+    bool created;
+
+    uint8_t *seen, *written, *verified; /* bit per page, see stream_memory_index */
+    uint8_t *scratch;                   /* STREAM_PAGES_MAX pages */
+    uint64_t seen_pages, verified_pages;
+    bool has_state, verifying;
+    uint64_t pages, zero_pages; /* counted as sent, repeats included */
+    uint64_t different_pages, first_different_gfn;
+};
+
+/* Takes records until END. On success the guest is complete, and paused under its incoming name. */
+int restore_build(struct restore_builder *builder, struct gw_error *err);
+
+/* Destroys what was built. Fine at any time. */
+void restore_build_undo(struct restore_builder *builder);
+/* The same for a process that was killed: destroys the guest that the guard tells of, if it is
+ * there. */
+void restore_build_mend(struct handover_guard *guard, const struct migrate_opener *opener);
+
+/* The name while a guest is incoming. */
+void restore_incoming_name(const char *name, char ret_name[STREAM_NAME_BYTES_MAX + 1]);
+
+/* Frees the builder's memory; the guest stays. */
+void restore_build_free(struct restore_builder *builder);
+
+#endif

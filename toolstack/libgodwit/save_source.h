@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Turns a guest into a stream, piece by piece: what save and migration have in common. */
+#ifndef SAVE_SOURCE_H
+#define SAVE_SOURCE_H
+
+#include "migrate_host.h"
+#include "stream_write.h"
+
+/* Pages per PAGE_DATA record: each page mapped costs the control domain one of its own meanwhile.
+ */
+#define SAVE_BATCH_PAGES 256u
+
+struct save_source {
+    struct migrate_host *host;
+    struct stream_writer writer;
+    struct migrate_guest guest;
+    struct stream_memory memory;
+    uint64_t memory_pages;
+    uint64_t gfn_limit;         /* first frame above all memory */
+    uint8_t *buffer;            /* SAVE_BATCH_PAGES pages */
+    uint64_t pages, zero_pages; /* sent so far, the comparison's not counted */
+    /* Called after each batch; may be NULL. done and total: of the current pass. */
+    void (*on_progress)(void *arg, uint64_t done, uint64_t total);
+    void *progress_arg;
+};
+
+/* Looks the guest up. io: where the stream will go. */
+int save_source_open(struct save_source *source, struct migrate_host *host, struct handover_io *io,
+                     const char *name, struct gw_error *err);
+void save_source_close(struct save_source *source);
+
+/* Headers and all records up to STATIC_DATA_END. */
+int save_source_send_head(struct save_source *source, struct gw_error *err);
+/*
+ * Pages whose bit is set in wanted (bit n: frame n, gfn_limit bits); NULL: all. total: how many
+ * that are, for the progress.
+ */
+int save_source_send_pages(struct save_source *source, const uint8_t *wanted, uint64_t total,
+                           struct gw_error *err);
+/* HVM_CONTEXT. The guest is paused. */
+int save_source_send_state(struct save_source *source, struct gw_error *err);
+/* VERIFY and all pages again. The guest is paused. */
+int save_source_send_verify(struct save_source *source, struct gw_error *err);
+
+#endif

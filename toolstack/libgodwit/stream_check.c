@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "stream_check.h"
+
+#include "stream_view.h"
+#include <string.h>
+
+bool stream_check_is_skipped(const struct stream_record *record)
+{
+    return record->type & STREAM_RECORD_OPTIONAL;
+}
+
+/* The stage after a record of this type, or -1 if it may not come now. */
+static int next_stage(enum stream_stage stage, uint32_t type)
+{
+    switch (type) {
+    case STREAM_HOST:
+        return stage == STREAM_WANT_HOST ? STREAM_WANT_CONFIG : -1;
+    case STREAM_CONFIG:
+        return stage == STREAM_WANT_CONFIG ? STREAM_WANT_MEMORY : -1;
+    case STREAM_MEMORY:
+        return stage == STREAM_WANT_MEMORY ? STREAM_WANT_STATIC_END : -1;
+    case STREAM_STATIC_DATA_END:
+        return stage == STREAM_WANT_STATIC_END ? STREAM_WANT_PAGES : -1;
+    case STREAM_PAGE_DATA:
+        return stage == STREAM_WANT_PAGES || stage == STREAM_WANT_VERIFY_PAGES ? (int)stage : -1;
+    case STREAM_HVM_CONTEXT:
+        return stage == STREAM_WANT_PAGES ? STREAM_WANT_VERIFY : -1;
+    case STREAM_VERIFY:
+        return stage == STREAM_WANT_VERIFY ? STREAM_WANT_VERIFY_PAGES : -1;
+    case STREAM_DIGEST:
+        return stage == STREAM_WANT_VERIFY || stage == STREAM_WANT_VERIFY_PAGES ? STREAM_WANT_END
+                                                                                : -1;
+    case STREAM_END:
+        return stage == STREAM_WANT_END ? STREAM_ENDED : -1;
+    default:
+        return -1;
+    }
+}
+
+static int check_digest(const struct stream_reader *reader, const struct stream_record *record,
+                        const char **ret_why)
+{
+    struct stream_digest digest;
+
+    *ret_why = "the record of the checksum has the wrong form";
+    if (record->length != sizeof(digest))
+        return -1;
+    memcpy(&digest, record->body, sizeof(digest));
+    if (digest.reserved)
+        return -1;
+    *ret_why = "the checksum of the stream is wrong: it was damaged on its way";
+    return digest.crc32 == reader->crc_before ? 0 : -1;
+}
+
+static int check_state(const struct stream_record *record, const char **ret_why)
+{
+    *ret_why = "the state of CPUs and devices has the wrong size";
+    return record->length > 0 && record->length % STREAM_ALIGN == 0 ? 0 : -1;
+}
+
+static int check_body(struct stream_checker *checker, const struct stream_reader *reader,
+                      const struct stream_record *record, const char **ret_why)
+{
+    struct stream_host host;
+    struct stream_config config;
+    struct stream_pages pages;
+
+    switch (record->type) {
+    case STREAM_HOST:
+        return stream_view_host(record->body, record->length, &host, ret_why);
+    case STREAM_CONFIG:
+        return stream_view_config(record->body, record->length, &config, ret_why);
+    case STREAM_MEMORY:
+        return stream_view_memory(record->body, record->length, &checker->memory, ret_why);
+    case STREAM_PAGE_DATA:
+        return stream_view_pages(record->body, record->length, &checker->memory, &pages, ret_why);
+    case STREAM_HVM_CONTEXT:
+        return check_state(record, ret_why);
+    case STREAM_DIGEST:
+        return check_digest(reader, record, ret_why);
+    default: /* empty by their limit */
+        return 0;
+    }
+}
+
+/* Optional records: not after the digest, and GODWIT_VERSIONS only as the first. */
+static int check_optional(struct stream_checker *checker, const struct stream_reader *reader,
+                          uint32_t type, const char **ret_why)
+{
+    *ret_why = "an optional record stands where none may be";
+    if (checker->stage == STREAM_WANT_END)
+        return -1;
+    return type == STREAM_VERSIONS && reader->records != 1 ? -1 : 0;
+}
+
+int stream_check_record(struct stream_checker *checker, struct stream_reader *reader,
+                        const struct stream_record *record)
+{
+    const char *why = "the record may not come at this place";
+    int rc, next = (int)checker->stage;
+
+    if (stream_check_is_skipped(record)) {
+        rc = check_optional(checker, reader, record->type, &why);
+    } else {
+        next = next_stage(checker->stage, record->type);
+        rc = next < 0 ? -1 : check_body(checker, reader, record, &why);
+    }
+    if (rc) {
+        size_t padded = (record->length + STREAM_ALIGN - 1) & ~(size_t)(STREAM_ALIGN - 1);
+        reader->why = why;
+        reader->why_offset = reader->offset - padded - sizeof(struct stream_record_header);
+        return -1;
+    }
+    checker->stage = (enum stream_stage)next;
+    return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The order of records and the contents of each: everything of docs/stream.md that can be checked
+ * without a hypervisor and without remembering which pages were sent. Allocates nothing.
+ */
+#ifndef STREAM_CHECK_H
+#define STREAM_CHECK_H
+
+#include "stream_read.h"
+
+enum stream_stage { /* what must or may come next */
+                    STREAM_WANT_HOST,
+                    STREAM_WANT_CONFIG,
+                    STREAM_WANT_MEMORY,
+                    STREAM_WANT_STATIC_END,
+                    STREAM_WANT_PAGES,        /* or HVM_CONTEXT */
+                    STREAM_WANT_VERIFY,       /* or GODWIT_DIGEST */
+                    STREAM_WANT_VERIFY_PAGES, /* or GODWIT_DIGEST */
+                    STREAM_WANT_END,
+                    STREAM_ENDED,
+};
+
+struct stream_checker {
+    enum stream_stage stage;
+    struct stream_memory memory;
+};
+
+/*
+ * Checks the record that reader has just read. 0: fine (type may be one to skip: see
+ * stream_check_is_skipped). -1: refused, with why and where in the reader.
+ */
+int stream_check_record(struct stream_checker *checker, struct stream_reader *reader,
+                        const struct stream_record *record);
+
+/* An optional record that this version does not use. */
+bool stream_check_is_skipped(const struct stream_record *record);
+
+#endif

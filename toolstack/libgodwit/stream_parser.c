@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "stream_parser.h"
+
+#include "stream_check.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REFUSAL 0xFFFFFFFFu /* in place of a record's type; no valid stream can bring it this far  \
+                             */
+
+/* --- the child ------------------------------------------------------------------------------- */
+
+/* seccomp's strict mode has no exit_group, which is what _exit() would call. */
+static _Noreturn void leave(void)
+{
+    for (;;)
+        syscall(SYS_exit, 0);
+}
+
+static void write_all(int fd, const void *data, size_t n)
+{
+    const char *from = data;
+
+    while (n > 0) {
+        ssize_t done = write(fd, from, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            leave();
+        from += done;
+        n -= (size_t)done;
+    }
+}
+
+static void hand_over(int fd, uint32_t type, const void *body, uint32_t length)
+{
+    struct stream_record_header header = {.type = type, .length = length};
+
+    write_all(fd, &header, sizeof(header));
+    write_all(fd, body, length);
+}
+
+static void parse(struct stream_reader *reader, int fd)
+{
+    struct stream_checker checker = {0};
+    struct stream_record record;
+    uint32_t major, minor;
+    char text[256];
+
+    if (stream_read_headers(reader, &major, &minor) == 0) {
+        while (stream_read_record(reader, &record) == 0 &&
+               stream_check_record(&checker, reader, &record) == 0) {
+            if (!stream_check_is_skipped(&record))
+                hand_over(fd, record.type, record.body, record.length);
+            if (checker.stage == STREAM_ENDED)
+                return;
+        }
+    }
+    stream_read_explain(reader, text, sizeof(text));
+    hand_over(fd, REFUSAL, text, (uint32_t)strlen(text));
+}
+
+/* Keeps two descriptors, as 0 and 1, and gives up every other way of reaching the system. */
+static int confine(int stream_fd, int pipe_fd)
+{
+    signal(SIGINT, SIG_IGN);  /* the builder decides what ^C means */
+    signal(SIGPIPE, SIG_IGN); /* a write to a builder that is gone fails, and that ends us */
+    if (dup2(stream_fd, 0) < 0 || dup2(pipe_fd, 1) < 0 || close_range(2, ~0u, 0) < 0)
+        return -1;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
+}
+
+static _Noreturn void run_child(int stream_fd, int pipe_fd)
+{
+    static uint8_t body[STREAM_BODY_MAX + STREAM_ALIGN];
+    int source = 0;
+    struct stream_reader reader = {.read = stream_read_fd, .source = &source, .body = body};
+    static const char refusal[] = "the process that reads the stream cannot be confined";
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (confine(stream_fd, pipe_fd) == 0)
+        parse(&reader, 1);
+    else
+        hand_over(1, REFUSAL, refusal, sizeof(refusal) - 1);
+    leave();
+}
+
+/* --- the builder's side ---------------------------------------------------------------------- */
+
+int stream_parser_start(struct stream_parser *parser, int stream_fd, const char *origin,
+                        unsigned stall_ms, const volatile sig_atomic_t *cancelled,
+                        struct gw_error *err)
+{
+    int fds[2];
+
+    memset(parser, 0, sizeof(*parser));
+    parser->io = (struct handover_io){
+        .out_fd = -1, .in_fd = -1, .stall_ms = stall_ms, .cancelled = cancelled, .peer = origin};
+    parser->body = malloc(STREAM_BODY_MAX);
+    if (!parser->body)
+        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return gw_error_errno(err, errno, "cannot make a pipe");
+    parser->pid = fork();
+    if (parser->pid == 0)
+        run_child(stream_fd, fds[1]);
+    close(fds[1]);
+    parser->io.in_fd = fds[0];
+    if (parser->pid < 0) {
+        parser->pid = 0;
+        return gw_error_errno(err, errno, "cannot start the process that reads the stream");
+    }
+    return 0;
+}
+
+static int report_refusal(struct stream_parser *parser, uint32_t length, struct gw_error *err)
+{
+    if (length > sizeof(parser->message) - 1)
+        length = sizeof(parser->message) - 1;
+    memset(parser->message, 0, sizeof(parser->message));
+    if (handover_io_read(&parser->io, parser->message, length, NULL, err))
+        return -1;
+    return gw_error_set(err, GW_EXIT_CONFIG, "%s: %s", parser->io.peer, parser->message);
+}
+
+int stream_parser_next(struct stream_parser *parser, struct stream_record *ret_record,
+                       struct gw_error *err)
+{
+    struct stream_record_header header;
+
+    if (handover_io_read(&parser->io, &header, sizeof(header), NULL, err))
+        return -1;
+    if (header.type == REFUSAL)
+        return report_refusal(parser, header.length, err);
+    if (header.length > STREAM_BODY_MAX)
+        return gw_error_set(err, GW_EXIT_FAILED, "the process that reads the stream went wrong");
+    if (handover_io_read(&parser->io, parser->body, header.length, NULL, err))
+        return -1;
+    ret_record->type = header.type;
+    ret_record->length = header.length;
+    ret_record->body = parser->body;
+    return 0;
+}
+
+void stream_parser_stop(struct stream_parser *parser)
+{
+    if (parser->pid > 0) {
+        close(parser->io.in_fd);
+        kill(parser->pid, SIGKILL);
+        waitpid(parser->pid, NULL, 0);
+        parser->pid = 0;
+    }
+    free(parser->body);
+    parser->body = NULL;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The process that reads a stream. A stream is hostile, and a descriptor of privcmd is
+ * all-powerful: so records are taken apart and checked in a child that has neither privcmd nor any
+ * system call but read, write and exit (seccomp's strict mode). It hands checked records over a
+ * pipe to the process that builds the guest.
+ */
+#ifndef STREAM_PARSER_H
+#define STREAM_PARSER_H
+
+#include "handover_io.h"
+#include "stream_read.h"
+#include <sys/types.h>
+
+struct stream_parser {
+    pid_t pid;             /* 0: not running */
+    struct handover_io io; /* in_fd: records and refusals */
+    uint8_t *body;         /* STREAM_BODY_MAX bytes: the record's body */
+    char message[256];     /* of a refusal */
+};
+
+/*
+ * Starts the child on stream_fd, of which it reads up to the END record and not a byte more. Start
+ * it before anything privileged is opened. origin names the stream in messages.
+ */
+int stream_parser_start(struct stream_parser *parser, int stream_fd, const char *origin,
+                        unsigned stall_ms, const volatile sig_atomic_t *cancelled,
+                        struct gw_error *err);
+
+/*
+ * The next checked record that is not to be skipped; the last is END. Its length is bounded by
+ * STREAM_BODY_MAX whatever the child does. A refusal becomes the error (GW_EXIT_CONFIG).
+ */
+int stream_parser_next(struct stream_parser *parser, struct stream_record *ret_record,
+                       struct gw_error *err);
+
+/* Ends the child. Idempotent; fine on a zeroed structure. */
+void stream_parser_stop(struct stream_parser *parser);
+
+#endif

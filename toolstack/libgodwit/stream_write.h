@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Writes headers and records, pads them and keeps the checksum. */
+#ifndef STREAM_WRITE_H
+#define STREAM_WRITE_H
+
+#include "handover_io.h"
+#include "stream_format.h"
+
+struct stream_writer {
+    struct handover_io *io;
+    uint64_t bytes;
+    uint32_t crc;
+};
+
+/*
+ * All return 0, or -1 with err. If the other side speaks instead of listening, what it says (a
+ * refusal, or the end of the connection) becomes the error.
+ */
+int stream_write_headers(struct stream_writer *writer, uint32_t xen_major, uint32_t xen_minor,
+                         struct gw_error *err);
+/* A record whose body is up to three parts. */
+int stream_write_record(struct stream_writer *writer, uint32_t type, const struct iovec *parts,
+                        int n, struct gw_error *err);
+int stream_write_config(struct stream_writer *writer, const struct stream_config *config,
+                        struct gw_error *err);
+int stream_write_memory(struct stream_writer *writer, const struct stream_memory *memory,
+                        struct gw_error *err);
+/* n words, and the contents of those that have some. */
+int stream_write_pages(struct stream_writer *writer, const uint64_t *words, uint32_t n,
+                       const void *contents, uint32_t with_contents, struct gw_error *err);
+/* GODWIT_DIGEST and END. */
+int stream_write_end(struct stream_writer *writer, struct gw_error *err);
+
+#endif
