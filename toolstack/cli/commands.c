@@ -50,7 +50,40 @@ const struct cli_command cli_commands[] = {
      "\n"
      "State: r running, b blocked, p paused, s shut down, c crashed, d dying.\n",
      cmd_list},
+    {"migrate", "[OPTION...] GUEST HOST", "move a running guest to another host",
+     "  godwit migrate web1 south\n"
+     "  godwit migrate --verify -s 'ssh -p 2222' web1 root@south\n"
+     "\n"
+     "  -s, --ssh COMMAND      run COMMAND instead of ssh; '' makes HOST a command of its own\n"
+     "  -p, --paused           leave it paused there\n"
+     "      --verify           compare every page while it is stopped (also --debug)\n"
+     "      --max-downtime MS  stop when the rest can be sent in so long (300)\n"
+     "      --max-rounds N     stop after so many rounds at the latest (30)\n"
+     "      --json             a report on stdout\n"
+     "  -q, --quiet            no progress\n"
+     "\n"
+     "^C before the guest is handed over cancels it (exit code 11). See godwit-migration(7).\n",
+     cmd_migrate},
+    {"migrate-receive", "[-p]", "the other end of migrate; migrate runs it",
+     "  ssh south godwit migrate-receive\n"
+     "\n"
+     "  -p, --paused  leave the guest paused\n",
+     cmd_migrate_receive},
     {"pause", "GUEST", "stop a guest where it is", "  godwit pause web1\n", cmd_pause},
+    {"restore", "[OPTION...] FILE", "start a saved guest where it was stopped",
+     "  godwit restore web1.save\n"
+     "\n"
+     "  -p, --paused  leave it paused\n"
+     "  -q, --quiet   no message\n",
+     cmd_restore},
+    {"save", "[OPTION...] GUEST FILE", "write a guest to a file and end it",
+     "  godwit save web1 web1.save\n"
+     "  godwit save -c web1 web1.save   the guest runs on\n"
+     "\n"
+     "  -c, --checkpoint  let it run on afterwards\n"
+     "  -p, --paused      leave it paused afterwards\n"
+     "  -q, --quiet       no message\n",
+     cmd_save},
     {"shutdown", "[OPTION...] GUEST | -a", "press a guest's power key",
      "  godwit shutdown -w web1\n"
      "\n"

@@ -13,8 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REFUSAL 0xFFFFFFFFu /* in place of a record's type; no valid stream can bring it this far  \
-                             */
+#define REFUSAL                                                                                    \
+    0xFFFFFFFFu /* in place of a record's type; no valid stream can bring it this far              \
+                 */
 
 /* --- the child ------------------------------------------------------------------------------- */
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include <libgodwit/migrate.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { OPT_MAX_ROUNDS = CLI_OPT_OWN, OPT_MAX_DOWNTIME, OPT_VERIFY };
+
+static const struct option migrate_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"json", no_argument, NULL, CLI_OPT_JSON},
+    {"paused", no_argument, NULL, 'p'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"ssh", required_argument, NULL, 's'},
+    {"max-rounds", required_argument, NULL, OPT_MAX_ROUNDS},
+    {"max-downtime", required_argument, NULL, OPT_MAX_DOWNTIME},
+    {"verify", no_argument, NULL, OPT_VERIFY},
+    {"debug", no_argument, NULL, OPT_VERIFY}, /* xl's name for it */
+    {0},
+};
+
+struct transport_option {
+    const char *command; /* -s; NULL: ssh */
+    char script[1024];
+    const char *argv[6];
+};
+
+/*
+ * The shell splits COMMAND, as xl's -s does, but never looks into HOST. An empty COMMAND makes HOST
+ * a command of its own.
+ */
+static int build_command(struct transport_option *t, const char *host)
+{
+    const char *command = t->command ? t->command : "ssh";
+    int n =
+        snprintf(t->script, sizeof(t->script), "exec %s \"$1\" godwit migrate-receive", command);
+
+    if (n < 0 || (size_t)n >= sizeof(t->script))
+        return -1;
+    t->argv[0] = "sh";
+    t->argv[1] = "-c";
+    t->argv[2] = *command ? t->script : host;
+    t->argv[3] = "godwit-migrate";
+    t->argv[4] = host;
+    return 0;
+}
+
+static int parse_option(int c, const char *name, struct gw_migrate_options *m,
+                        struct transport_option *t)
+{
+    unsigned long number = 0;
+
+    switch (c) {
+    case 's':
+        t->command = optarg;
+        return 0;
+    case 'p':
+        m->paused = true;
+        return 0;
+    case 'q':
+        m->progress = GW_PROGRESS_NONE;
+        return 0;
+    case CLI_OPT_JSON:
+        m->json = true;
+        return 0;
+    case OPT_VERIFY:
+        m->verify = true;
+        return 0;
+    case OPT_MAX_ROUNDS:
+        if (cli_parse_number(optarg, 1, 64, &number) < 0)
+            return cli_usage(name, "'%s' is not a number of rounds from 1 to 64", optarg);
+        m->max_rounds = (unsigned)number;
+        return 0;
+    default: /* OPT_MAX_DOWNTIME */
+        if (cli_parse_number(optarg, 1, 3600000, &number) < 0)
+            return cli_usage(name, "'%s' is not a number of milliseconds", optarg);
+        m->max_downtime_ms = (unsigned)number;
+        return 0;
+    }
+}
+
+int cmd_migrate(int argc, char **argv)
+{
+    struct gw_migrate_options migrate = {.progress = isatty(STDERR_FILENO) ? GW_PROGRESS_TERMINAL
+                                                                           : GW_PROGRESS_LINES};
+    struct transport_option transport = {0};
+    struct gw_error err = {0};
+    int c, rc;
+
+    while ((c = cli_getopt(argc, argv, "pqs:", migrate_options, &rc)) != -1) {
+        if (c == CLI_OPT_EXIT)
+            return rc;
+        rc = parse_option(c, argv[0], &migrate, &transport);
+        if (rc)
+            return rc;
+    }
+    if (argc - optind != 2)
+        return cli_usage(argv[0], "needs the name of a guest and of a host");
+    migrate.name = argv[optind];
+    migrate.host = argv[optind + 1];
+    if (migrate.host[0] == '-')
+        return cli_usage(argv[0], "'%s' is not the name of a host", migrate.host);
+    if (build_command(&transport, migrate.host) < 0)
+        return cli_usage(argv[0], "the command of -s is too long");
+    migrate.command = (char *const *)transport.argv;
+    rc = gw_migrate(&migrate, &err);
+    return rc ? cli_fail(argv[0], &err) : GW_EXIT_OK;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "migrate_host_xen.h"
+
+/* Each mapped page costs the control domain one of its own while it is mapped. */
+#define WINDOW_PAGES  256u
+#define TYPES_AT_ONCE 1024u
+
+#define BUSY_TRIES   200u
+#define BUSY_WAIT_MS 10u
+
+static int shadow(struct migrate_xen *x, uint32_t domid, uint32_t op)
+{
+    struct gw_shadow request = {.op = op};
+
+    return gw_hv_shadow_op(x->hv, domid, &request);
+}
+
+int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct migrate_xen *x = ctx;
+    int rc;
+
+    if (gw_log_owner_take(&x->owner, domid, "godwit migrate", err))
+        return -1;
+    /* We own it, so a log that is on was left by somebody who was killed. */
+    rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
+    if (rc == 0)
+        rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY);
+    if (rc == 0)
+        return 0;
+    shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
+    gw_log_owner_release(&x->owner);
+    return gw_error_errno(err, rc, "cannot switch on the dirty log of domain %u", domid);
+}
+
+int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct migrate_xen *x = ctx;
+
+    /* After a process that was killed: its ownership is gone, and another may have come. */
+    if (x->owner.claim_fd < 0 && gw_log_owner_take(&x->owner, domid, "godwit migrate", err))
+        return err->code == GW_EXIT_STATE ? 0 : -1;
+    int rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
+    gw_log_owner_release(&x->owner);
+    if (rc == 0 || rc == -ESRCH)
+        return 0;
+    return gw_error_errno(err, rc, "cannot switch off the dirty log of domain %u", domid);
+}
+
+static int reserve_bitmap(struct migrate_xen *x, uint64_t pages, struct gw_error *err)
+{
+    size_t bytes = (size_t)((pages + 63) / 64 * 8);
+
+    if (x->bitmap && x->bitmap_bytes >= bytes)
+        return 0;
+    gw_hv_buffer_free(x->hv, x->bitmap, x->bitmap_bytes);
+    x->bitmap_bytes = bytes;
+    x->bitmap = gw_hv_buffer_alloc(x->hv, bytes);
+    return x->bitmap ? 0 : gw_error_set(err, GW_EXIT_FAILED, "no memory for the dirty bitmap");
+}
+
+int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
+                         const uint8_t **ret_bitmap, struct gw_error *err)
+{
+    const struct timespec pause = {.tv_nsec = BUSY_WAIT_MS * 1000000L};
+    struct migrate_xen *x = ctx;
+    int rc = -EBUSY;
+
+    if (reserve_bitmap(x, pages, err))
+        return -1;
+    /* Busy: somebody who only looks on is in the middle of it, or a call of ours was abandoned. */
+    for (unsigned tries = 0; rc == -EBUSY && tries < BUSY_TRIES; tries++) {
+        struct gw_shadow request = {.op = XEN_DOMCTL_SHADOW_OP_CLEAN,
+                                    .mode = final ? XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL : 0,
+                                    .bitmap = x->bitmap,
+                                    .pages = pages};
+        if (tries > 0)
+            nanosleep(&pause, NULL);
+        rc = gw_hv_shadow_op(x->hv, domid, &request);
+        if (rc == 0 && request.pages != pages)
+            rc = -EIO;
+    }
+    if (rc < 0)
+        return gw_error_errno(err, rc, "cannot take the dirty log of domain %u", domid);
+    *ret_bitmap = x->bitmap;
+    return 0;
+}
+
+static bool has_page(uint32_t type)
+{
+    uint32_t kind = type & XEN_DOMCTL_PFINFO_LTAB_MASK;
+
+    return kind != XEN_DOMCTL_PFINFO_XTAB && kind != XEN_DOMCTL_PFINFO_XALLOC &&
+           kind != XEN_DOMCTL_PFINFO_BROKEN;
+}
+
+/* Appends a frame to the list of ranges. */
+static int add_frame(struct stream_memory *memory, uint64_t gfn)
+{
+    struct stream_range *last = &memory->ranges[memory->count ? memory->count - 1 : 0];
+
+    if (memory->count && last->first_gfn + last->pages == gfn) {
+        last->pages++;
+        return 0;
+    }
+    if (memory->count == STREAM_RANGES_MAX)
+        return -E2BIG;
+    memory->ranges[memory->count++] = (struct stream_range){.first_gfn = gfn, .pages = 1};
+    return 0;
+}
+
+/* Asks what is at each frame: what the toolstack believes the layout to be does not matter. */
+int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
+                       struct gw_error *err)
+{
+    struct migrate_xen *x = ctx;
+    uint64_t gfns[TYPES_AT_ONCE], maximum;
+    uint32_t types[TYPES_AT_ONCE];
+    int rc = gw_hv_maximum_gfn(x->hv, domid, &maximum);
+
+    memset(ret_memory, 0, sizeof(*ret_memory));
+    for (uint64_t gfn = 0; rc == 0 && gfn <= maximum;) {
+        unsigned n = 0;
+
+        while (n < TYPES_AT_ONCE && gfn + n <= maximum) {
+            gfns[n] = gfn + n;
+            n++;
+        }
+        rc = gw_hv_page_types(x->hv, domid, gfns, types, n);
+        for (unsigned i = 0; rc == 0 && i < n; i++)
+            if (has_page(types[i]))
+                rc = add_frame(ret_memory, gfns[i]);
+        gfn += n;
+    }
+    return rc < 0 ? gw_error_errno(err, rc, "cannot find the memory of domain %u", domid) : 0;
+}
+
+/* One window: mapped, copied and unmapped again. */
+static int copy_window(struct migrate_xen *x, uint32_t domid, const uint64_t *gfns, unsigned n,
+                       void *out, const void *in)
+{
+    int prot = in ? PROT_READ | PROT_WRITE : PROT_READ;
+    void *window = gw_hv_map(x->hv, domid, prot, gfns, NULL, n);
+
+    if (!window)
+        return errno ? -errno : -EFAULT;
+    if (in)
+        memcpy(window, in, (size_t)n * GW_PAGE_BYTES);
+    else
+        memcpy(out, window, (size_t)n * GW_PAGE_BYTES);
+    gw_hv_unmap(x->hv, window, n);
+    return 0;
+}
+
+static unsigned window_of(unsigned left)
+{
+    return left < WINDOW_PAGES ? left : WINDOW_PAGES;
+}
+
+int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                           void *ret_data, struct gw_error *err)
+{
+    for (unsigned done = 0, step; done < n; done += step) {
+        step = window_of(n - done);
+        int rc = copy_window(ctx, domid, gfns + done, step,
+                             (char *)ret_data + (size_t)done * GW_PAGE_BYTES, NULL);
+        if (rc < 0)
+            return gw_error_errno(err, rc, "cannot read %u pages at frame 0x%llx", step,
+                                  (unsigned long long)gfns[done]);
+    }
+    return 0;
+}
+
+int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                            const void *data, struct gw_error *err)
+{
+    for (unsigned done = 0, step; done < n; done += step) {
+        step = window_of(n - done);
+        int rc = copy_window(ctx, domid, gfns + done, step, NULL,
+                             (const char *)data + (size_t)done * GW_PAGE_BYTES);
+        if (rc < 0)
+            return gw_error_errno(err, rc, "cannot write %u pages at frame 0x%llx", step,
+                                  (unsigned long long)gfns[done]);
+    }
+    return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory half of the real host: dirty log, layout, pages. Contracts: migrate_host.h. */
+#ifndef MIGRATE_HOST_XEN_H
+#define MIGRATE_HOST_XEN_H
+
+#include <libgodwit/hv.h>
+#include <libgodwit/log_owner.h>
+
+#include "stream_format.h"
+
+struct migrate_xen {
+    struct gw_hv *hv;
+    struct gw_log_owner owner; /* while this process has the guest's log */
+    uint8_t *bitmap;           /* resident */
+    size_t bitmap_bytes;
+};
+
+int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err);
+int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err);
+int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
+                         const uint8_t **ret_bitmap, struct gw_error *err);
+int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
+                       struct gw_error *err);
+int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                           void *ret_data, struct gw_error *err);
+int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                            const void *data, struct gw_error *err);
+
+#endif
