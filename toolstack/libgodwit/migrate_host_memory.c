@@ -140,52 +140,44 @@ int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memo
     return rc < 0 ? gw_error_errno(err, rc, "cannot find the memory of domain %u", domid) : 0;
 }
 
-/* One window: mapped, copied and unmapped again. */
+/* One window: mapped, copied and unmapped again. prot says which way. */
 static int copy_window(struct migrate_xen *x, uint32_t domid, const uint64_t *gfns, unsigned n,
-                       void *out, const void *in)
+                       char *data, int prot)
 {
-    int prot = in ? PROT_READ | PROT_WRITE : PROT_READ;
     void *window = gw_hv_map(x->hv, domid, prot, gfns, NULL, n);
+    size_t bytes = (size_t)n * GW_PAGE_BYTES;
 
     if (!window)
         return errno ? -errno : -EFAULT;
-    if (in)
-        memcpy(window, in, (size_t)n * GW_PAGE_BYTES);
-    else
-        memcpy(out, window, (size_t)n * GW_PAGE_BYTES);
+    memcpy(prot & PROT_WRITE ? window : data, prot & PROT_WRITE ? data : window, bytes);
     gw_hv_unmap(x->hv, window, n);
     return 0;
 }
 
-static unsigned window_of(unsigned left)
+static int copy_pages(struct migrate_xen *x, uint32_t domid, const uint64_t *gfns, unsigned n,
+                      char *data, int prot, struct gw_error *err)
 {
-    return left < WINDOW_PAGES ? left : WINDOW_PAGES;
+    for (unsigned done = 0, step; done < n; done += step) {
+        step = n - done < WINDOW_PAGES ? n - done : WINDOW_PAGES;
+        int rc =
+            copy_window(x, domid, gfns + done, step, data + (size_t)done * GW_PAGE_BYTES, prot);
+        if (rc < 0)
+            return gw_error_errno(err, rc, "cannot %s %u pages at frame 0x%llx",
+                                  prot & PROT_WRITE ? "write" : "read", step,
+                                  (unsigned long long)gfns[done]);
+    }
+    return 0;
 }
 
 int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                            void *ret_data, struct gw_error *err)
 {
-    for (unsigned done = 0, step; done < n; done += step) {
-        step = window_of(n - done);
-        int rc = copy_window(ctx, domid, gfns + done, step,
-                             (char *)ret_data + (size_t)done * GW_PAGE_BYTES, NULL);
-        if (rc < 0)
-            return gw_error_errno(err, rc, "cannot read %u pages at frame 0x%llx", step,
-                                  (unsigned long long)gfns[done]);
-    }
-    return 0;
+    /* Read only: reading marks nothing in the guest's log. */
+    return copy_pages(ctx, domid, gfns, n, ret_data, PROT_READ, err);
 }
 
 int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                             const void *data, struct gw_error *err)
 {
-    for (unsigned done = 0, step; done < n; done += step) {
-        step = window_of(n - done);
-        int rc = copy_window(ctx, domid, gfns + done, step, NULL,
-                             (const char *)data + (size_t)done * GW_PAGE_BYTES);
-        if (rc < 0)
-            return gw_error_errno(err, rc, "cannot write %u pages at frame 0x%llx", step,
-                                  (unsigned long long)gfns[done]);
-    }
-    return 0;
+    return copy_pages(ctx, domid, gfns, n, (char *)(uintptr_t)data, PROT_READ | PROT_WRITE, err);
 }
