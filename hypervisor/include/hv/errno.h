@@ -6,7 +6,6 @@
 enum hv_errno {
 #define XEN_ERRNO(name, value) name = (value),
 #include <xen/errno.h>
-    ERESTART = 85, /* internal to hypervisors, so the public header hides it */
 };
 
 #endif
