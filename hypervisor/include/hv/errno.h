@@ -6,6 +6,7 @@
 enum hv_errno {
 #define XEN_ERRNO(name, value) name = (value),
 #include <xen/errno.h>
+    ERESTART = 85, /* never leaves the hypervisor: call again to go on */
 };
 
 #endif

@@ -42,7 +42,8 @@ int p2m_add_foreign(struct domain *d, uint64_t gfn, struct domain *source, uint6
 /* Maps a page of the hypervisor (shared_info, grant table) that the guest may write. */
 int p2m_add_shared(struct domain *d, uint64_t gfn, void *page);
 
-/* Turns the 2 MiB regions that hold [gfn, gfn + pages) back into blocks where they are whole again. */
+/* Turns the 2 MiB regions that hold [gfn, gfn + pages) back into blocks where they are whole again.
+ */
 void p2m_merge_around(struct domain *d, uint64_t gfn, uint64_t pages);
 
 /*
@@ -52,8 +53,8 @@ void p2m_merge_around(struct domain *d, uint64_t gfn, uint64_t pages);
 enum s2_fault p2m_fault_write(struct domain *d, ipa_t ipa);
 
 /*
- * Destruction: removes what is mapped from *cursor_gfn on, a bounded number of leaves. 0: nothing is
- * left, -ERESTART: call again.
+ * Destruction: removes what is mapped from *cursor_gfn on, a bounded number of leaves. 0: nothing
+ * is left, -ERESTART: call again.
  */
 int p2m_relinquish_step(struct domain *d, uint64_t *cursor_gfn);
 
