@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* event_channel_op: decodes, checks who may, and binds. FIFO operations are refused (-ENOSYS). */
+#include <hv/guest_access.h>
+
+#include "call.h"
+#include "evtchn.h"
+
+static long op_alloc_unbound(struct hcall *call, struct evtchn_alloc_unbound *op)
+{
+    struct domain *d = hcall_domain_get(call, op->dom);
+    struct evtchn *channel;
+    long error;
+
+    if (d == NULL) {
+        return -ESRCH;
+    }
+    if (!hcall_may_manage(call, d)) {
+        domain_put(d);
+        return -EPERM;
+    }
+    spin_lock(&evtchn_lock);
+    error = evtchn_port_alloc(d, &op->port, &channel);
+    if (error == 0) {
+        channel->state = EVTCHN_UNBOUND;
+        channel->remote_domid = op->remote_dom == DOMID_SELF ? call->d->id : op->remote_dom;
+    }
+    spin_unlock(&evtchn_lock);
+    domain_put(d);
+    return error;
+}
+
+static long bind_interdomain_locked(struct domain *local, struct domain *remote,
+                                    struct evtchn_bind_interdomain *op)
+{
+    struct evtchn *channel, *peer = evtchn_port(remote, op->remote_port);
+    int error;
+
+    if (peer == NULL || peer->state != EVTCHN_UNBOUND || peer->remote_domid != local->id) {
+        return -EINVAL;
+    }
+    error = evtchn_port_alloc(local, &op->local_port, &channel);
+    if (error != 0) {
+        return error;
+    }
+    *channel = (struct evtchn){.state = EVTCHN_INTERDOMAIN,
+                               .remote_domid = remote->id,
+                               .remote = remote,
+                               .remote_port = op->remote_port};
+    peer->state = EVTCHN_INTERDOMAIN;
+    peer->remote_domid = local->id;
+    peer->remote = local;
+    peer->remote_port = op->local_port;
+    /* What was sent before anybody listened may be lost: the new listener looks once. */
+    evtchn_set_pending(local, 0, op->local_port);
+    return 0;
+}
+
+static long op_bind_interdomain(struct hcall *call, struct evtchn_bind_interdomain *op)
+{
+    struct domain *remote = hcall_domain_get(call, op->remote_dom);
+    long error;
+
+    if (remote == NULL) {
+        return -ESRCH;
+    }
+    spin_lock(&evtchn_lock);
+    error = bind_interdomain_locked(call->d, remote, op);
+    spin_unlock(&evtchn_lock);
+    domain_put(remote);
+    return error;
+}
+
+static long op_bind_virq(struct hcall *call, struct evtchn_bind_virq *op)
+{
+    struct domain *d = call->d;
+    struct evtchn *channel;
+    long error;
+
+    if (op->virq >= EVTCHN_VIRQS || (evtchn_virq_is_global(op->virq) && op->vcpu != 0)) {
+        return -EINVAL;
+    }
+    if (hcall_vcpu(d, op->vcpu) == NULL) {
+        return -ENOENT;
+    }
+    spin_lock(&evtchn_lock);
+    if (d->evtchn->virq_port[op->vcpu][op->virq] != 0) {
+        error = -EEXIST;
+    } else {
+        error = evtchn_port_alloc(d, &op->port, &channel);
+    }
+    if (error == 0) {
+        channel->state = EVTCHN_VIRQ;
+        channel->virq = op->virq;
+        channel->vcpu = op->vcpu;
+        d->evtchn->virq_port[op->vcpu][op->virq] = (uint16_t)op->port;
+    }
+    spin_unlock(&evtchn_lock);
+    return error;
+}
+
+static long op_bind_ipi(struct hcall *call, struct evtchn_bind_ipi *op)
+{
+    struct evtchn *channel;
+    long error;
+
+    if (hcall_vcpu(call->d, op->vcpu) == NULL) {
+        return -ENOENT;
+    }
+    spin_lock(&evtchn_lock);
+    error = evtchn_port_alloc(call->d, &op->port, &channel);
+    if (error == 0) {
+        channel->state = EVTCHN_IPI;
+        channel->vcpu = op->vcpu;
+    }
+    spin_unlock(&evtchn_lock);
+    return error;
+}
+
+/* A port in use that is the guest's own to operate on; NULL: it is not. evtchn_lock is held. */
+static struct evtchn *guest_port(struct domain *d, uint32_t port)
+{
+    struct evtchn *channel = evtchn_port(d, port);
+
+    return channel == NULL || channel->state == EVTCHN_FREE || channel->notify != NULL ? NULL
+                                                                                       : channel;
+}
+
+static long op_close(struct hcall *call, uint32_t port)
+{
+    long error = -EINVAL;
+
+    spin_lock(&evtchn_lock);
+    if (guest_port(call->d, port) != NULL) {
+        evtchn_port_close(call->d, port);
+        error = 0;
+    }
+    spin_unlock(&evtchn_lock);
+    return error;
+}
+
+static long op_status(struct hcall *call, struct evtchn_status *op)
+{
+    static const uint32_t statuses[] = {EVTCHNSTAT_closed, EVTCHNSTAT_unbound,
+                                        EVTCHNSTAT_interdomain, EVTCHNSTAT_virq, EVTCHNSTAT_ipi};
+    struct domain *d = hcall_domain_get(call, op->dom);
+    struct evtchn channel = {.state = EVTCHN_FREE};
+    struct evtchn *found;
+
+    if (d == NULL) {
+        return -ESRCH;
+    }
+    if (!hcall_may_manage(call, d)) {
+        domain_put(d);
+        return -EPERM;
+    }
+    spin_lock(&evtchn_lock);
+    found = evtchn_port(d, op->port);
+    if (found != NULL) {
+        channel = *found;
+    }
+    spin_unlock(&evtchn_lock);
+    domain_put(d);
+    if (op->port == 0 || op->port >= EVTCHN_PORTS) {
+        return -EINVAL;
+    }
+    op->status = statuses[channel.state];
+    op->vcpu = channel.vcpu;
+    if (channel.state == EVTCHN_UNBOUND) {
+        op->u.unbound.dom = channel.remote_domid;
+    } else if (channel.state == EVTCHN_INTERDOMAIN) {
+        op->u.interdomain.dom = channel.remote_domid;
+        op->u.interdomain.port = channel.remote_port;
+    } else if (channel.state == EVTCHN_VIRQ) {
+        op->u.virq = channel.virq;
+    }
+    return 0;
+}
+
+static long op_bind_vcpu(struct hcall *call, const struct evtchn_bind_vcpu *op)
+{
+    struct evtchn *channel;
+    long error = 0;
+
+    if (hcall_vcpu(call->d, op->vcpu) == NULL) {
+        return -ENOENT;
+    }
+    spin_lock(&evtchn_lock);
+    channel = guest_port(call->d, op->port);
+    if (channel == NULL || channel->state == EVTCHN_IPI ||
+        (channel->state == EVTCHN_VIRQ && !evtchn_virq_is_global(channel->virq))) {
+        error = -EINVAL;
+    } else {
+        channel->vcpu = op->vcpu;
+    }
+    spin_unlock(&evtchn_lock);
+    return error;
+}
+
+static long op_unmask(struct hcall *call, uint32_t port)
+{
+    struct evtchn *channel;
+    long error = -EINVAL;
+
+    spin_lock(&evtchn_lock);
+    channel = evtchn_port(call->d, port);
+    if (channel != NULL && channel->state != EVTCHN_FREE) {
+        evtchn_unmask_port(call->d, channel->vcpu, port);
+        error = 0;
+    }
+    spin_unlock(&evtchn_lock);
+    return error;
+}
+
+static long op_reset(struct hcall *call, const struct evtchn_reset *op)
+{
+    struct domain *d = hcall_domain_get(call, op->dom);
+
+    if (d == NULL) {
+        return -ESRCH;
+    }
+    if (!hcall_may_manage(call, d)) {
+        domain_put(d);
+        return -EPERM;
+    }
+    for (uint32_t port = 1; port < EVTCHN_PORTS; port++) {
+        spin_lock(&evtchn_lock);
+        if (guest_port(d, port) != NULL) {
+            evtchn_port_close(d, port);
+        }
+        spin_unlock(&evtchn_lock);
+    }
+    domain_put(d);
+    return 0;
+}
+
+union evtchn_args {
+    struct evtchn_alloc_unbound alloc_unbound;
+    struct evtchn_bind_interdomain bind_interdomain;
+    struct evtchn_bind_virq bind_virq;
+    struct evtchn_bind_ipi bind_ipi;
+    struct evtchn_close close;
+    struct evtchn_send send;
+    struct evtchn_status status;
+    struct evtchn_bind_vcpu bind_vcpu;
+    struct evtchn_unmask unmask;
+    struct evtchn_reset reset;
+};
+
+static long run(struct hcall *call, uint32_t op, union evtchn_args *args)
+{
+    switch (op) {
+    case EVTCHNOP_alloc_unbound:
+        return op_alloc_unbound(call, &args->alloc_unbound);
+    case EVTCHNOP_bind_interdomain:
+        return op_bind_interdomain(call, &args->bind_interdomain);
+    case EVTCHNOP_bind_virq:
+        return op_bind_virq(call, &args->bind_virq);
+    case EVTCHNOP_bind_ipi:
+        return op_bind_ipi(call, &args->bind_ipi);
+    case EVTCHNOP_close:
+        return op_close(call, args->close.port);
+    case EVTCHNOP_send:
+        return evtchn_send(call->d, args->send.port);
+    case EVTCHNOP_status:
+        return op_status(call, &args->status);
+    case EVTCHNOP_bind_vcpu:
+        return op_bind_vcpu(call, &args->bind_vcpu);
+    case EVTCHNOP_unmask:
+        return op_unmask(call, args->unmask.port);
+    default:
+        return op_reset(call, &args->reset);
+    }
+}
+
+/* Size of the argument, and whether it goes back to the caller; 0: not an operation of ours. */
+static size_t args_bytes(uint32_t op, bool *ret_copy_back)
+{
+    *ret_copy_back = op == EVTCHNOP_alloc_unbound || op == EVTCHNOP_bind_interdomain ||
+                     op == EVTCHNOP_bind_virq || op == EVTCHNOP_bind_ipi || op == EVTCHNOP_status;
+    switch (op) {
+    case EVTCHNOP_alloc_unbound:
+        return sizeof(struct evtchn_alloc_unbound);
+    case EVTCHNOP_bind_interdomain:
+        return sizeof(struct evtchn_bind_interdomain);
+    case EVTCHNOP_bind_virq:
+        return sizeof(struct evtchn_bind_virq);
+    case EVTCHNOP_bind_ipi:
+        return sizeof(struct evtchn_bind_ipi);
+    case EVTCHNOP_close:
+        return sizeof(struct evtchn_close);
+    case EVTCHNOP_send:
+        return sizeof(struct evtchn_send);
+    case EVTCHNOP_status:
+        return sizeof(struct evtchn_status);
+    case EVTCHNOP_bind_vcpu:
+        return sizeof(struct evtchn_bind_vcpu);
+    case EVTCHNOP_unmask:
+        return sizeof(struct evtchn_unmask);
+    case EVTCHNOP_reset:
+        return sizeof(struct evtchn_reset);
+    default:
+        return 0;
+    }
+}
+
+long hcall_event_channel_op(struct hcall *call)
+{
+    uint32_t op = (uint32_t)call->arg[0];
+    union evtchn_args args;
+    bool copy_back;
+    size_t bytes = args_bytes(op, &copy_back);
+    long error;
+
+    if (bytes == 0) {
+        return -ENOSYS;
+    }
+    if (copy_from_guest(&args, call->arg[1], bytes) != 0) {
+        return -EFAULT;
+    }
+    /* Binding cannot be undone once the guest knows the port, so the way back is tried first. */
+    if (copy_back && probe_guest_write(call->arg[1], bytes) != 0) {
+        return -EFAULT;
+    }
+    error = run(call, op, &args);
+    if (error == 0 && copy_back && copy_to_guest(call->arg[1], &args, bytes) != 0) {
+        return -EFAULT;
+    }
+    return error;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Who owns an unfinished shadow_op, and how it ends when its owner does not come back. */
+#include <core/dirty_log.h>
+#include <hv/errno.h>
+#include <hv/frame.h>
+#include <hv/time.h>
+
+#include "shadow.h"
+
+#define ABANDON_NS UINT64_C(1000000000)
+
+_Static_assert(sizeof(struct shadow_session) <= PAGE_SIZE_BYTES, "one page");
+_Static_assert(SHADOW_CHUNK_PAGES <= DIRTY_LOG_CHUNK_PAGES, "one harvest at a time");
+
+static struct shadow_session *unfinished(const struct domain *d)
+{
+    return d->logdirty_session;
+}
+
+static bool continues(const struct shadow_session *session, const struct vcpu *v, uint64_t argument,
+                      const struct xen_domctl_shadow_op *op)
+{
+    return session->owner == v && session->argument == argument && session->op.op == op->op &&
+           session->op.mode == op->mode && session->op.pages == op->pages &&
+           session->op.dirty_bitmap.q == op->dirty_bitmap.q;
+}
+
+/* vcpu.hypercall_state of the owner: the domain it has something unfinished with. */
+static void *encode_domain(const struct domain *d)
+{
+    return (void *)(uintptr_t)(d->id + 1u);
+}
+
+/* domain.lock is held, nobody works on the session. */
+static void end_locked(struct domain *d, struct shadow_session *session, bool commit)
+{
+    if (session->harvesting && commit) {
+        dirty_log_harvest_commit(&d->s2);
+    } else if (session->harvesting) {
+        dirty_log_harvest_abort(&d->s2);
+    }
+    d->logdirty_session = NULL;
+    frame_free_hv(session, 0);
+}
+
+static int begin_locked(struct domain *d, struct vcpu *v, uint64_t argument,
+                        const struct xen_domctl_shadow_op *op, struct shadow_session **ret_session,
+                        bool *ret_fresh)
+{
+    struct shadow_session *session = unfinished(d);
+
+    if (session != NULL && session->running) {
+        return -EBUSY;
+    }
+    if (session != NULL && continues(session, v, argument, op)) {
+        session->running = true;
+        *ret_session = session;
+        *ret_fresh = false;
+        return 0;
+    }
+    if (session != NULL && session->owner != v && time_now_ns() < session->deadline_ns) {
+        return -EBUSY;
+    }
+    if (session != NULL) {
+        end_locked(d, session, false);
+    }
+    session = frame_alloc_hv(0);
+    if (session == NULL) {
+        return -ENOMEM;
+    }
+    session->owner = v;
+    session->argument = argument;
+    session->op = *op;
+    session->running = true;
+    d->logdirty_session = session;
+    *ret_session = session;
+    *ret_fresh = true;
+    return 0;
+}
+
+int shadow_session_begin(struct domain *d, struct vcpu *v, uint64_t argument,
+                         const struct xen_domctl_shadow_op *op, struct shadow_session **ret_session,
+                         bool *ret_fresh)
+{
+    int error;
+
+    spin_lock(&d->lock);
+    error = begin_locked(d, v, argument, op, ret_session, ret_fresh);
+    spin_unlock(&d->lock);
+    return error;
+}
+
+bool shadow_session_suspend(struct domain *d, struct shadow_session *session)
+{
+    bool alive;
+
+    spin_lock(&d->lock);
+    alive = !session->abandoned;
+    session->running = false;
+    session->deadline_ns = time_now_ns() + ABANDON_NS;
+    session->owner->hypercall_state = alive ? encode_domain(d) : NULL;
+    if (!alive) {
+        end_locked(d, session, false);
+    }
+    spin_unlock(&d->lock);
+    return alive;
+}
+
+void shadow_session_end(struct domain *d, struct shadow_session *session, bool commit)
+{
+    spin_lock(&d->lock);
+    session->owner->hypercall_state = NULL;
+    end_locked(d, session, commit);
+    spin_unlock(&d->lock);
+}
+
+bool shadow_session_abandon(struct domain *d)
+{
+    struct shadow_session *session;
+    bool gone = true;
+
+    spin_lock(&d->lock);
+    session = unfinished(d);
+    if (session != NULL && session->running) {
+        session->abandoned = true;
+        gone = false;
+    } else if (session != NULL) {
+        end_locked(d, session, false);
+    }
+    spin_unlock(&d->lock);
+    return gone;
+}
+
+/* v has something unfinished with a domain, and does something else. */
+static void abandon_own(struct vcpu *v)
+{
+    struct domain *d = domain_get((domid_t)((uintptr_t)v->hypercall_state - 1u));
+    struct shadow_session *session;
+
+    v->hypercall_state = NULL;
+    if (d == NULL) {
+        return;
+    }
+    spin_lock(&d->lock);
+    session = unfinished(d);
+    if (session != NULL && session->owner == v && !session->running) {
+        end_locked(d, session, false);
+    }
+    spin_unlock(&d->lock);
+    domain_put(d);
+}
+
+void shadow_caller_enters(struct vcpu *v, uint64_t nr, uint64_t argument)
+{
+    struct domain *d;
+    bool same = false;
+
+    if (v->hypercall_state == NULL) {
+        return;
+    }
+    d = nr == __HYPERVISOR_domctl ? domain_get((domid_t)((uintptr_t)v->hypercall_state - 1u))
+                                  : NULL;
+    if (d != NULL) {
+        struct shadow_session *session;
+
+        spin_lock(&d->lock);
+        session = unfinished(d);
+        same = session != NULL && session->owner == v && session->argument == argument;
+        spin_unlock(&d->lock);
+        domain_put(d);
+    }
+    if (!same) {
+        abandon_own(v);
+    }
+}
+
+void shadow_caller_means(struct vcpu *v, const struct xen_domctl *op)
+{
+    if (v->hypercall_state != NULL &&
+        (op == NULL || op->cmd != XEN_DOMCTL_shadow_op ||
+         op->domain != (domid_t)((uintptr_t)v->hypercall_state - 1u))) {
+        abandon_own(v);
+    }
+}
