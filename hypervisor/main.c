@@ -60,7 +60,10 @@ static void print_host(void)
 
 void boot_init_cpu(void)
 {
+    arch_vcpu_init_cpu();
     vgic_init_host_cpu();
+    vtimer_init_host_cpu();
+    sched_init_cpu();
 }
 
 void boot_main(uint64_t fdt_pa, uint64_t image_pa)
@@ -72,8 +75,9 @@ void boot_main(uint64_t fdt_pa, uint64_t image_pa)
     gic_init();
     cpu_init_sgis();
     timer_init_cpu();
-    sched_init();
     vgic_init_host();
+    vtimer_init_host();
+    arch_vcpu_init();
     boot_init_cpu();
     smp_start_others();
     printk("%u CPUs, GICv3 with %u SPIs and %u list registers, timer %lu Hz\n", cpu_count(),

@@ -22,8 +22,6 @@ struct vcpu_sysregs {
     uint64_t vbar_el1, contextidr_el1;
     uint64_t tpidr_el0, tpidrro_el0, tpidr_el1;
     uint64_t cntkctl_el1, csselr_el1;
-    /* 32-bit EL0 programs have these too; the values are unused elsewhere. */
-    uint64_t dacr32_el2, ifsr32_el2;
 };
 
 /* Pointer-authentication keys, low half then high half: APIA, APIB, APDA, APDB, APGA. */
@@ -59,19 +57,13 @@ void arch_vcpu_init_cpu(void);
 void arch_vcpu_load(struct vcpu *v);
 void arch_vcpu_save(struct vcpu *v);
 
-/* Ends EL2's use of the stack and enters the guest that sched_exit_to_guest(NULL) returns. */
+/* Empties this CPU's stack and enters v, which is loaded. */
 _Noreturn void arch_enter_guest(struct vcpu *v);
-
-/* Forgets every translation of a VMID on all CPUs, so that it can be given to a new VM. */
-void arch_flush_vmid(uint16_t vmid);
 
 /*
  * An ID register (op0 3, op1 0, CRn 0) as the guests of d see it; d NULL: as a new guest would.
  * Reserved encodings give 0.
  */
 uint64_t arch_id_register(const struct domain *d, unsigned crm, unsigned op2);
-
-/* The widest IPA space that stage 2 of this host offers, at most 48 bits. */
-uint8_t arch_ipa_bits_max(void);
 
 #endif

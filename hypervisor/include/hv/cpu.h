@@ -12,15 +12,16 @@
 struct vcpu;
 
 struct cpu {
-    struct vcpu *current;        /* vCPU whose registers are loaded; NULL when idle. Entry code: offset 0 */
-    uint64_t stack_top;          /* EL2 stack of this CPU. Entry code: offset 8 */
-    uint32_t id;                 /* 0 .. cpu_count() - 1 */
-    uint64_t mpidr;              /* affinity bits only */
-    uint64_t gicr_base_va;       /* this CPU's GICv3 redistributor, set by the GIC driver */
-    _Atomic bool need_resched;   /* set by cpu_kick and the slice timer, cleared by sched_pick */
+    struct vcpu
+        *current;       /* vCPU whose registers are loaded; NULL when idle. Entry code: offset 0 */
+    uint64_t stack_top; /* EL2 stack of this CPU. Entry code: offset 8 */
+    uint32_t id;        /* 0 .. cpu_count() - 1 */
+    uint64_t mpidr;     /* affinity bits only */
+    uint64_t gicr_base_va;     /* this CPU's GICv3 redistributor, set by the GIC driver */
+    _Atomic bool need_resched; /* set by cpu_kick and the slice timer, cleared by sched_pick */
     bool online;
-    uint64_t slice_end_ns;       /* scheduler: end of the running slice */
-    uint64_t idle_ns;            /* accumulated idle time */
+    uint64_t slice_end_ns; /* scheduler: end of the running slice, 0: it may run on */
+    uint64_t idle_ns;      /* accumulated idle time */
 };
 
 extern struct cpu cpus[CPU_MAX];

@@ -4,6 +4,7 @@
 #define HV_DOMAIN_H
 
 #include <core/s2_vm.h>
+#include <hv/cpu.h>
 #include <hv/mmio.h>
 #include <hv/spinlock.h>
 #include <hv/vcpu.h>
@@ -17,6 +18,8 @@
 #define DOMAIN_VCPUS_MAX 64
 #define DOMAINS_MAX      250 /* bounded by 8-bit VMIDs */
 
+#define DOMAIN_GUEST_IPA_BITS 40 /* RAM bank 1 ends at 1 TiB; less if the host has less */
+
 struct evtchn_domain; /* hypercall/evtchn.c */
 
 enum domain_dying { DOMAIN_ALIVE, DOMAIN_DYING, DOMAIN_DEAD };
@@ -24,41 +27,48 @@ enum domain_dying { DOMAIN_ALIVE, DOMAIN_DYING, DOMAIN_DEAD };
 struct domain {
     domid_t id;
     uint16_t vmid;
-    bool is_control;             /* may manage others; sees /hypervisor */
+    bool is_control; /* may manage others; sees /hypervisor */
     uint8_t handle[16];
-    _Atomic uint32_t refcount;   /* domain_get/put; frames that are still referenced hold one together */
-    struct domain *next;         /* list ordered by id; domain list lock */
+    _Atomic uint32_t
+        refcount;        /* domain_get/put; frames that are still referenced hold one together */
+    struct domain *next; /* list ordered by id; domain list lock */
 
     struct s2_vm s2;
-    _Atomic uint64_t tot_pages;  /* frames owned */
+    _Atomic uint64_t tot_pages; /* frames owned */
     uint64_t max_pages;
-    _Atomic uint64_t max_gfn;    /* high-water mark of mapped gfns, inclusive */
-    uint64_t pool_pages;         /* paging_mempool_size */
+    _Atomic uint64_t max_gfn;       /* high-water mark of mapped gfns, inclusive */
+    uint64_t pool_pages;            /* paging_mempool_size */
     _Atomic uint64_t foreign_pages; /* frames of other domains mapped here */
 
     uint32_t max_vcpus;
     struct vcpu *vcpus[DOMAIN_VCPUS_MAX];
+    uint8_t
+        last_vcpu[CPU_MAX]; /* by CPU: id + 1 of the vCPU that ran there last, each CPU its own */
 
-    uint32_t pause_count;        /* scheduler lock. A new domain starts with 1 */
+    uint32_t pause_count; /* scheduler lock. A new domain starts with 1 */
     bool creation_finished;
-    _Atomic int dying;           /* enum domain_dying */
+    _Atomic int dying; /* enum domain_dying */
     _Atomic bool shut_down;
-    uint32_t shutdown_code;      /* SHUTDOWN_*; valid when shut_down */
-    struct spinlock lock;        /* dying, shutdown, hvm params, physmap operations */
+    uint32_t shutdown_code; /* SHUTDOWN_*; valid when shut_down */
+    struct spinlock lock;   /* dying, shutdown, hvm params, physmap operations */
 
     struct vgic_domain vgic;
     struct mmio_map mmio;
     struct vpl011 vpl011;
     struct vpl061 vpl061;
-    uint64_t cntvoff_ticks;      /* one virtual offset per domain */
+    uint64_t cntvoff_ticks; /* one virtual offset per domain */
 
-    void *shared_info;           /* hypervisor page, mapped at shared_info_gfn; NULL if never mapped */
+    void *shared_info; /* hypervisor page, mapped at shared_info_gfn; NULL if never mapped */
     uint64_t shared_info_gfn;
     struct evtchn_domain *evtchn;
     uint64_t hvm_params[64];
-    uint32_t evtchn_upcall_ppi;  /* 31 for guests, from the tree for the control domain */
+    uint32_t evtchn_upcall_ppi; /* 31 for guests, from the tree for the control domain */
     bool addr_size_set;
-    void *logdirty_session;      /* hypercall/domctl_shadow.c */
+    void *logdirty_session; /* hypercall/domctl_shadow.c */
+
+    struct spinlock destroy_lock; /* one destroyer at a time; guards the two below */
+    unsigned destroy_phase;
+    uint64_t destroy_cursor_gfn;
 };
 
 /* Looks a domain up and takes a reference; dying ones are found too. NULL: none. */
@@ -68,16 +78,25 @@ void domain_put(struct domain *d);
 struct domain *domain_get_next(domid_t first);
 extern struct domain *control_domain;
 
-/* Makes a paused, empty domain. id DOMID_INVALID: pick one. -ENOMEM, -EEXIST, -ENOSPC, -EINVAL. */
+/*
+ * Makes a domain without memory, vCPUs or devices, paused once. id DOMID_INVALID: pick one. The
+ * caller adds the vGIC before the vCPUs. No reference is taken for it: the domain exists until
+ * domain_destroy_step. -ENOMEM; -EEXIST: id is taken; -ENOSPC: too many domains; -EINVAL.
+ */
 int domain_create(domid_t id, uint32_t max_vcpus, bool is_control, struct domain **ret_d);
 
 /*
  * One bounded step of destruction: 0 done, -ERESTART call again. The domain stays listed as dying
- * (a zombie) until the last reference to its frames is gone. Raises VIRQ_DOM_EXC when done.
+ * (a zombie) until the last reference to its frames is gone. Raises VIRQ_DOM_EXC when done. d is
+ * not the caller's domain; the caller holds a reference if it uses d afterwards.
  */
 int domain_destroy_step(struct domain *d);
 
-/* The domain shuts down (PSCI, SCHEDOP_shutdown, crash): all vCPUs stop, VIRQ_DOM_EXC is raised. */
+/*
+ * The domain shuts down (PSCI, SCHEDOP_shutdown, crash): all vCPUs stop, VIRQ_DOM_EXC is raised.
+ * The control domain's shutdown is the host's: power-off, else reset. May be the caller's domain,
+ * whose vCPU then does not return to the guest. No lock is held.
+ */
 void domain_shutdown(struct domain *d, uint32_t code);
 /* Undo after a suspend (resumedomain). */
 int domain_resume(struct domain *d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual CPU. Its registers are in the struct whenever it is not loaded on a CPU (state is not
- * VCPU_RUNNING); whoever reads or writes them pauses it first (vcpu_is_stopped).
+ * A virtual CPU. Its registers are in the struct whenever it is not loaded on a CPU; whoever reads
+ * or writes them pauses it first and waits (sched_wait_stopped). States: docs/design/scheduler.md.
  */
 #ifndef HV_VCPU_H
 #define HV_VCPU_H
@@ -13,16 +13,16 @@
 #include <hv/vtimer.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <xen/xen.h>
 #include <xen/vcpu.h>
+#include <xen/xen.h>
 
 struct domain;
 
 enum vcpu_state {
     VCPU_OFF,      /* PSCI: not started, or powered off */
     VCPU_BLOCKED,  /* in WFI or SCHEDOP_block/poll, waits for an interrupt */
-    VCPU_RUNNABLE, /* in the run queue */
-    VCPU_RUNNING,  /* registers loaded on vcpu->cpu */
+    VCPU_RUNNABLE, /* wants a CPU: in the run queue, or kept out of it by a pause */
+    VCPU_RUNNING,  /* chosen by CPU last_cpu: loaded there, or about to be */
 };
 
 struct vcpu {
@@ -34,39 +34,46 @@ struct vcpu {
 
     /* Scheduler; protected by the scheduler lock. */
     enum vcpu_state state;
-    bool initialised;         /* context set (setvcpucontext, boot or PSCI CPU_ON) */
-    uint32_t pause_count;     /* own pauses; the domain's count comes on top */
-    _Atomic int cpu;          /* CPU that has its registers loaded, -1: none */
+    bool initialised;     /* context set (setvcpucontext, boot or PSCI CPU_ON) */
+    uint32_t pause_count; /* own pauses; the domain's count comes on top */
+    _Atomic int cpu;      /* CPU that has its registers loaded, -1: none */
     int last_cpu;
     uint64_t vruntime_ns;
-    uint64_t run_time_ns;     /* total */
+    uint64_t run_time_ns; /* total up to charged_at_ns; see sched_run_time_ns */
+    uint64_t charged_at_ns;
     uint64_t state_entry_ns;
+    bool queued;
     struct vcpu *queue_next;
 
     struct vgic_vcpu vgic;
     struct vtimer_vcpu vtimer;
 
     /* Xen-aware vCPUs (the control domain): where vcpu_info and runstate are. */
-    pa_t vcpu_info_pa;        /* 0: not registered; holds a frame reference */
+    pa_t vcpu_info_pa; /* 0: not registered; holds a frame reference */
     ipa_t vcpu_info_ipa;
-    uint64_t runstate_gva;    /* 0: not registered */
+    uint64_t runstate_gva;            /* 0: not registered */
     _Atomic bool evtchn_upcall_check; /* recompute the upcall line on entry */
 
-    struct timer singleshot;  /* VCPUOP_set_singleshot_timer, SCHEDOP_poll timeout */
-    void *hypercall_state;    /* progress of a continued call; see hypercall/ */
+    struct timer singleshot; /* VCPUOP_set_singleshot_timer, SCHEDOP_poll timeout */
+    void *hypercall_state;   /* progress of a continued call; see hypercall/ */
     char crash_reason[96];
 };
 
 /* The vCPU this CPU runs; NULL in idle. */
 struct vcpu *vcpu_current(void);
 
-/* Allocates a vCPU in state VCPU_OFF, registers as after reset. NULL: no memory. */
+/*
+ * Allocates a vCPU in state VCPU_OFF and enters it into d->vcpus. id is below d->max_vcpus and
+ * free. The vGIC of d is initialised. NULL: no memory.
+ */
 struct vcpu *vcpu_create(struct domain *d, uint32_t id);
+/* v is stopped for good and out of the run queue; takes it out of its domain. */
 void vcpu_free(struct vcpu *v);
 /* Registers to their values at PSCI CPU_ON: pc, x0 = context_id, EL1h, MMU off. */
 void vcpu_reset(struct vcpu *v, uint64_t pc, uint64_t context_id);
 
-/* Delivers a synchronous abort / undefined exception to the running vCPU (ESR as EL1 would see it). */
+/* Delivers a synchronous abort / undefined exception to the running vCPU (ESR as EL1 would see it).
+ */
 void vcpu_inject_data_abort(struct vcpu *v, uint64_t far, bool external);
 void vcpu_inject_instruction_abort(struct vcpu *v, uint64_t far);
 void vcpu_inject_undefined(struct vcpu *v);

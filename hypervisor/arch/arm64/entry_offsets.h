@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Offsets that the entry code uses; trap.c checks them against the structures. */
+#ifndef ARCH_ENTRY_OFFSETS_H
+#define ARCH_ENTRY_OFFSETS_H
+
+#define CPU_CURRENT   0
+#define CPU_STACK_TOP 8
+#define REGS_PC       248
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ways into EL2 and back out.
+ *
+ * While a guest runs, the EL2 stack of its CPU is empty and TPIDR_EL2 leads to its struct vcpu,
+ * whose first member takes the registers. A store to a logged page takes a short way: only the
+ * registers that a C function may change are saved, and ELR and SPSR stay where they are.
+ */
+#include "entry_offsets.h"
+#include "fatal_entry.h"
+
+    .macro save_volatile
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+    ldr     x0, [x0, #CPU_CURRENT]
+    stp     x2, x3, [x0, #16]
+    stp     x4, x5, [x0, #32]
+    stp     x6, x7, [x0, #48]
+    stp     x8, x9, [x0, #64]
+    stp     x10, x11, [x0, #80]
+    stp     x12, x13, [x0, #96]
+    stp     x14, x15, [x0, #112]
+    stp     x16, x17, [x0, #128]
+    str     x18, [x0, #144]
+    stp     x29, x30, [x0, #232]
+    ldp     x2, x3, [sp], #16
+    stp     x2, x3, [x0]
+    mov     x29, xzr                /* backtraces end here */
+    mov     x30, xzr
+    .endm
+
+    /* x0: the vcpu, as save_volatile leaves it. */
+    .macro save_rest
+    mrs     x1, elr_el2
+    mrs     x2, spsr_el2
+    stp     x19, x20, [x0, #152]
+    stp     x21, x22, [x0, #168]
+    stp     x23, x24, [x0, #184]
+    stp     x25, x26, [x0, #200]
+    stp     x27, x28, [x0, #216]
+    stp     x1, x2, [x0, #REGS_PC]
+    .endm
+
+    .macro restore_volatile
+    ldp     x2, x3, [x0, #16]
+    ldp     x4, x5, [x0, #32]
+    ldp     x6, x7, [x0, #48]
+    ldp     x8, x9, [x0, #64]
+    ldp     x10, x11, [x0, #80]
+    ldp     x12, x13, [x0, #96]
+    ldp     x14, x15, [x0, #112]
+    ldp     x16, x17, [x0, #128]
+    ldr     x18, [x0, #144]
+    ldp     x29, x30, [x0, #232]
+    ldp     x0, x1, [x0]
+    .endm
+
+    .macro vector target
+    .balign 0x80
+    b       \target
+    .endm
+
+    .section .text.vectors, "ax"
+    .balign 0x800
+    .global el2_vectors
+el2_vectors:
+    /* EL2 itself expects no exception. */
+    .irp    slot, 0, 1, 2, 3, 4, 5, 6, 7
+    .balign 0x80
+    el2_fatal \slot
+    .endr
+    vector  guest_sync
+    vector  guest_irq
+    vector  guest_fiq
+    vector  guest_serror
+    vector  guest_sync
+    vector  guest_irq
+    vector  guest_fiq
+    vector  guest_serror
+
+    .text
+
+guest_sync:
+    save_volatile
+    mrs     x1, esr_el2
+    ubfx    x2, x1, #26, #6
+    cmp     x2, #0x24               /* data abort from EL1 or EL0 */
+    b.ne    1f
+    and     x2, x1, #0x3c
+    cmp     x2, #0x0c               /* permission fault */
+    b.ne    1f
+    tst     x1, #0xc0               /* WnR or S1PTW: a write */
+    b.eq    1f
+    bl      trap_fast_write_fault
+    mrs     x1, tpidr_el2
+    ldr     x1, [x1, #CPU_CURRENT]
+    cbz     w0, 2f
+    mov     x0, x1
+    restore_volatile
+    eret
+    dsb     nsh                     /* stops speculation past the eret */
+    isb
+2:  mov     x0, x1
+1:  save_rest
+    bl      trap_sync
+    b       leave
+
+guest_irq:
+    save_volatile
+    save_rest
+    bl      irq_dispatch
+    b       leave
+
+guest_fiq:
+    save_volatile
+    save_rest
+    bl      trap_fiq
+    b       leave
+
+guest_serror:
+    save_volatile
+    save_rest
+    bl      trap_serror
+leave:
+    mrs     x0, tpidr_el2
+    ldr     x0, [x0, #CPU_CURRENT]
+    bl      sched_exit_to_guest
+enter:
+    ldp     x1, x2, [x0, #REGS_PC]
+    msr     elr_el2, x1
+    msr     spsr_el2, x2
+    ldp     x19, x20, [x0, #152]
+    ldp     x21, x22, [x0, #168]
+    ldp     x23, x24, [x0, #184]
+    ldp     x25, x26, [x0, #200]
+    ldp     x27, x28, [x0, #216]
+    restore_volatile
+    eret
+    dsb     nsh                     /* stops speculation past the eret */
+    isb
+
+/* void arch_enter_guest(struct vcpu *v): the first entry of this CPU. */
+    .global arch_enter_guest
+    .type   arch_enter_guest, %function
+arch_enter_guest:
+    mrs     x1, tpidr_el2
+    ldr     x1, [x1, #CPU_STACK_TOP]
+    mov     sp, x1
+    b       enter
+    .size   arch_enter_guest, . - arch_enter_guest

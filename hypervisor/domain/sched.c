@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who may run and who runs next: one queue for all CPUs, ordered by virtual run time, one lock.
+ * Nothing is called out with the lock held but cpu_kick and the slice timer. States and the reasons
+ * are in docs/design/scheduler.md.
+ */
+#include "sched_internal.h"
+
+#include <hv/domain.h>
+#include <hv/errno.h>
+#include <hv/evtchn.h>
+#include <hv/sched.h>
+#include <hv/spinlock.h>
+#include <stddef.h>
+
+#define SLICE_NS       UINT64_C(5000000)
+#define PREEMPT_GAP_NS UINT64_C(1000000) /* a woken vCPU must be this far behind to preempt */
+
+static struct spinlock sched_lock = SPINLOCK_INIT;
+static struct vcpu *queue;            /* RUNNABLE and allowed to run; lowest virtual time first */
+static uint64_t queue_time_ns;        /* virtual time of the last one taken; never goes back */
+static uint64_t idle_cpus;            /* bit per CPU that waits for work and was not kicked yet */
+static struct vcpu *running[CPU_MAX]; /* what sched_pick gave each CPU last; NULL: idle */
+static struct timer slice[CPU_MAX];
+
+static void slice_fired(struct timer *timer)
+{
+    atomic_store_explicit(&this_cpu()->need_resched, true, memory_order_relaxed);
+}
+
+void sched_init_cpu(void)
+{
+    timer_init(&slice[this_cpu()->id], slice_fired);
+}
+
+static bool may_run(const struct vcpu *v)
+{
+    const struct domain *d = v->domain;
+
+    return v->pause_count == 0 && d->pause_count == 0 && !d->shut_down && d->dying == DOMAIN_ALIVE;
+}
+
+static void set_state(struct vcpu *v, enum vcpu_state state, uint64_t now_ns)
+{
+    /* sched_wake reads it without the lock. */
+    __atomic_store_n(&v->state, state, __ATOMIC_RELAXED);
+    v->state_entry_ns = now_ns;
+}
+
+static void charge(struct vcpu *v, uint64_t now_ns)
+{
+    uint64_t ran = now_ns - v->charged_at_ns;
+
+    v->run_time_ns += ran;
+    v->vruntime_ns += ran;
+    v->charged_at_ns = now_ns;
+}
+
+/* Virtual time of a vCPU that may be running at this moment. */
+static uint64_t vruntime_now(const struct vcpu *v, uint64_t now_ns)
+{
+    return v->vruntime_ns + (v->state == VCPU_RUNNING ? now_ns - v->charged_at_ns : 0);
+}
+
+static void queue_insert(struct vcpu *v)
+{
+    struct vcpu **link = &queue;
+
+    while (*link && (*link)->vruntime_ns <= v->vruntime_ns) {
+        link = &(*link)->queue_next;
+    }
+    v->queue_next = *link;
+    *link = v;
+    v->queued = true;
+}
+
+static void queue_remove(struct vcpu *v)
+{
+    struct vcpu **link = &queue;
+
+    while (*link != v) {
+        link = &(*link)->queue_next;
+    }
+    *link = v->queue_next;
+    v->queued = false;
+}
+
+/* Finds a CPU for a vCPU that was just queued: an idle one, or those that must share now. */
+static void find_cpu_for(const struct vcpu *v, uint64_t now_ns)
+{
+    if (idle_cpus) {
+        unsigned id = (unsigned)__builtin_ctzll(idle_cpus);
+        if (v->last_cpu >= 0 && (idle_cpus >> v->last_cpu & 1)) {
+            id = (unsigned)v->last_cpu;
+        }
+        idle_cpus &= ~(UINT64_C(1) << id);
+        cpu_kick(id);
+        return;
+    }
+    for (unsigned id = 0; id < cpu_count(); id++) {
+        const struct vcpu *other = running[id];
+        bool alone = cpus[id].slice_end_ns == 0; /* no slice is set: it would run for ever */
+        if (other && (alone || vruntime_now(other, now_ns) > v->vruntime_ns + PREEMPT_GAP_NS)) {
+            cpu_kick(id);
+        }
+    }
+}
+
+/* v is RUNNABLE, not queued, and comes back from a sleep or a pause. */
+static void enqueue(struct vcpu *v, uint64_t now_ns)
+{
+    /* Sleeping earns no more than one slice of credit. */
+    if (v->vruntime_ns + SLICE_NS < queue_time_ns) {
+        v->vruntime_ns = queue_time_ns - SLICE_NS;
+    }
+    queue_insert(v);
+    find_cpu_for(v, now_ns);
+}
+
+/* Something that may_run looks at has changed. */
+static void recheck(struct vcpu *v)
+{
+    bool allowed = may_run(v);
+
+    if (v->queued && !allowed) {
+        queue_remove(v);
+    } else if (v->state == VCPU_RUNNABLE && !v->queued && allowed) {
+        enqueue(v, time_now_ns());
+    } else if (v->state == VCPU_RUNNING && !allowed) {
+        cpu_kick((unsigned)v->last_cpu);
+    }
+}
+
+static void recheck_all(struct domain *d)
+{
+    for (uint32_t i = 0; i < d->max_vcpus; i++) {
+        if (d->vcpus[i]) {
+            recheck(d->vcpus[i]);
+        }
+    }
+}
+
+void sched_domain_recheck(struct domain *d)
+{
+    spin_lock(&sched_lock);
+    recheck_all(d);
+    spin_unlock(&sched_lock);
+}
+
+void sched_domain_pause(struct domain *d)
+{
+    spin_lock(&sched_lock);
+    d->pause_count++;
+    recheck_all(d);
+    spin_unlock(&sched_lock);
+}
+
+int sched_domain_unpause(struct domain *d)
+{
+    int error = 0;
+
+    spin_lock(&sched_lock);
+    if (d->pause_count == 0) {
+        error = -EINVAL;
+    } else if (--d->pause_count == 0) {
+        d->creation_finished = true;
+        recheck_all(d);
+    }
+    spin_unlock(&sched_lock);
+    return error;
+}
+
+void sched_vcpu_pause(struct vcpu *v)
+{
+    spin_lock(&sched_lock);
+    v->pause_count++;
+    recheck(v);
+    spin_unlock(&sched_lock);
+}
+
+void sched_vcpu_unpause(struct vcpu *v)
+{
+    spin_lock(&sched_lock);
+    if (v->pause_count > 0 && --v->pause_count == 0) {
+        recheck(v);
+    }
+    spin_unlock(&sched_lock);
+}
+
+bool sched_vcpu_is_stopped(const struct vcpu *v)
+{
+    spin_lock(&sched_lock);
+    /* Acquire pairs with the release in unload (sched_switch.c): its registers are in v now. */
+    bool stopped =
+        v->state != VCPU_RUNNING && atomic_load_explicit(&v->cpu, memory_order_acquire) < 0;
+    spin_unlock(&sched_lock);
+    return stopped;
+}
+
+void sched_wait_stopped(struct domain *d)
+{
+    for (uint32_t i = 0; i < d->max_vcpus; i++) {
+        while (d->vcpus[i] && !sched_vcpu_is_stopped(d->vcpus[i])) {
+            __asm__ volatile("yield");
+        }
+    }
+}
+
+void sched_wake(struct vcpu *v)
+{
+    /*
+     * Whoever makes an interrupt pending does so under a lock that sched_block_current takes after
+     * it has set BLOCKED: one of the two sees the other. So most calls end here, without the lock.
+     */
+    if (__atomic_load_n(&v->state, __ATOMIC_RELAXED) != VCPU_BLOCKED) {
+        return;
+    }
+    spin_lock(&sched_lock);
+    if (v->state == VCPU_BLOCKED) {
+        uint64_t now_ns = time_now_ns();
+        set_state(v, VCPU_RUNNABLE, now_ns);
+        if (may_run(v)) {
+            enqueue(v, now_ns);
+        }
+    }
+    spin_unlock(&sched_lock);
+}
+
+/* The current vCPU leaves RUNNING; the switch happens on the way out of EL2. */
+static void leave_running(enum vcpu_state state)
+{
+    struct vcpu *v = vcpu_current();
+    uint64_t now_ns = time_now_ns();
+
+    spin_lock(&sched_lock);
+    charge(v, now_ns);
+    set_state(v, state, now_ns);
+    atomic_store_explicit(&this_cpu()->need_resched, true, memory_order_relaxed);
+    spin_unlock(&sched_lock);
+}
+
+void sched_block_current(void)
+{
+    struct vcpu *v = vcpu_current();
+
+    if (atomic_load_explicit(&v->evtchn_upcall_check, memory_order_relaxed)) {
+        evtchn_update_upcall(v);
+    }
+    if (vgic_has_pending(v)) {
+        return;
+    }
+    leave_running(VCPU_BLOCKED);
+    if (vgic_has_pending(v)) {
+        sched_wake(v);
+    }
+}
+
+void sched_yield_current(void)
+{
+    struct vcpu *v = vcpu_current();
+    struct cpu *cpu = this_cpu();
+
+    spin_lock(&sched_lock);
+    if (queue && queue->vruntime_ns >= v->vruntime_ns) {
+        v->vruntime_ns = queue->vruntime_ns + 1;
+    }
+    cpu->slice_end_ns = 1;
+    atomic_store_explicit(&cpu->need_resched, true, memory_order_relaxed);
+    spin_unlock(&sched_lock);
+}
+
+void sched_vcpu_off_current(void)
+{
+    leave_running(VCPU_OFF);
+}
+
+bool sched_vcpu_is_off(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->state, __ATOMIC_RELAXED) == VCPU_OFF;
+}
+
+/* Takes the lock with v OFF and its registers saved; false, without the lock: it is not OFF. */
+static bool lock_if_off(const struct vcpu *v)
+{
+    for (;;) {
+        spin_lock(&sched_lock);
+        if (v->state != VCPU_OFF) {
+            spin_unlock(&sched_lock);
+            return false;
+        }
+        /* Acquire pairs with the release in unload (sched_switch.c). */
+        if (atomic_load_explicit(&v->cpu, memory_order_acquire) < 0) {
+            return true;
+        }
+        spin_unlock(&sched_lock);
+    }
+}
+
+static void turn_on(struct vcpu *v)
+{
+    uint64_t now_ns = time_now_ns();
+
+    set_state(v, VCPU_RUNNABLE, now_ns);
+    if (may_run(v)) {
+        enqueue(v, now_ns);
+    }
+}
+
+bool sched_vcpu_on(struct vcpu *v)
+{
+    if (!lock_if_off(v)) {
+        return false;
+    }
+    turn_on(v);
+    spin_unlock(&sched_lock);
+    return true;
+}
+
+bool sched_vcpu_start(struct vcpu *v, uint64_t pc, uint64_t context_id)
+{
+    if (!lock_if_off(v)) {
+        return false;
+    }
+    vcpu_reset(v, pc, context_id);
+    turn_on(v);
+    spin_unlock(&sched_lock);
+    return true;
+}
+
+uint64_t sched_run_time_ns(const struct vcpu *v)
+{
+    spin_lock(&sched_lock);
+    uint64_t ran = v->run_time_ns;
+    if (v->state == VCPU_RUNNING) {
+        ran += time_now_ns() - v->charged_at_ns;
+    }
+    spin_unlock(&sched_lock);
+    return ran;
+}
+
+/* prev is RUNNING: may it go on? */
+static bool keeps_cpu(const struct cpu *cpu, const struct vcpu *prev, uint64_t now_ns)
+{
+    if (!may_run(prev)) {
+        return false;
+    }
+    if (!queue) {
+        return true;
+    }
+    bool slice_over = cpu->slice_end_ns != 0 && now_ns >= cpu->slice_end_ns;
+    uint64_t gap = slice_over ? 0 : PREEMPT_GAP_NS;
+    return queue->vruntime_ns + gap > prev->vruntime_ns;
+}
+
+/* As long as somebody waits, whoever runs has a slice. */
+static void set_slice(struct cpu *cpu, uint64_t now_ns)
+{
+    if (!running[cpu->id] || !queue) {
+        cpu->slice_end_ns = 0;
+    } else if (cpu->slice_end_ns <= now_ns) {
+        cpu->slice_end_ns = now_ns + SLICE_NS;
+        timer_set(&slice[cpu->id], cpu->slice_end_ns);
+    }
+}
+
+static struct vcpu *take_first(struct cpu *cpu, uint64_t now_ns)
+{
+    struct vcpu *next = queue;
+
+    if (!next) {
+        idle_cpus |= UINT64_C(1) << cpu->id;
+        return NULL;
+    }
+    queue_remove(next);
+    if (next->vruntime_ns > queue_time_ns) {
+        queue_time_ns = next->vruntime_ns;
+    }
+    set_state(next, VCPU_RUNNING, now_ns);
+    next->charged_at_ns = now_ns;
+    next->last_cpu = (int)cpu->id;
+    cpu->slice_end_ns = 0;
+    return next;
+}
+
+struct vcpu *sched_pick(struct cpu *cpu, struct vcpu *prev)
+{
+    uint64_t now_ns = time_now_ns();
+    struct vcpu *next = prev;
+
+    spin_lock(&sched_lock);
+    idle_cpus &= ~(UINT64_C(1) << cpu->id);
+    if (prev && prev->state == VCPU_RUNNING && prev->last_cpu == (int)cpu->id) {
+        charge(prev, now_ns);
+        if (!keeps_cpu(cpu, prev, now_ns)) {
+            set_state(prev, VCPU_RUNNABLE, now_ns);
+            if (may_run(prev)) {
+                queue_insert(prev);
+            }
+            next = take_first(cpu, now_ns);
+        }
+    } else {
+        next = take_first(cpu, now_ns);
+    }
+    running[cpu->id] = next;
+    set_slice(cpu, now_ns);
+    spin_unlock(&sched_lock);
+    return next;
+}
