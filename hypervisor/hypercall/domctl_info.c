@@ -2,6 +2,7 @@
 /* domctl: what a domain and a vCPU are doing. */
 #include <hv/cpu.h>
 #include <hv/guest_access.h>
+#include <hv/sched.h>
 #include <hv/time.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ static struct vcpu_summary summarise_vcpus(struct domain *d)
             continue;
         }
         summary.max_id = id;
-        summary.run_time_ns += v->run_time_ns;
+        summary.run_time_ns += sched_run_time_ns(v);
         if (v->state != VCPU_OFF) {
             summary.online++;
             summary.running |= v->state == VCPU_RUNNING;
@@ -99,7 +100,7 @@ long domctl_get_vcpu_info(struct domctl *domctl)
     info->online = v->state != VCPU_OFF;
     info->blocked = v->state == VCPU_BLOCKED;
     info->running = v->state == VCPU_RUNNING;
-    info->cpu_time = v->run_time_ns;
+    info->cpu_time = sched_run_time_ns(v);
     info->cpu = (uint32_t)v->last_cpu;
     domctl->copy_back = true;
     return 0;

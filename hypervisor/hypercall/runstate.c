@@ -8,6 +8,7 @@
 
 #include <hv/guest_access.h>
 #include <hv/hypercall.h>
+#include <hv/sched.h>
 #include <hv/time.h>
 #include <string.h>
 
@@ -27,12 +28,13 @@ static int runstate_of(const struct vcpu *v)
 
 void runstate_get(const struct vcpu *v, struct vcpu_runstate_info *ret_info)
 {
+    uint64_t ran = sched_run_time_ns(v);
     uint64_t now = time_now_ns();
 
     memset(ret_info, 0, sizeof(*ret_info));
     ret_info->state = runstate_of(v);
     ret_info->state_entry_time = v->state_entry_ns;
-    ret_info->time[RUNSTATE_running] = v->run_time_ns < now ? v->run_time_ns : now;
+    ret_info->time[RUNSTATE_running] = ran < now ? ran : now;
     ret_info->time[RUNSTATE_blocked] = now - ret_info->time[RUNSTATE_running];
 }
 
