@@ -10,7 +10,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "lab"))
 import hosts  # noqa: E402
 
-LONG = bool(os.environ.get("GODWIT_LONG"))
+LONG = bool(os.environ.get("GODWIT_TEST_LONG"))
 
 
 class Failure(Exception):

@@ -20,7 +20,7 @@ def cases(bench):
 def run_case(bench, name):
     if bench.run("north", ["test", "-x", "/tmp/xenctrl-tests"]).returncode != 0:
         bench.lab.put("north", [PROGRAM], "/tmp")
-    result = bench.run("north", ("GODWIT_LONG=1 " if LONG else "") + "/tmp/xenctrl-tests " + name,
+    result = bench.run("north", ("GODWIT_TEST_LONG=1 " if LONG else "") + "/tmp/xenctrl-tests " + name,
                        seconds=3600 if LONG else 180)
     if result.returncode != 0 or "PASS " + name not in result.stdout:
         raise Failure("status %d\n%s%s" % (result.returncode, result.stdout, result.stderr))

@@ -94,7 +94,7 @@ static void id_in_use(void)
 /* A destroyed domain gives back every page, whatever it had. */
 static void create_destroy_loses_nothing(void)
 {
-    int rounds = getenv("GODWIT_LONG") ? 1000 : 100;
+    int rounds = getenv("GODWIT_TEST_LONG") ? 1000 : 100;
     uint64_t before = 0;
     for (int i = 0; i < rounds; i++) {
         uint32_t domid = guest_create(1 + i % 4);

@@ -112,7 +112,7 @@ static void map_storm(void)
 {
     uint32_t domid = guest_create(1);
     guest_add_ram(domid, 1024, true);
-    int rounds = getenv("GODWIT_LONG") ? 20000 : 300;
+    int rounds = getenv("GODWIT_TEST_LONG") ? 20000 : 300;
     pid_t child[2];
     for (int i = 0; i < 2; i++) {
         child[i] = fork();
