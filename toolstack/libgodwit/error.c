@@ -62,10 +62,13 @@ int gw_error_prefix(struct gw_error *err, const char *format, ...)
     used = strlen(err->message);
     /* A chain of causes that is too long loses its tail, not its head. */
     if (used + 3 < sizeof(err->message)) {
-        memcpy(err->message + used, ": ", 3);
-        used += 2;
-        strncpy(err->message + used, old, sizeof(err->message) - used - 1);
-        err->message[sizeof(err->message) - 1] = '\0';
+        size_t room = sizeof(err->message) - used - 3;
+        size_t n = strnlen(old, sizeof(old));
+
+        n = n < room ? n : room;
+        memcpy(err->message + used, ": ", 2);
+        memcpy(err->message + used + 2, old, n);
+        err->message[used + 2 + n] = '\0';
     }
     return -1;
 }

@@ -200,7 +200,7 @@ int gw_image_place(const struct gw_image *image, uint64_t ramdisk_bytes, uint64_
     uint64_t low = image->offset + image->room_bytes; /* offsets into the bank from here on */
     uint64_t need = ((ramdisk_bytes + page_mask) & ~page_mask) + tree_bytes + page_mask;
 
-    if (low > bank->bytes || need > bank->bytes - low)
+    if (low > bank->bytes || ramdisk_bytes > bank->bytes || need > bank->bytes - low)
         return gw_error_set(err, GW_EXIT_CONFIG,
                             "the guest's memory is too small: kernel, ramdisk and device tree need "
                             "%" PRIu64 " MiB",

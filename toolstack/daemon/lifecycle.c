@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <libgodwit/domain.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+
+/* A guest that shuts down faster than this after its start waits with the next one. */
+#define RESTART_PAUSE_MS 1000u
+
+static const char *const reason_names[] = {
+    [SHUTDOWN_poweroff] = "powered off",
+    [SHUTDOWN_reboot] = "rebooted",
+    [SHUTDOWN_suspend] = "suspended",
+    [SHUTDOWN_crash] = "crashed",
+    [SHUTDOWN_watchdog] = "was stopped by its watchdog",
+};
+
+static const char *reason_name(uint32_t code)
+{
+    return code < sizeof(reason_names) / sizeof(reason_names[0]) ? reason_names[code] : "ended";
+}
+
+static enum gw_action action_for(const struct gw_config *config, uint32_t code)
+{
+    switch (code) {
+    case SHUTDOWN_poweroff:
+        return config->on_poweroff;
+    case SHUTDOWN_reboot:
+        return config->on_reboot;
+    case SHUTDOWN_suspend:
+        return GW_ACTION_PRESERVE; /* whoever suspended it goes on from here */
+    default:
+        return config->on_crash;
+    }
+}
+
+static void destroy(struct daemon *d, const struct gw_record *record)
+{
+    struct gw_error err;
+
+    if (gw_domain_destroy(d->hv, record->domid, &err) < 0)
+        daemon_say("%s: %s", record->name, err.message);
+}
+
+static void restart(struct daemon *d, const struct gw_record *record,
+                    const struct gw_config *config)
+{
+    struct console *console = console_find(d, record->name);
+    uint64_t now = daemon_now_ms();
+    struct gw_domain domain;
+    struct gw_error err;
+
+    if (console && now - console->attached_ms < RESTART_PAUSE_MS) {
+        uint64_t due = console->attached_ms + RESTART_PAUSE_MS;
+
+        if (!d->resync_due_ms || due < d->resync_due_ms)
+            d->resync_due_ms = due;
+        return;
+    }
+    /* The console goes first: while its page is mapped the old domain's memory is not all free. */
+    if (console)
+        console_detach(d, console);
+    destroy(d, record);
+    if (gw_domain_create(d->hv, config, false, &domain, &err) < 0)
+        daemon_say("%s: cannot restart it: %s", record->name, err.message);
+    else
+        daemon_say("%s: restarted as domain %u", record->name, domain.domid);
+}
+
+/* The guest has shut down and its owner said what to do then. */
+static void act(struct daemon *d, const struct gw_record *record, uint32_t code)
+{
+    struct gw_config config;
+    struct gw_error err;
+    enum gw_action action;
+
+    if (gw_config_parse(&config, record->name, record->config_text, strlen(record->config_text),
+                        NULL, 0, &err) < 0) {
+        daemon_say("%s: %s; left as it is", record->name, err.message);
+        gw_config_free(&config);
+        return;
+    }
+    action = action_for(&config, code);
+    if (action != GW_ACTION_PRESERVE)
+        daemon_say("%s: domain %u %s: %s", record->name, record->domid, reason_name(code),
+                   gw_action_name(action));
+    if (action == GW_ACTION_DESTROY)
+        destroy(d, record);
+    if (action == GW_ACTION_RESTART)
+        restart(d, record, &config);
+    gw_config_free(&config);
+}
+
+/* Handles a domain that has shut down, and a record whose domain is gone. */
+static void check_record(struct daemon *d, const struct gw_record *record)
+{
+    struct gw_domain_info info;
+    struct gw_error err;
+    int rc = gw_hv_domain_info(d->hv, record->domid, &info);
+
+    if (rc < 0 && rc != -ESRCH) {
+        daemon_say("%s: cannot ask for domain %u: %s", record->name, record->domid, strerror(-rc));
+        return; /* in doubt nothing is thrown away */
+    }
+    if (rc == -ESRCH || memcmp(info.uuid, record->uuid, sizeof(info.uuid)) ||
+        gw_domain_info_dying(&info)) {
+        daemon_say("%s: domain %u is gone", record->name, record->domid);
+        if (gw_registry_remove(record->name, record->domid, &err) < 0)
+            daemon_say("%s: %s", record->name, err.message);
+        return;
+    }
+    if (gw_domain_info_shutdown(&info))
+        act(d, record, gw_domain_info_shutdown_code(&info));
+}
+
+void lifecycle_sync(struct daemon *d)
+{
+    struct gw_record *records;
+    struct gw_error err;
+    size_t n;
+
+    d->resync_due_ms = 0;
+    if (gw_registry_list(&records, &n, &err) < 0) {
+        daemon_say("%s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        check_record(d, &records[i]);
+    gw_record_list_free(records, n);
+    /* Again: acting has removed and added records. */
+    if (gw_registry_list(&records, &n, &err) < 0) {
+        daemon_say("%s", err.message);
+        return;
+    }
+    consoles_sync(d, records, n);
+    gw_record_list_free(records, n);
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* Building domains against the fake hypervisor, and every way in which that can fail. */
+#include <errno.h>
+#include <libfdt.h>
+#include <libgodwit/domain.h>
+#include <libgodwit/layout.h>
+#include <libgodwit/registry.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_xen.h"
+#include "support.h"
+
+#define FREE_PAGES (4u << 18) /* 4 GiB */
+
+static char kernel_path[256], ramdisk_path[256];
+
+static int setup(void **state)
+{
+    uint8_t kernel[10000], ramdisk[5000];
+
+    if (support_setup(state) < 0)
+        return -1;
+    for (unsigned i = 0; i < sizeof(kernel); i++)
+        kernel[i] = (uint8_t)(i * 3 + 1);
+    memset(ramdisk, 0x5a, sizeof(ramdisk));
+    strcpy(kernel_path, support_file("kernel", kernel, sizeof(kernel)));
+    strcpy(ramdisk_path, support_file("ramdisk", ramdisk, sizeof(ramdisk)));
+    return 0;
+}
+
+static void make_config(struct gw_config *config, const char *name, uint64_t memory_mib)
+{
+    *config = (struct gw_config){.vcpus = 2,
+                                 .memory_mib = memory_mib,
+                                 .kernel = kernel_path,
+                                 .ramdisk = ramdisk_path,
+                                 .cmdline = (char *)(uintptr_t) "console=ttyAMA0"};
+    strcpy(config->name, name);
+    memset(config->uuid, 0x11, sizeof(config->uuid));
+}
+
+static struct gw_hv *open_hv(void)
+{
+    struct gw_error err = {0};
+    struct gw_hv *hv = NULL;
+
+    assert_int_equal(gw_hv_open(&hv, &err), 0);
+    return hv;
+}
+
+static void test_create(void **state)
+{
+    struct gw_config config;
+    struct gw_domain domain = {0};
+    struct gw_error err = {0};
+    struct gw_record record;
+    struct fake_domain *d;
+    struct gw_hv *hv;
+    uint8_t page[4096];
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    make_config(&config, "web1", 64);
+    assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), 0);
+    d = fake_domain(domain.domid);
+    assert_non_null(d);
+    assert_int_equal(d->pause_count, 0);
+    assert_int_equal(d->tot_pages, 64 * 256 + 1);
+    assert_int_equal(d->vcpus, 2);
+    assert_int_equal(d->mempool_bytes, gw_layout_mempool_bytes(64));
+    assert_int_equal(d->vuart_gfn, 0x39003);
+    assert_true(d->context_set[0]);
+    assert_false(d->context_set[1]);
+    assert_int_equal(d->contexts[0].user_regs.pc64, 0x40080000);
+    assert_int_equal(d->contexts[0].user_regs.cpsr, PSR_GUEST64_INIT);
+    assert_int_equal(d->contexts[0].sctlr, SCTLR_GUEST_INIT);
+    /* Kernel, ramdisk and tree are where they should be. */
+    assert_true(fake_guest_read(d, 0x40080000, page, sizeof(page)));
+    assert_int_equal(page[1000], (uint8_t)(1000 * 3 + 1));
+    assert_true(fake_guest_read(d, d->contexts[0].user_regs.x0, page, sizeof(page)));
+    assert_int_equal(fdt_check_header(page), 0);
+    assert_true(d->flushed_pages >= 3 + 2 + 1);
+    assert_int_equal(fake_host.windows, 0);
+    assert_int_equal(gw_registry_find("web1", &record, &err), 0);
+    assert_int_equal(record.domid, domain.domid);
+    assert_int_equal(record.console_port, d->vuart_port);
+    gw_record_free(&record);
+    assert_int_equal(gw_domain_destroy(hv, domain.domid, &err), 0);
+    assert_int_equal(fake_domains_n(), 1);
+    assert_int_equal(fake_host.free_pages, FREE_PAGES);
+    assert_int_equal(gw_registry_find("web1", &record, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_NO_GUEST);
+    gw_hv_close(hv);
+}
+
+/* The n-th hypercall fails, for every n: nothing is left behind, and the error says something. */
+static void test_every_failure(void **state)
+{
+    struct gw_config config;
+    struct gw_hv *hv;
+    unsigned n, failures = 0;
+
+    (void)state;
+    for (n = 1; n < 1000; n++) {
+        struct gw_domain domain;
+        struct gw_error err = {0};
+        struct gw_record record;
+        int rc;
+
+        fake_reset(FREE_PAGES);
+        hv = open_hv();
+        make_config(&config, "web1", 8);
+        fake_host.calls = 0;
+        fake_host.fail_at = n;
+        rc = gw_domain_create(hv, &config, false, &domain, &err);
+        fake_host.fail_at = 0;
+        if (rc == 0) {
+            assert_int_equal(gw_domain_destroy(hv, domain.domid, &err), 0);
+            gw_hv_close(hv);
+            break;
+        }
+        failures++;
+        assert_true(strlen(err.message) > 10);
+        assert_int_equal(fake_domains_n(), 1);
+        assert_int_equal(fake_host.free_pages, FREE_PAGES);
+        assert_int_equal(fake_host.windows, 0);
+        assert_int_equal(gw_registry_find("web1", &record, &err), -1);
+        gw_hv_close(hv);
+    }
+    assert_true(failures >= 12);
+    assert_true(n < 1000);
+}
+
+static unsigned extents_of_order(const struct fake_domain *d, unsigned order)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < d->extents_n; i++)
+        n += d->extents[i].order == order;
+    return n;
+}
+
+static void test_extents(void **state)
+{
+    static const struct {
+        uint64_t mib;
+        unsigned max_order, gib, two_mib, small;
+    } cases[] = {
+        {3072, 18, 3, 0, 1},     /* fills bank 0; the 1 is the console page */
+        {3584, 18, 3, 256, 1},   /* and some of bank 1 */
+        {1537, 18, 1, 256, 257}, /* an odd size ends in small pages */
+        {1024, 9, 0, 512, 1},    /* no 1 GiB extents left */
+        {16, 0, 0, 0, 4097},     /* nothing but single pages */
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gw_config config;
+        struct gw_domain domain;
+        struct gw_error err = {0};
+        struct fake_domain *d;
+        struct gw_hv *hv;
+
+        fake_reset(FREE_PAGES);
+        fake_host.max_order = cases[i].max_order;
+        hv = open_hv();
+        make_config(&config, "big", cases[i].mib);
+        assert_int_equal(gw_domain_create_empty(hv, &config, &domain, &err), 0);
+        d = fake_domain(domain.domid);
+        assert_int_equal(d->tot_pages, cases[i].mib * 256 + 1);
+        assert_int_equal(extents_of_order(d, 18), cases[i].gib);
+        assert_int_equal(extents_of_order(d, 9), cases[i].two_mib);
+        assert_int_equal(extents_of_order(d, 0), cases[i].small);
+        assert_int_equal(d->pause_count, 1);
+        gw_hv_close(hv);
+    }
+}
+
+static void test_out_of_memory(void **state)
+{
+    struct gw_config config;
+    struct gw_domain domain;
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+
+    (void)state;
+    fake_reset(5000);
+    hv = open_hv();
+    make_config(&config, "web1", 64);
+    assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), -1);
+    assert_contains(err.message, "not enough memory on this host: 45 MiB are missing");
+    assert_int_equal(fake_domains_n(), 1);
+    assert_int_equal(fake_host.free_pages, 5000);
+    gw_hv_close(hv);
+}
+
+static void test_bad_files(void **state)
+{
+    struct gw_config config;
+    struct gw_domain domain;
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+    unsigned calls;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    calls = fake_host.calls;
+    make_config(&config, "web1", 64);
+    config.ramdisk = (char *)(uintptr_t) "/nonexistent";
+    assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), -1);
+    assert_contains(err.message, "ramdisk: cannot read /nonexistent: No such file");
+    make_config(&config, "web1", 64);
+    config.kernel = (char *)(uintptr_t)support_dir();
+    assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), -1);
+    assert_contains(err.message, "kernel: cannot read");
+    assert_int_equal(fake_host.calls, calls); /* nothing was created for a file that is bad */
+    gw_hv_close(hv);
+}
+
+static void test_name_taken(void **state)
+{
+    struct gw_config config;
+    struct gw_domain first, second;
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    make_config(&config, "web1", 8);
+    assert_int_equal(gw_domain_create(hv, &config, true, &first, &err), 0);
+    assert_int_equal(fake_domain(first.domid)->pause_count, 1);
+    assert_int_equal(gw_domain_create(hv, &config, false, &second, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_STATE);
+    assert_contains(err.message, "there is already a guest 'web1'");
+    assert_int_equal(fake_domains_n(), 2);
+    assert_int_equal(gw_domain_destroy(hv, first.domid, &err), 0);
+    gw_hv_close(hv);
+}
+
+static void test_guests_by_name(void **state)
+{
+    struct gw_config config;
+    struct gw_domain a, b, unnamed;
+    struct gw_error err = {0};
+    struct gw_guest guest, *guests;
+    struct gw_hv *hv;
+    char number[16];
+    size_t n;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    make_config(&config, "a", 8);
+    config.uuid[0] = 1;
+    assert_int_equal(gw_domain_create(hv, &config, false, &a, &err), 0);
+    make_config(&config, "b", 8);
+    config.uuid[0] = 2;
+    assert_int_equal(gw_domain_create(hv, &config, false, &b, &err), 0);
+    make_config(&config, "unnamed", 8);
+    assert_int_equal(gw_domain_create_empty(hv, &config, &unnamed, &err), 0);
+    assert_int_equal(gw_hv_domain_destroy(hv, a.domid),
+                     0); /* a gap; the record of a stays behind */
+    assert_int_equal(gw_guest_list(hv, &guests, &n, &err), 0);
+    assert_int_equal(n, 3);
+    assert_string_equal(guests[0].name, "Domain-0");
+    assert_string_equal(guests[1].name, "b");
+    free(guests);
+    assert_int_equal(gw_guest_find(hv, "b", &guest, &err), 0);
+    assert_int_equal(guest.info.domid, b.domid);
+    snprintf(number, sizeof(number), "%u", unnamed.domid);
+    assert_int_equal(gw_guest_find(hv, number, &guest, &err), 0);
+    assert_contains(guest.name, "domain-");
+    assert_int_equal(gw_guest_find(hv, "a", &guest, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_NO_GUEST);
+    /* Version 0x15 of the interface answers for the next domain: that is not the one asked for. */
+    snprintf(number, sizeof(number), "%u", a.domid);
+    assert_int_equal(gw_guest_find(hv, number, &guest, &err), -1);
+    assert_int_equal(gw_hv_domain_info(hv, a.domid, &guest.info), -ESRCH);
+    assert_int_equal(gw_hv_domain_info(hv, b.domid, &guest.info), 0);
+    assert_int_equal(gw_registry_remove("a", a.domid, &err), 0);
+    assert_int_equal(gw_domain_destroy(hv, b.domid, &err), 0);
+    gw_hv_close(hv);
+}
+
+static void test_guest_memory_windows(void **state)
+{
+    struct gw_config config;
+    struct gw_domain domain;
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+    size_t bytes = 3u << 20;
+    uint8_t *data = malloc(bytes), *back = malloc(bytes);
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    make_config(&config, "web1", 8);
+    assert_int_equal(gw_domain_create_empty(hv, &config, &domain, &err), 0);
+    for (size_t i = 0; i < bytes; i++)
+        data[i] = (uint8_t)(i ^ i >> 8);
+    assert_int_equal(gw_hv_guest_write(hv, domain.domid, 0x40000123, data, bytes), 0);
+    assert_int_equal(gw_hv_guest_read(hv, domain.domid, 0x40000123, back, bytes), 0);
+    assert_memory_equal(data, back, bytes);
+    assert_int_equal(gw_hv_guest_write(hv, domain.domid, 0x40000000 + (8u << 20) - 1, data, 2),
+                     -ENOENT);
+    assert_int_equal(gw_hv_guest_read(hv, domain.domid, 0, back, 1), -ENOENT);
+    assert_int_equal(fake_host.windows, 0);
+    free(data);
+    free(back);
+    gw_hv_close(hv);
+}
+
+static void test_no_hypervisor(void **state)
+{
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    fake_host.absent = true;
+    assert_int_equal(gw_hv_open(&hv, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_UNAVAILABLE);
+    assert_contains(err.message, "cannot talk to the hypervisor");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_create),         cmocka_unit_test(test_every_failure),
+        cmocka_unit_test(test_extents),        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_bad_files),      cmocka_unit_test(test_name_taken),
+        cmocka_unit_test(test_guests_by_name), cmocka_unit_test(test_guest_memory_windows),
+        cmocka_unit_test(test_no_hypervisor),
+    };
+
+    return cmocka_run_group_tests_name("domain", tests, setup, support_teardown);
+}
