@@ -5,12 +5,12 @@
  */
 #include "domain_internal.h"
 
-#include <core/dirty_log.h>
 #include <core/s2.h>
 #include <hv/domain.h>
 #include <hv/errno.h>
 #include <hv/evtchn.h>
 #include <hv/frame.h>
+#include <hv/hypercall.h>
 #include <hv/p2m.h>
 #include <hv/sched.h>
 
@@ -56,7 +56,7 @@ static int run_phase(struct domain *d)
     case DEVICES:
         return free_devices(d);
     case LOG:
-        return dirty_log_off(&d->s2);
+        return hypercall_domain_kill_step(d);
     case MEMORY:
         return p2m_relinquish_step(d, &d->destroy_cursor_gfn);
     default:

@@ -43,6 +43,7 @@ static bool may_run(const struct vcpu *v)
 static void set_state(struct vcpu *v, enum vcpu_state state, uint64_t now_ns)
 {
     /* sched_wake reads it without the lock. */
+    v->state_time_ns[v->state] += now_ns - v->state_entry_ns;
     __atomic_store_n(&v->state, state, __ATOMIC_RELAXED);
     v->state_entry_ns = now_ns;
 }

@@ -24,17 +24,7 @@ long domctl_pause(struct domctl *domctl)
 
 long domctl_unpause(struct domctl *domctl)
 {
-    struct domain *d = domctl->d;
-    long error;
-
-    if (is_self(domctl)) {
-        return -EINVAL;
-    }
-    error = sched_domain_unpause(d);
-    if (error == 0 && d->pause_count == 0) {
-        d->creation_finished = true;
-    }
-    return error;
+    return is_self(domctl) ? -EINVAL : sched_domain_unpause(domctl->d);
 }
 
 long domctl_resume(struct domctl *domctl)
@@ -54,10 +44,7 @@ long domctl_destroy(struct domctl *domctl)
     if (is_self(domctl)) {
         return -EINVAL;
     }
-    error = hypercall_domain_kill_step(domctl->d);
-    if (error == 0) {
-        error = domain_destroy_step(domctl->d);
-    }
+    error = domain_destroy_step(domctl->d);
     return error == -ERESTART ? HYPERCALL_RESTART : error;
 }
 

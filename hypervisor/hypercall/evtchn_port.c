@@ -91,7 +91,7 @@ void *hypercall_domain_grant_frame(struct domain *d, unsigned index)
     void *page;
 
     spin_lock(&evtchn_lock);
-    page = page_at(&d->evtchn->grant_frames[index]);
+    page = d->evtchn == NULL ? NULL : page_at(&d->evtchn->grant_frames[index]);
     spin_unlock(&evtchn_lock);
     return page;
 }

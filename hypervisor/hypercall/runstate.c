@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The runstate area of a Xen-aware kernel: a copy of the vCPU's run times in its memory, refreshed
- * each time the vCPU is switched in. The scheduler keeps the time run; all other time counts as
- * blocked, so a guest sees no steal time.
+ * The runstate area of a Xen-aware kernel: a copy of the vCPU's times in its memory, refreshed
+ * each time the vCPU is switched in. The scheduler keeps a sum per state.
  */
 #include "runstate.h"
 
@@ -12,30 +11,24 @@
 #include <hv/time.h>
 #include <string.h>
 
-static int runstate_of(const struct vcpu *v)
-{
-    switch (v->state) {
-    case VCPU_RUNNING:
-        return RUNSTATE_running;
-    case VCPU_RUNNABLE:
-        return RUNSTATE_runnable;
-    case VCPU_BLOCKED:
-        return RUNSTATE_blocked;
-    default:
-        return RUNSTATE_offline;
-    }
-}
+static const int runstates[VCPU_STATES] = {
+    [VCPU_OFF] = RUNSTATE_offline,
+    [VCPU_BLOCKED] = RUNSTATE_blocked,
+    [VCPU_RUNNABLE] = RUNSTATE_runnable,
+    [VCPU_RUNNING] = RUNSTATE_running,
+};
 
 void runstate_get(const struct vcpu *v, struct vcpu_runstate_info *ret_info)
 {
-    uint64_t ran = sched_run_time_ns(v);
     uint64_t now = time_now_ns();
 
     memset(ret_info, 0, sizeof(*ret_info));
-    ret_info->state = runstate_of(v);
+    ret_info->state = runstates[v->state];
     ret_info->state_entry_time = v->state_entry_ns;
-    ret_info->time[RUNSTATE_running] = ran < now ? ran : now;
-    ret_info->time[RUNSTATE_blocked] = now - ret_info->time[RUNSTATE_running];
+    for (unsigned i = 0; i < VCPU_STATES; i++) {
+        ret_info->time[runstates[i]] = v->state_time_ns[i];
+    }
+    ret_info->time[ret_info->state] += now - v->state_entry_ns;
 }
 
 void hypercall_vcpu_switched_in(struct vcpu *v)

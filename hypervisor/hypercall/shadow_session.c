@@ -64,6 +64,9 @@ static int begin_locked(struct domain *d, struct vcpu *v, uint64_t argument,
     if (session != NULL) {
         end_locked(d, session, false);
     }
+    if (atomic_load_explicit(&d->dying, memory_order_relaxed) != DOMAIN_ALIVE) {
+        return -EINVAL; /* its destruction must not find a session that begins behind it */
+    }
     session = frame_alloc_hv(0);
     if (session == NULL) {
         return -ENOMEM;

@@ -34,9 +34,7 @@ int p2m_add_foreign(struct domain *d, uint64_t gfn, struct domain *source, uint6
     }
     frame = leaf.pa;
     type = leaf.type == S2_RAM_RW ? S2_FOREIGN_RW : S2_FOREIGN_RO;
-    spin_lock(&d->lock);
-    error = s2_map(&d->s2, ipa_from_gfn(gfn), frame, PAGE_SIZE_BYTES, type);
-    spin_unlock(&d->lock);
+    error = p2m_map_alive(d, gfn, frame, 1, type);
     if (error != 0) {
         frame_put(frame);
         return error;

@@ -47,6 +47,18 @@ void p2m_raise_max_gfn(struct domain *d, uint64_t gfn)
     }
 }
 
+int p2m_map_alive(struct domain *d, uint64_t gfn, pa_t pa, uint64_t pages, enum s2_type type)
+{
+    int error = -EINVAL; /* what is mapped now would never be removed again */
+
+    spin_lock(&d->lock);
+    if (atomic_load_explicit(&d->dying, memory_order_relaxed) == DOMAIN_ALIVE) {
+        error = s2_map(&d->s2, ipa_from_gfn(gfn), pa, pages << PAGE_SHIFT, type);
+    }
+    spin_unlock(&d->lock);
+    return error;
+}
+
 int p2m_add_ram(struct domain *d, uint64_t gfn, pa_t pa, unsigned order)
 {
     uint64_t pages = UINT64_C(1) << order;
@@ -59,9 +71,7 @@ int p2m_add_ram(struct domain *d, uint64_t gfn, pa_t pa, unsigned order)
     for (uint64_t i = 0; i < pages; i++) {
         frame_set_gfn(pa_add(pa, i << PAGE_SHIFT), gfn + i);
     }
-    spin_lock(&d->lock);
-    error = s2_map(&d->s2, ipa_from_gfn(gfn), pa, pages << PAGE_SHIFT, S2_RAM_RW);
-    spin_unlock(&d->lock);
+    error = p2m_map_alive(d, gfn, pa, pages, S2_RAM_RW);
     if (error == 0) {
         p2m_raise_max_gfn(d, gfn + pages - 1);
     }
@@ -78,7 +88,6 @@ static bool reserved_for(const struct domain *d, uint64_t gfn)
 int p2m_refill(struct domain *d, uint64_t gfn, unsigned order)
 {
     uint64_t pages = UINT64_C(1) << order;
-    int error;
 
     if (!p2m_range_valid(gfn, pages)) {
         return -EINVAL;
@@ -88,10 +97,7 @@ int p2m_refill(struct domain *d, uint64_t gfn, unsigned order)
             return -ENOENT;
         }
     }
-    spin_lock(&d->lock);
-    error = s2_map(&d->s2, ipa_from_gfn(gfn), pa_from_mfn(gfn), pages << PAGE_SHIFT, S2_RAM_RW);
-    spin_unlock(&d->lock);
-    return error;
+    return p2m_map_alive(d, gfn, pa_from_mfn(gfn), pages, S2_RAM_RW);
 }
 
 int p2m_add_shared(struct domain *d, uint64_t gfn, void *page)
@@ -101,9 +107,7 @@ int p2m_add_shared(struct domain *d, uint64_t gfn, void *page)
     if (!p2m_range_valid(gfn, 1)) {
         return -EINVAL;
     }
-    spin_lock(&d->lock);
-    error = s2_map(&d->s2, ipa_from_gfn(gfn), va_to_pa(page), PAGE_SIZE_BYTES, S2_SHARED);
-    spin_unlock(&d->lock);
+    error = p2m_map_alive(d, gfn, va_to_pa(page), 1, S2_SHARED);
     if (error == 0) {
         p2m_raise_max_gfn(d, gfn);
     }

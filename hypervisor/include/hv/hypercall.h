@@ -21,8 +21,10 @@ void hypercall_dispatch(struct vcpu *v);
  */
 #define HYPERCALL_RESTART (-85L)
 
-/* Destruction of d begins: an unfinished shadow_op is abandoned, logging goes off in steps
- * (-ERESTART). */
+/*
+ * d is dying and its vCPUs have stopped: an unfinished shadow_op is abandoned and logging goes off,
+ * in steps (-ERESTART). None begins after that.
+ */
 int hypercall_domain_kill_step(struct domain *d);
 
 /* v was switched in on this CPU and is about to run: updates its registered runstate area. */

@@ -23,6 +23,7 @@ enum vcpu_state {
     VCPU_BLOCKED,  /* in WFI or SCHEDOP_block/poll, waits for an interrupt */
     VCPU_RUNNABLE, /* wants a CPU: in the run queue, or kept out of it by a pause */
     VCPU_RUNNING,  /* chosen by CPU last_cpu: loaded there, or about to be */
+    VCPU_STATES,
 };
 
 struct vcpu {
@@ -42,6 +43,7 @@ struct vcpu {
     uint64_t run_time_ns; /* total up to charged_at_ns; see sched_run_time_ns */
     uint64_t charged_at_ns;
     uint64_t state_entry_ns;
+    uint64_t state_time_ns[VCPU_STATES]; /* spent in each state before the present one began */
     bool queued;
     struct vcpu *queue_next;
 
