@@ -150,7 +150,8 @@ static void inject_linked(struct domain *d, struct vcpu *v, uint32_t intid)
     irq->hw_active = true;
     irq->pending_latch = true;
     if (irq->lr >= 0) {
-        irq->lr_override |= VIRQ_LR_FIRED_AGAIN; /* it could only because the guest ended the last */
+        irq->lr_override |=
+            VIRQ_LR_FIRED_AGAIN; /* it could only because the guest ended the last */
     }
     virq_changed(d, irq, &kicks);
     virq_exit(d, irq);

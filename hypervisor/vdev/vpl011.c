@@ -227,7 +227,7 @@ static void write_register(struct domain *d, uint32_t reg, uint32_t value, struc
         write_line_control(uart, value);
         break;
     case REG_CR:
-        uart->cr = value & 0xff87;
+        uart->cr = value & VPL011_CR_BITS;
         break;
     case REG_IFLS:
         uart->ifls = value & 0x3f;

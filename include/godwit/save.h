@@ -68,7 +68,6 @@ struct godwit_save_vcpu {
     uint64_t vbar_el1, contextidr_el1;
     uint64_t tpidr_el0, tpidrro_el0, tpidr_el1;
     uint64_t cntkctl_el1, csselr_el1;
-    uint64_t dacr32_el2, ifsr32_el2;
     uint64_t mdscr_el1, mdccint_el1;
     uint64_t bvr[16], bcr[16], wvr[16], wcr[16];
     uint64_t pauth_keys[10]; /* APIA, APIB, APDA, APDB, APGA; low half, high half */
@@ -130,7 +129,7 @@ struct godwit_save_pl061 {
 
 _Static_assert(sizeof(struct godwit_save_descriptor) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_save_header) == 24 + 128, "ABI");
-_Static_assert(sizeof(struct godwit_save_vcpu) == 8 * (1 + 33 + 25 + 2 + 64 + 10 + 2 + 64), "ABI");
+_Static_assert(sizeof(struct godwit_save_vcpu) == 8 * (1 + 33 + 23 + 2 + 64 + 10 + 2 + 64), "ABI");
 _Static_assert(sizeof(struct godwit_save_clock) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_save_timer) == 24, "ABI");
 _Static_assert(sizeof(struct godwit_save_irq) == 16, "ABI");

@@ -15,6 +15,7 @@
 #include <hv/cpu.h>
 #include <hv/evtchn.h>
 #include <hv/frame.h>
+#include <hv/save.h>
 #include <hv/sched.h>
 
 struct fake_host fake;
@@ -89,7 +90,33 @@ void evtchn_notify_xen_port(struct domain *d, uint32_t port)
     fake.notifications++;
 }
 
+/* The architecture's part of vCPUs. */
+uint64_t arch_id_register(const struct domain *d, unsigned crm, unsigned op2)
+{
+    return crm == 4 && op2 == 0 ? fake.id[0] : 0;
+}
+
+void hv_id_registers(uint64_t ret_id[GODWIT_ID_COUNT])
+{
+    memcpy(ret_id, fake.id, sizeof(fake.id));
+}
+
+void vtimer_recompute(struct vcpu *v)
+{
+    fake.recomputed++;
+}
+
 /* Time. */
+uint64_t time_counter(void)
+{
+    return fake.counter;
+}
+
+uint64_t time_frequency_hz(void)
+{
+    return fake.cntfrq_hz;
+}
+
 uint64_t time_now_ns(void)
 {
     return fake.now_ns;
@@ -135,6 +162,13 @@ struct vcpu *vcpu_current(void)
 void cpu_kick(unsigned id)
 {
     fake.cpus[id].kicked = true;
+}
+
+bool sched_vcpu_on(struct vcpu *v)
+{
+    bool was_off = v->state == VCPU_OFF;
+    v->state = was_off ? VCPU_RUNNABLE : v->state;
+    return was_off;
 }
 
 void sched_wake(struct vcpu *v)

@@ -32,6 +32,10 @@ struct fake_host {
     struct fake_cpu cpus[FAKE_CPUS];
     struct fake_physical physical[FAKE_INTIDS];
     uint64_t now_ns;
+    uint64_t counter; /* CNTPCT */
+    uint64_t cntfrq_hz;
+    uint64_t id[16];
+    unsigned recomputed; /* calls of vtimer_recompute */
     unsigned wakes, notifications, marks;
     uint64_t last_marked_gfn;
     unsigned frames_put;

@@ -14,7 +14,7 @@ struct domain;
 
 /*
  * Writes all records. *ret_bytes becomes the size they take; buf NULL only asks for it.
- * -ENOSPC: bytes is too small, nothing written.
+ * -ENOSPC: bytes is too small, nothing written. -EINVAL: the control domain, or vCPUs are missing.
  */
 int hv_save_context(struct domain *d, void *buf, size_t bytes, size_t *ret_bytes);
 
@@ -22,7 +22,8 @@ int hv_save_context(struct domain *d, void *buf, size_t bytes, size_t *ret_bytes
  * Loads a list of records. Everything is checked before the first change, so the domain is either
  * as the records say or untouched.
  * -ENODATA: the list ends before its END record; -EINVAL: a record is unknown, missing, double, of
- * another host, or holds a value that this host cannot load. A line in the log says which.
+ * another host, or holds a value that this host cannot load; a line in the log says which. Also if
+ * buf is not aligned to 8 bytes, the domain is the control domain or lacks vCPUs.
  */
 int hv_load_context(struct domain *d, const void *buf, size_t bytes);
 

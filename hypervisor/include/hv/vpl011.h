@@ -14,8 +14,9 @@
 #include <stdint.h>
 
 #define VPL011_FIFO_BYTES  32u
-#define VPL011_INTS        0x7ffu /* interrupt sources */
-#define VPL011_EARLY_BYTES 2048u  /* output kept until a reader attaches; the oldest goes first */
+#define VPL011_INTS        0x7ffu  /* interrupt sources */
+#define VPL011_CR_BITS     0xff87u /* defined bits of CR */
+#define VPL011_EARLY_BYTES 2048u   /* output kept until a reader attaches; the oldest goes first */
 
 struct domain;
 
