@@ -53,6 +53,10 @@ static long start_report(struct domain *d, struct shadow_session *session)
         error = dirty_log_harvest_begin(&d->s2);
         session->harvesting = error == 0;
     }
+    if (error == -EINVAL) { /* somebody is turning it off */
+        session->logging = false;
+        return 0;
+    }
     session->dirty_count = saturate(dirty_log_count(&d->s2));
     return error;
 }
@@ -173,10 +177,7 @@ static long op_enable(struct domctl *domctl)
     if (error != 0) {
         return error;
     }
-    if (fresh && dirty_log_is_on(&d->s2)) {
-        shadow_session_end(d, session, false);
-        return -EINVAL;
-    }
+    /* Also goes on where an enabling that was abandoned has stopped. */
     do {
         error = dirty_log_enable(&d->s2);
     } while (error == -ERESTART && !cpu_preempt_pending() && !session->abandoned);

@@ -120,8 +120,8 @@ static void removal_add(void *context, ipa_t ipa, pa_t pa, uint64_t bytes, enum 
     struct removal *removal = context;
     struct removed_run *last = removal->count != 0 ? &removal->runs[removal->count - 1] : NULL;
 
-    /* The pieces of a block that was split come one by one: RAM needs no more than the sum. */
-    if (last != NULL && type == S2_RAM_RW && last->type == S2_RAM_RW &&
+    /* The pieces of a block that was split come one by one: they need no more than the sum. */
+    if (last != NULL && type == last->type && type != S2_FOREIGN_RW && type != S2_FOREIGN_RO &&
         last->ipa.addr + last->bytes == ipa.addr && last->pa.addr + last->bytes == pa.addr) {
         last->bytes += bytes;
         return;
