@@ -190,18 +190,39 @@ static unsigned carve_locked(pa_t start, uint64_t pages)
     return order;
 }
 
-bool frame_range_take(pa_t start, uint64_t pages)
+/* Lock held. */
+static bool range_is_free(pa_t start, pa_t end)
 {
-    pa_t end = pa_add(start, pages << PAGE_SHIFT);
     pa_t block;
     unsigned order;
 
-    spin_lock(&frame_lock);
     for (pa_t at = start; at.addr < end.addr; at = pa_add(block, PAGE_SIZE_BYTES << order)) {
         if (!find_free_block(at, &block, &order)) {
-            spin_unlock(&frame_lock);
             return false;
         }
+    }
+    return true;
+}
+
+bool frame_range_is_free(pa_t start, uint64_t bytes)
+{
+    bool is_free;
+
+    spin_lock(&frame_lock);
+    is_free = range_is_free(start, pa_add(start, bytes));
+    spin_unlock(&frame_lock);
+    return is_free;
+}
+
+bool frame_range_take(pa_t start, uint64_t pages)
+{
+    pa_t end = pa_add(start, pages << PAGE_SHIFT);
+    unsigned order;
+
+    spin_lock(&frame_lock);
+    if (!range_is_free(start, end)) {
+        spin_unlock(&frame_lock);
+        return false;
     }
     for (pa_t at = start; at.addr < end.addr; at = pa_add(at, PAGE_SIZE_BYTES << order)) {
         order = carve_locked(at, (end.addr - at.addr) >> PAGE_SHIFT);

@@ -49,6 +49,9 @@ uint16_t frame_owner(pa_t pa);
 uint64_t frame_gfn(pa_t pa);
 void frame_set_gfn(pa_t pa, uint64_t gfn);
 
+/* Every page of the range is in the allocator. Boot: a hint as soon as others allocate. */
+bool frame_range_is_free(pa_t start, uint64_t bytes);
+
 uint64_t frame_total_pages(void);
 uint64_t frame_free_pages(void);
 uint64_t frame_hv_pages(void); /* in use by the hypervisor's own allocations */
