@@ -8,6 +8,7 @@
 #include <hv/domain.h>
 #include <hv/el2_map.h>
 #include <hv/frame.h>
+#include <hv/irq.h>
 #include <hv/sched.h>
 #include <libfdt.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static uint32_t vcpus_wanted(void)
 static struct domain *create(void)
 {
     uint32_t vcpus = vcpus_wanted();
+    uint32_t spi_count = gic_info()->spi_count;
     struct domain *d;
     int error = domain_create(0, vcpus, true, &d);
 
@@ -41,6 +43,11 @@ static struct domain *create(void)
         panic("control domain: cannot be created: error %d", error);
     }
     d->evtchn_upcall_ppi = control_upcall_ppi();
+    error = vgic_domain_init(d, spi_count < VGIC_SPIS_MAX ? spi_count : VGIC_SPIS_MAX,
+                             ipa_make(gic_info()->dist_pa), ipa_make(gic_info()->redist_pa));
+    if (error != 0) {
+        panic("control domain: cannot emulate its GIC: error %d", error);
+    }
     for (uint32_t i = 0; i < vcpus; i++) {
         if (vcpu_create(d, i) == NULL) {
             panic("control domain: no memory for vcpu %u", i);
@@ -131,7 +138,6 @@ void control_domain_start(void)
 
     check_modules(&layout, &text_offset);
     d = create();
-    control_domain = d;
     d->max_pages = wanted >> PAGE_SHIFT;
     control_memory_take(d, wanted, &layout.memory);
     place(&layout, text_offset);

@@ -5,7 +5,6 @@
  */
 #include "control.h"
 
-
 #include <core/s2.h>
 #include <fdt_util.h>
 #include <host_fdt.h>

@@ -127,14 +127,14 @@ static void add_memory(void *fdt, const struct control_memory *memory)
 
 static void add_cpus(void *fdt, const struct domain *d)
 {
-    int cpus = edit_add_node(fdt, 0, "cpus");
+    int parent = edit_add_node(fdt, 0, "cpus");
     const char *compatible =
         fdt_getprop(host.fdt, fdt_node_offset_by_prop_value(host.fdt, -1, "device_type", "cpu", 4),
                     "compatible", NULL);
     char name[32];
 
-    edit_set_u32(fdt, cpus, "#address-cells", 1);
-    edit_set_u32(fdt, cpus, "#size-cells", 0);
+    edit_set_u32(fdt, parent, "#address-cells", 1);
+    edit_set_u32(fdt, parent, "#size-cells", 0);
     for (uint32_t i = d->max_vcpus; i-- > 0;) {
         uint32_t affinity = (uint32_t)d->vcpus[i]->vmpidr & 0xffffff;
         int node;
@@ -207,8 +207,7 @@ static void change_timer(void *fdt)
 void *control_fdt_make(const struct domain *d, const struct control_layout *layout,
                        unsigned *ret_order)
 {
-    uint64_t bytes = fdt_size_dt_struct(host.fdt) + fdt_size_dt_strings(host.fdt) +
-                     strlen(host.control_bootargs) + EXTRA_BYTES;
+    uint64_t bytes = fdt_totalsize(host.fdt) + strlen(host.control_bootargs) + EXTRA_BYTES;
     unsigned order = 0;
     void *fdt;
 

@@ -37,6 +37,8 @@ static struct host_module *module_slot(const void *fdt, int node)
 
 static void scan_modules(const void *fdt, int chosen)
 {
+    /* Boot loaders that leave /chosen without cell counts mean the root's, not the defaults. */
+    int cells = fdt_getprop(fdt, chosen, "#size-cells", NULL) != NULL ? chosen : 0;
     struct fdt_range range;
     int node;
 
@@ -46,7 +48,7 @@ static void scan_modules(const void *fdt, int chosen)
     {
         struct host_module *module;
 
-        if (!is_module(fdt, node) || !fdt_reg(fdt, node, chosen, 0, &range)) {
+        if (!is_module(fdt, node) || !fdt_reg(fdt, node, cells, 0, &range)) {
             continue;
         }
         host_reserve(range.start, range.bytes);
