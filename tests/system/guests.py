@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Guests for the system tests: make them, read their consoles, move them, judge their counting."""
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+
+from harness import ROOT, Failure, expect
+
+sys.path.insert(0, os.path.join(ROOT, "lab"))
+import ticks  # noqa: E402
+
+TWO_HOSTS = {"names": ["north", "south"], "smp": 2, "mem": "1G"}
+TRAVELLER = "/srv/guests/traveller.cfg"
+LINUX = "/srv/guests/demo.cfg"
+
+
+class Guest:
+    """A guest that counts (traveller or demo), on one of the two hosts."""
+
+    def __init__(self, bench, name, config, host="north", **keys):
+        self.bench, self.name, self.host, self.trail = bench, name, host, [host]
+        words = ["godwit", "create", config, 'name="%s"' % name]
+        words += ["%s=%s" % (k, json.dumps(v)) for k, v in keys.items()]
+        bench.check(host, words)
+
+    def console(self):
+        """All that the guest has printed, on every host where it was, in order; once per stay."""
+        return b"".join(self.parts())
+
+    def parts(self):
+        found = []
+        for host in dict.fromkeys(self.trail):
+            found.append(self.bench.lab.run(
+                host, "cat /var/log/godwit/%s.log 2>/dev/null || true" % shlex.quote(self.name),
+                capture_output=True).stdout)
+        return found
+
+    def count(self):
+        return max((ticks.count(part) for part in self.parts()), default=0)
+
+    def wait_count(self, number):
+        self.bench.wait("%s counts to %d" % (self.name, number), lambda: self.count() >= number,
+                        progress=self.console, seconds=60)
+
+    def wait_more(self, number=5):
+        self.wait_count(self.count() + number)
+
+    def migrate(self, to, *options, status=0):
+        """Moves it and returns migrate's own report, or None without one."""
+        words = ["godwit", "migrate", "--json", *options, self.name, to]
+        result = self.bench.run(self.host, words, seconds=600)
+        expect(result.returncode == status, "%s: ended with %d, not %d\n%s%s"
+               % (" ".join(words), result.returncode, status, result.stdout, result.stderr))
+        if status == 0:
+            self.host = to
+            self.trail.append(to)
+        return json.loads(result.stdout) if result.stdout.strip().startswith("{") else None
+
+    def expect_whole(self):
+        """The guest has lost no count and no page. Only for guests that were on each host at most once."""
+        expect(len(set(self.trail)) == len(self.trail), "the test moved the guest back and forth")
+        expect(not ticks.faults(self.console()), "; ".join(ticks.faults(self.console())))
+
+    def expect_only_at(self, host):
+        for name in ("north", "south"):
+            names = guest_names(self.bench, name)
+            expect((self.name in names) == (name == host), "guests of %s: %s" % (name, names))
+
+    def state(self):
+        for row in list_json(self.bench, self.host):
+            if row["name"] == self.name:
+                return row["state"]
+        return None
+
+
+def list_json(bench, host):
+    return json.loads(bench.check(host, ["godwit", "list", "--json"]))["guests"]
+
+
+def guest_names(bench, host):
+    return [row["name"] for row in list_json(bench, host)]
+
+
+def free_pages(bench, host):
+    return json.loads(bench.check(host, ["godwit", "info", "--json"]))["free_pages"]
+
+
+@contextlib.contextmanager
+def guest(bench, name, config=TRAVELLER, host="north", **keys):
+    """A guest for one test; whatever is left of it afterwards is destroyed."""
+    made = None
+    try:
+        made = Guest(bench, name, config, host, **keys)
+        yield made
+    finally:
+        for at in bench.hosts:
+            bench.run(at, "godwit destroy %s; rm -f /var/log/godwit/%s.log"
+                      % (shlex.quote(name), shlex.quote(name)))
+
+
+def tail(text, lines=15):
+    return b"\n".join(text.splitlines()[-lines:]).decode(errors="replace")
+
+
+def must_fail(bench, host, command, status, *words):
+    """The command must end with this status and say each of the words."""
+    result = bench.run(host, command)
+    said = result.stdout + result.stderr
+    if result.returncode != status or not all(word in said for word in words):
+        raise Failure("%s: ended with %d, wanted %d and %s; it said:\n%s"
+                      % (command, result.returncode, status, list(words), said))
+    return said

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Live migration between two hosts, and every way in which it may fail."""
+
+from guests import LINUX, TWO_HOSTS, free_pages, guest
+from harness import LONG, expect
+import ticks
+
+LAB = TWO_HOSTS
+
+
+def check_report(report, verified=True):
+    expect(report["result"] and report["downtime_ms"] <= report["total_ms"], str(report))
+    expect(not verified or report["verified_pages"] > 0, "no page was compared: %s" % report)
+
+
+def move_once(bench, name, **keys):
+    with guest(bench, name, **keys) as g:
+        g.wait_count(5)
+        check_report(g.migrate("south", "--verify"))
+        g.expect_only_at("south")
+        g.wait_more(5)
+        g.expect_whole()
+
+
+def test_one_vcpu(bench):
+    move_once(bench, "one", vcpus=1)
+
+
+def test_two_vcpus_idle(bench):
+    move_once(bench, "idle2", vcpus=2, extra="travel=idle")
+
+
+def test_two_vcpus_writing(bench):
+    move_once(bench, "two", vcpus=2)
+
+
+def test_four_vcpus_writing(bench):
+    move_once(bench, "four", vcpus=4)
+
+
+def test_four_vcpus_writing_at_full_speed(bench):
+    move_once(bench, "load4", vcpus=4, extra="travel=load")
+
+
+def test_vcpus_not_started_yet(bench):
+    with guest(bench, "late", vcpus=2, extra="travel=late") as g:
+        g.wait_count(3)
+        check_report(g.migrate("south", "--verify"))
+        g.wait_count(45)
+        expect(b"2 vCPUs now" in g.console(), "the late vCPU did not start")
+        g.expect_whole()
+
+
+def test_linux(bench):
+    move_once(bench, "linux", config=LINUX)
+
+
+def test_paused_stays_paused(bench):
+    with guest(bench, "still") as g:
+        g.wait_count(3)
+        g.migrate("south", "-p")
+        expect(g.state() == "paused", "state is %s" % g.state())
+        bench.check("south", ["godwit", "unpause", "still"])
+        g.wait_more(3)
+        g.expect_whole()
+
+
+def test_back_and_forth(bench):
+    with guest(bench, "commuter", vcpus=2) as g:
+        g.wait_count(3)
+        free = {}
+        for trip in range(100 if LONG else 10):
+            g.migrate("south" if g.host == "north" else "north", "--verify")
+            expect(b"LOST" not in g.console(), "trip %d: a page was lost" % trip)
+            here = free_pages(bench, g.host)
+            expect(free.setdefault(g.host, here) == here, "trip %d: %s had %d pages free, now %d"
+                   % (trip, g.host, free[g.host], here))
+        g.wait_more(5)
+        # Each log holds every second stay; together they hold every count once.
+        numbers = sorted(int(n) for part in g.parts() for n, _ in ticks.TICK.findall(part))
+        expect(numbers == list(range(1, len(numbers) + 1)), "a count is missing or twice")
+
+
+def fail_and_retry(bench, name, spoil, status=10):
+    """A migration that fails leaves the guest running, not logged; the next one succeeds."""
+    with guest(bench, name, vcpus=2) as g:
+        g.wait_count(3)
+        free = free_pages(bench, "south")
+        spoil(g, status)
+        g.expect_only_at("north")
+        expect(g.state() in ("running", "blocked", "runnable"), "state is %s" % g.state())
+        g.wait_more(5)
+        bench.wait("south has its memory back", lambda: free_pages(bench, "south") == free,
+                   lambda: free_pages(bench, "south"))
+        check_report(g.migrate("south", "--verify"))
+        g.expect_only_at("south")
+        g.wait_more(5)
+        g.expect_whole()
+
+
+def test_no_such_host(bench):
+    fail_and_retry(bench, "nohost", lambda g, s: g.migrate("nowhere", status=s))
+
+
+def test_transport_that_says_nonsense(bench):
+    fail_and_retry(bench, "nonsense", lambda g, s: g.migrate(
+        "south", "-s", "sh -c 'cat /dev/urandom | head -c 100000; cat >/dev/null'", status=s))
+
+
+def cut_after(bytes_forward):
+    """A transport that dies after so many bytes of the stream."""
+    def spoil(g, status):
+        g.bench.check("north", "printf '#!/bin/sh\\nhead -c %d | ssh \"$@\"\\n' >/tmp/cut && chmod +x /tmp/cut"
+                      % bytes_forward)
+        g.migrate("south", "-s", "/tmp/cut", status=status)
+    return spoil
+
+
+def test_cut_in_the_headers(bench):
+    fail_and_retry(bench, "cut1", cut_after(60))
+
+
+def test_cut_in_the_first_round(bench):
+    fail_and_retry(bench, "cut2", cut_after(500000))
+
+
+def test_cut_late(bench):
+    """Cut after as many bytes as the guest has memory that is not zero: in a later round or the last."""
+    fail_and_retry(bench, "cut3", cut_after(4800000))
+
+
+def test_killed_receiver(bench):
+    def spoil(g, status):
+        g.bench.check("south", "(while sleep 0.2; do if pidof godwit >/dev/null; then sleep 1;"
+                      " killall -9 godwit; exit; fi; done) >/dev/null 2>&1 &")
+        g.migrate("south", status=status)
+    fail_and_retry(bench, "killed", spoil)
+
+
+def test_receiver_without_room(bench):
+    """South has not enough free memory for the guest."""
+    def spoil(g, status):
+        with guest(g.bench, "hog", host="south", memory=(free_pages(g.bench, "south") >> 8) - 24):
+            g.migrate("south", status=status)
+    fail_and_retry(bench, "big", spoil)
+
+
+def test_name_taken_at_the_destination(bench):
+    def spoil(g, status):
+        other = guest(g.bench, "twin-other", host="south")
+        with other:
+            g.bench.check("south", "godwit create -p /srv/guests/traveller.cfg 'name=\"%s\"'" % g.name)
+            g.migrate("south", status=status)
+            g.bench.check("south", ["godwit", "destroy", g.name])
+    fail_and_retry(bench, "twin", spoil)

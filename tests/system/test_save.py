@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Save and restore on one host, and across hosts by file."""
+
+from guests import LINUX, TWO_HOSTS, free_pages, guest, guest_names
+from harness import LONG, expect
+import ticks
+
+LAB = TWO_HOSTS
+
+
+def save_and_restore(bench, g, rounds):
+    for _ in range(rounds):
+        bench.check("north", ["godwit", "save", g.name, "/srv/x.save"], seconds=300)
+        expect(g.name not in guest_names(bench, "north"), "a saved guest is still there")
+        bench.check("north", ["godwit", "restore", "/srv/x.save"], seconds=300)
+        g.wait_more(5)
+    bench.check("north", "rm /srv/x.save")
+    expect(not ticks.faults(g.console()), "; ".join(ticks.faults(g.console())))
+
+
+def test_tiny_guest(bench):
+    with guest(bench, "tiny", vcpus=2) as g:
+        g.wait_count(3)
+        before = free_pages(bench, "north")
+        save_and_restore(bench, g, 50 if LONG else 3)
+        bench.wait("no memory is lost", lambda: free_pages(bench, "north") == before,
+                   lambda: free_pages(bench, "north"))
+
+
+def test_linux_guest(bench):
+    with guest(bench, "lin", LINUX) as g:
+        g.wait_count(3)
+        save_and_restore(bench, g, 10 if LONG else 1)
+
+
+def test_vcpus_that_sleep_or_never_started(bench):
+    for mode in ("idle", "late"):
+        with guest(bench, mode, vcpus=3, extra="travel=" + mode) as g:
+            g.wait_count(3)
+            save_and_restore(bench, g, 1)
+            if mode == "late":
+                g.wait_count(45)
+                expect(b"3 vCPUs now" in g.console(), "the late vCPUs did not start")
+                expect(not ticks.faults(g.console()), "; ".join(ticks.faults(g.console())))
+
+
+def test_checkpoint_lets_it_run_on(bench):
+    with guest(bench, "check") as g:
+        g.wait_count(3)
+        bench.check("north", ["godwit", "save", "-c", "check", "/srv/x.save"])
+        g.wait_more(5)
+        g.expect_whole()
+        bench.check("north", "rm /srv/x.save")
+
+
+def test_full_disk_loses_no_guest(bench):
+    """The file cannot be written: the guest runs on."""
+    with guest(bench, "unlucky") as g:
+        g.wait_count(3)
+        result = bench.run("north", "ulimit -f 2000; godwit save unlucky /srv/x.save")
+        expect(result.returncode != 0, "a save that did not fit in 1 MB succeeded")
+        g.wait_more(5)
+        g.expect_whole()
+        bench.check("north", "rm -f /srv/x.save")
+
+
+def test_restore_on_the_other_host(bench):
+    with guest(bench, "carried") as g:
+        g.wait_count(3)
+        bench.check("north", ["godwit", "save", "carried", "/srv/x.save"])
+        bench.check("north", "ssh south 'cat >/srv/x.save' </srv/x.save", seconds=300)
+        bench.check("south", ["godwit", "restore", "/srv/x.save"])
+        g.trail.append("south")
+        g.wait_more(5)
+        g.expect_whole()
+        for host in bench.hosts:
+            bench.check(host, "rm /srv/x.save")
