@@ -95,8 +95,8 @@ void lifecycle_sync(struct daemon *d);
  */
 
 int daemon_open(struct daemon *d, struct gw_error *err);
-/* Waits for something to do and does it. */
-void daemon_step(struct daemon *d);
+/* Waits for something to do, at most wait_ms (-1: for ever), and does it. */
+void daemon_step(struct daemon *d, int wait_ms);
 /* Steps until a signal ends it. */
 void daemon_loop(struct daemon *d);
 void daemon_close(struct daemon *d);

@@ -44,21 +44,26 @@ static void destroy(struct daemon *d, const struct gw_record *record)
         daemon_say("%s: %s", record->name, err.message);
 }
 
+/* false: too soon after its start; the loop comes back when it is time. */
+static bool restart_is_due(struct daemon *d, const struct gw_record *record)
+{
+    const struct console *console = console_find(d, record->name);
+    uint64_t due = console ? console->attached_ms + RESTART_PAUSE_MS : 0;
+
+    if (daemon_now_ms() >= due)
+        return true;
+    if (!d->resync_due_ms || due < d->resync_due_ms)
+        d->resync_due_ms = due;
+    return false;
+}
+
 static void restart(struct daemon *d, const struct gw_record *record,
                     const struct gw_config *config)
 {
     struct console *console = console_find(d, record->name);
-    uint64_t now = daemon_now_ms();
     struct gw_domain domain;
     struct gw_error err;
 
-    if (console && now - console->attached_ms < RESTART_PAUSE_MS) {
-        uint64_t due = console->attached_ms + RESTART_PAUSE_MS;
-
-        if (!d->resync_due_ms || due < d->resync_due_ms)
-            d->resync_due_ms = due;
-        return;
-    }
     /* The console goes first: while its page is mapped the old domain's memory is not all free. */
     if (console)
         console_detach(d, console);
@@ -83,6 +88,8 @@ static void act(struct daemon *d, const struct gw_record *record, uint32_t code)
         return;
     }
     action = action_for(&config, code);
+    if (action == GW_ACTION_RESTART && !restart_is_due(d, record))
+        action = GW_ACTION_PRESERVE; /* for now */
     if (action != GW_ACTION_PRESERVE)
         daemon_say("%s: domain %u %s: %s", record->name, record->domid, reason_name(code),
                    gw_action_name(action));

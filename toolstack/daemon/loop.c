@@ -161,21 +161,23 @@ static void serve_clients(struct daemon *d, const struct pollfd *fds)
     }
 }
 
-static int poll_timeout(const struct daemon *d)
+static int poll_timeout(const struct daemon *d, int wait_ms)
 {
     uint64_t now = daemon_now_ms();
+    int due;
 
     if (!d->resync_due_ms)
-        return -1;
-    return d->resync_due_ms > now ? (int)(d->resync_due_ms - now) : 0;
+        return wait_ms;
+    due = d->resync_due_ms > now ? (int)(d->resync_due_ms - now) : 0;
+    return wait_ms < 0 || due < wait_ms ? due : wait_ms;
 }
 
-void daemon_step(struct daemon *d)
+void daemon_step(struct daemon *d, int wait_ms)
 {
     struct pollfd fds[POLL_CLIENTS + DAEMON_CLIENTS_MAX];
 
     fill_poll(d, fds);
-    if (poll(fds, POLL_CLIENTS + DAEMON_CLIENTS_MAX, poll_timeout(d)) < 0)
+    if (poll(fds, POLL_CLIENTS + DAEMON_CLIENTS_MAX, poll_timeout(d, wait_ms)) < 0)
         return; /* EINTR: the caller's condition decides */
     if (fds[POLL_EVTCHN].revents)
         handle_event(d);
@@ -197,6 +199,6 @@ void daemon_loop(struct daemon *d)
     signal(SIGPIPE, SIG_IGN);
     lifecycle_sync(d);
     while (!ended)
-        daemon_step(d);
+        daemon_step(d, -1);
     daemon_say("godwitd ends");
 }

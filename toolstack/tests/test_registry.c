@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include <libgodwit/log_owner.h>
+#include <libgodwit/registry.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static struct gw_record make_record(const char *name, uint32_t domid)
+{
+    struct gw_record r = {
+        .domid = domid, .console_port = 7, .config_text = (char *)(uintptr_t) "name = \"x\"\n"};
+
+    strcpy(r.name, name);
+    memset(r.uuid, (int)domid, sizeof(r.uuid));
+    return r;
+}
+
+static int add(const char *name, uint32_t domid, struct gw_error *err)
+{
+    struct gw_record r = make_record(name, domid);
+
+    return gw_registry_add(&r, err);
+}
+
+static void test_round_trip(void **state)
+{
+    struct gw_error err = {0};
+    struct gw_record r, *all;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(gw_registry_list(&all, &n, &err), 0);
+    assert_int_equal(n, 0);
+    gw_record_list_free(all, n);
+    assert_int_equal(add("b", 2, &err), 0);
+    assert_int_equal(add("a", 1, &err), 0);
+    assert_int_equal(add("a", 3, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_STATE);
+    assert_int_equal(gw_registry_find("a", &r, &err), 0);
+    assert_string_equal(r.name, "a");
+    assert_int_equal(r.domid, 1);
+    assert_int_equal(r.console_port, 7);
+    assert_int_equal(r.uuid[15], 1);
+    assert_string_equal(r.config_text, "name = \"x\"\n");
+    gw_record_free(&r);
+    assert_int_equal(gw_registry_list(&all, &n, &err), 0);
+    assert_int_equal(n, 2);
+    assert_string_equal(all[0].name, "a");
+    gw_record_list_free(all, n);
+}
+
+static void test_rename_and_remove(void **state)
+{
+    struct gw_error err = {0};
+    struct gw_record r;
+
+    (void)state;
+    assert_int_equal(gw_registry_rename("a", "b", &err), -1);
+    assert_int_equal(err.code, GW_EXIT_STATE);
+    assert_int_equal(gw_registry_rename("zz", "y", &err), -1);
+    assert_int_equal(err.code, GW_EXIT_NO_GUEST);
+    assert_int_equal(gw_registry_rename("a", "../y", &err), -1);
+    assert_int_equal(err.code, GW_EXIT_USAGE);
+    assert_int_equal(gw_registry_rename("a", "c", &err), 0);
+    assert_int_equal(gw_registry_find("a", &r, &err), -1);
+    assert_int_equal(gw_registry_find("c", &r, &err), 0);
+    assert_string_equal(r.name, "c");
+    gw_record_free(&r);
+    assert_int_equal(gw_registry_remove("c", 99, &err), 0); /* another domain has the name now */
+    assert_int_equal(gw_registry_find("c", &r, &err), 0);
+    gw_record_free(&r);
+    assert_int_equal(gw_registry_remove("c", 1, &err), 0);
+    assert_int_equal(gw_registry_remove("c", 1, &err), 0);
+    assert_int_equal(gw_registry_find("c", &r, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_NO_GUEST);
+    assert_int_equal(gw_registry_remove("b", 2, &err), 0);
+}
+
+static void test_damaged_files(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"name\": 3}",
+        "{\"name\": \"d\", \"domid\": -1, \"uuid\": \"\", \"console_port\": 1, \"config\": \"\"}",
+        "{\"name\": \"d\", \"domid\": 1, \"uuid\": \"x\", \"console_port\": 1, \"config\": \"\"}",
+    };
+    struct gw_error err = {0};
+    struct gw_record r, *all;
+    size_t n;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        support_file("d.json", texts[i], strlen(texts[i]));
+        assert_int_equal(gw_registry_find("d", &r, &err), -1);
+        assert_contains(err.message, "d.json is damaged");
+        assert_int_equal(gw_registry_list(&all, &n, &err), 0);
+        assert_int_equal(n, 0);
+        gw_record_list_free(all, n);
+    }
+}
+
+/* Many processes take the same name: exactly one gets it. */
+static void test_concurrent_adds(void **state)
+{
+    unsigned winners = 0;
+    struct gw_error err;
+
+    (void)state;
+    for (uint32_t i = 0; i < 8; i++) {
+        if (fork() == 0) {
+            struct gw_error ignored;
+
+            _exit(add("contested", i, &ignored) == 0 ? 1 : 0);
+        }
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        int status;
+
+        assert_true(wait(&status) > 0);
+        assert_true(WIFEXITED(status));
+        winners += (unsigned)WEXITSTATUS(status);
+    }
+    assert_int_equal(winners, 1);
+    for (uint32_t i = 0; i < 8; i++)
+        gw_registry_remove("contested", i, &err);
+}
+
+static void test_log_owner(void **state)
+{
+    struct gw_log_owner strong = GW_LOG_OWNER_NONE, weak = GW_LOG_OWNER_NONE,
+                        other = GW_LOG_OWNER_NONE;
+    struct gw_error err = {0};
+
+    (void)state;
+    assert_false(gw_log_owner_wanted(5));
+    assert_int_equal(gw_log_owner_try(&weak, 5, "dirty", &err), 1);
+    assert_int_equal(gw_log_owner_try(&other, 5, "dirty", &err), 0); /* one at a time */
+    assert_int_equal(gw_log_owner_try(&other, 6, "dirty", &err), 1); /* per guest */
+    gw_log_owner_release(&other);
+    gw_log_owner_release(&weak);
+    assert_int_equal(gw_log_owner_take(&strong, 5, "migrate", &err), 0);
+    assert_true(gw_log_owner_wanted(5));
+    assert_int_equal(gw_log_owner_try(&weak, 5, "dirty", &err), 0);
+    assert_int_equal(gw_log_owner_take(&other, 5, "save", &err), -1);
+    assert_int_equal(err.code, GW_EXIT_STATE);
+    assert_contains(err.message, "in use by migrate (process");
+    gw_log_owner_release(&strong);
+    gw_log_owner_release(&strong); /* idempotent */
+    assert_false(gw_log_owner_wanted(5));
+    assert_int_equal(gw_log_owner_take(&strong, 5, "save", &err), 0);
+    gw_log_owner_release(&strong);
+}
+
+/* A weak owner that watches lets a strong one in; one that dies does too. */
+static void test_log_handover(void **state)
+{
+    struct gw_log_owner strong = GW_LOG_OWNER_NONE;
+    struct gw_error err = {0};
+    int ready[2], status;
+    char byte;
+
+    (void)state;
+    for (unsigned dies = 0; dies < 2; dies++) {
+        assert_int_equal(pipe(ready), 0);
+        if (fork() == 0) {
+            struct gw_log_owner weak = GW_LOG_OWNER_NONE;
+
+            if (gw_log_owner_try(&weak, 9, "dirty", &err) != 1 || write(ready[1], "x", 1) != 1)
+                _exit(1);
+            while (!gw_log_owner_wanted(9))
+                usleep(1000);
+            if (!dies)
+                gw_log_owner_release(&weak);
+            _exit(0); /* with the lock, if it dies */
+        }
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        assert_int_equal(gw_log_owner_take(&strong, 9, "migrate", &err), 0);
+        gw_log_owner_release(&strong);
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+        close(ready[0]);
+        close(ready[1]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_rename_and_remove),
+        cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_concurrent_adds),
+        cmocka_unit_test(test_log_owner),     cmocka_unit_test(test_log_handover),
+    };
+
+    return cmocka_run_group_tests_name("registry", tests, support_setup, support_teardown);
+}
