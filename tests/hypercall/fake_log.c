@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* The dirty log as its contract (core/dirty_log.h) describes it, one byte a page. */
+#include <core/dirty_log.h>
+#include <core/s2.h>
+#include <hv/errno.h>
+
+#include "fake_host.h"
+
+int dirty_log_enable(struct s2_vm *vm)
+{
+    if (fake.log_state == FAKE_LOG_ON) {
+        return -EBUSY;
+    }
+    fake.log_state = FAKE_LOG_STARTING;
+    if (fake.enable_steps > 0) {
+        fake.enable_steps--;
+        return -ERESTART;
+    }
+    fake.log_state = FAKE_LOG_ON;
+    return 0;
+}
+
+int dirty_log_off(struct s2_vm *vm)
+{
+    fake.log_state = FAKE_LOG_OFF;
+    fake.harvest_open = false;
+    if (fake.off_steps > 0) {
+        fake.off_steps--;
+        return -ERESTART;
+    }
+    return 0;
+}
+
+bool dirty_log_is_on(const struct s2_vm *vm)
+{
+    return fake.log_state != FAKE_LOG_OFF;
+}
+
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
+{
+    fake.marks++;
+    if (ipa_gfn(ipa) < FAKE_LOG_PAGES) {
+        fake.dirty[ipa_gfn(ipa)] = 1;
+    }
+}
+
+uint64_t dirty_log_count(struct s2_vm *vm)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = 0; i < FAKE_LOG_PAGES; i++) {
+        count += fake.dirty[i];
+    }
+    return count;
+}
+
+uint64_t dirty_log_limit_gfn(struct s2_vm *vm)
+{
+    return FAKE_LOG_PAGES;
+}
+
+int dirty_log_harvest_begin(struct s2_vm *vm)
+{
+    if (fake.log_state != FAKE_LOG_ON) {
+        return fake.log_state == FAKE_LOG_OFF ? -EINVAL : -EBUSY;
+    }
+    if (fake.harvest_open) {
+        return -EBUSY;
+    }
+    fake.harvest_open = true;
+    memset(fake.taken, 0, sizeof(fake.taken));
+    return 0;
+}
+
+uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
+{
+    assert_true(first % 64 == 0 && pages % 64 == 0 && pages <= DIRTY_LOG_CHUNK_PAGES);
+    memset(bits, 0, pages / 8);
+    for (uint64_t i = 0; i < pages && first + i < FAKE_LOG_PAGES; i++) {
+        bits[i / 8] |= (uint8_t)(fake.dirty[first + i] << (i % 8));
+    }
+    return 0;
+}
+
+uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
+{
+    assert_true(fake.harvest_open);
+    dirty_log_peek(vm, first, pages, bits);
+    for (uint64_t i = first; i < first + pages && i < FAKE_LOG_PAGES; i++) {
+        fake.taken[i] |= fake.dirty[i];
+        fake.dirty[i] = 0;
+    }
+    return 0;
+}
+
+void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)
+{
+    for (uint64_t i = first; i < first + pages && i < FAKE_LOG_PAGES; i++) {
+        fake.dirty[i] |= fake.taken[i];
+        fake.taken[i] = 0;
+    }
+}
+
+void dirty_log_harvest_commit(struct s2_vm *vm)
+{
+    assert_true(fake.harvest_open);
+    fake.harvest_open = false;
+}
+
+void dirty_log_harvest_abort(struct s2_vm *vm)
+{
+    assert_true(fake.harvest_open);
+    dirty_log_harvest_untake(vm, 0, FAKE_LOG_PAGES);
+    fake.harvest_open = false;
+}
+
+void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)
+{
+    *ret_stats = (struct s2_stats){.tables = 3};
+}
