@@ -50,7 +50,6 @@ static int build(struct receiver *r)
         return -1;
     r->builder.host = &r->host;
     r->builder.parser = &r->parser;
-    r->builder.guard = r->guard;
     r->builder.accept = accept_guest;
     r->builder.accept_arg = r;
     return restore_build(&r->builder, r->err);
@@ -109,6 +108,7 @@ static int work(struct handover_guard *guard, void *arg)
     struct receiver r = *(struct receiver *)arg;
 
     r.guard = guard;
+    r.builder.guard = guard;
     r.err = &guard->error;
     r.io.cancelled = &handover_cancelled;
     /* The parser comes first: it must not inherit what the builder opens. */

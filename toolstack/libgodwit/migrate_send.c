@@ -208,8 +208,8 @@ static void explain_unknown(const char *name, const char *host, struct gw_error 
     snprintf(why, sizeof(why), "%.190s", err->message);
     gw_error_set(err, GW_EXIT_MIGRATE_UNKNOWN,
                  "%s, after the guest was handed over; \"%s\" is held paused here. Look with "
-                 "`godwit list` at %s: if it is there, `godwit destroy %s` here; if not, "
-                 "`godwit unpause %s` here",
+                 "`godwit list` at %s: if it runs there, `godwit destroy %s` here; if not, "
+                 "destroy what is there and `godwit unpause %s` here",
                  why, name, host, name, name);
 }
 

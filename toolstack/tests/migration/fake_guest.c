@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* The guests of the fake hosts and what runs in them. */
+#include "fake_host.h"
+
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The last page of RAM: entry i is the seed of page i; seed 0 is a page of zeros. */
+static uint32_t *seeds_of(struct fake_guest *guest)
+{
+    return (uint32_t *)(void *)guest->memory[FAKE_PAGES - 1];
+}
+
+static void fill_page(uint8_t *page, uint32_t seed)
+{
+    for (uint32_t i = 0; i < STREAM_PAGE_BYTES / 4; i++) {
+        uint32_t word = seed ? seed * 2654435761u + i : 0;
+        memcpy(page + i * 4, &word, 4);
+    }
+}
+
+static uint64_t gfn_of(unsigned page)
+{
+    return page == 0 ? FAKE_CONSOLE_GFN : FAKE_RAM_GFN + page - 1;
+}
+
+/* After the write, as every writer must: a reader that took the mark before has another round to
+ * come. */
+static void mark(struct fake_guest *guest, unsigned page)
+{
+    uint64_t gfn = gfn_of(page);
+
+    if (atomic_load(&guest->logging))
+        atomic_fetch_or(&guest->dirty[gfn / 64], 1ULL << (gfn % 64));
+}
+
+static void write_page(struct fake_guest *guest, unsigned page, uint32_t seed)
+{
+    fill_page(guest->memory[page], seed);
+    mark(guest, page);
+    seeds_of(guest)[page] = seed;
+    mark(guest, FAKE_PAGES - 1);
+}
+
+struct fake_guest *fake_guest_add(struct fake_host *host, const char *name)
+{
+    struct fake_guest *guest = host->guests;
+
+    while (guest->used)
+        guest++;
+    memset(guest, 0, sizeof(*guest));
+    guest->domid = ++host->next_domid;
+    strcpy(guest->name, name);
+    strcpy(guest->config.name, name);
+    strcpy(guest->text, "memory = 2\n");
+    guest->config.vcpus = 2;
+    guest->config.memory_bytes = FAKE_RAM_PAGES * STREAM_PAGE_BYTES;
+    guest->config.on_reboot = STREAM_RESTART;
+    memcpy(guest->config.uuid, "0123456789abcdef", 16);
+    for (unsigned page = 1; page < FAKE_PAGES - 1; page++)
+        write_page(guest, page, page % 3 ? page : 0);
+    memset(guest->state, 0xA5, sizeof(guest->state));
+    guest->used = true;
+    return guest;
+}
+
+struct fake_guest *fake_guest_find(struct fake_host *host, const char *name)
+{
+    for (unsigned i = 0; i < FAKE_GUESTS; i++)
+        if (host->guests[i].used && !strcmp(host->guests[i].name, name))
+            return &host->guests[i];
+    return NULL;
+}
+
+bool fake_guest_is_sound(const struct fake_guest *guest)
+{
+    uint8_t wanted[STREAM_PAGE_BYTES];
+
+    for (unsigned page = 1; page < FAKE_PAGES - 1; page++) {
+        fill_page(wanted, seeds_of((struct fake_guest *)(uintptr_t)guest)[page]);
+        if (memcmp(wanted, guest->memory[page], sizeof(wanted)))
+            return false;
+    }
+    return true;
+}
+
+void fake_guest_pause(struct fake_guest *guest)
+{
+    atomic_fetch_add(&guest->pauses, 1);
+    while (atomic_load(&guest->stepping))
+        sched_yield();
+}
+
+void fake_guest_unpause(struct fake_guest *guest)
+{
+    atomic_fetch_sub(&guest->pauses, 1);
+}
+
+static bool runs(struct fake_guest *guest)
+{
+    return atomic_load(&guest->used) && atomic_load(&guest->pauses) == 0 && !guest->shut_down;
+}
+
+static void step(struct fake_world *world, struct fake_guest *guest, uint32_t *random)
+{
+    atomic_store(&guest->stepping, true);
+    if (runs(guest)) {
+        for (unsigned i = 0; i < atomic_load(&world->busy); i++) {
+            *random = *random * 1664525u + 1013904223u;
+            unsigned page = 1 + (*random >> 8) % (FAKE_PAGES - 2);
+            write_page(guest, page, *random & 0x70000 ? *random | 1 : 0);
+        }
+        atomic_fetch_add(&world->steps, 1);
+    }
+    atomic_store(&guest->stepping, false);
+}
+
+void *fake_vcpus(void *arg)
+{
+    struct fake_world *world = arg;
+    uint32_t random = 1;
+
+    while (!atomic_load(&world->stop)) {
+        for (unsigned i = 0; i < FAKE_GUESTS; i++) {
+            step(world, &world->hosts[0].guests[i], &random);
+            step(world, &world->hosts[1].guests[i], &random);
+        }
+        for (unsigned i = 0; i < FAKE_GUESTS; i++)
+            for (unsigned j = 0; j < FAKE_GUESTS; j++)
+                if (runs(&world->hosts[0].guests[i]) && runs(&world->hosts[1].guests[j]) &&
+                    !memcmp(world->hosts[0].guests[i].config.uuid,
+                            world->hosts[1].guests[j].config.uuid, 16))
+                    atomic_store(&world->ran_twice, true);
+        usleep(50);
+    }
+    return NULL;
+}
+
+struct fake_world *fake_world_open(int fd)
+{
+    void *world = mmap(NULL, sizeof(struct fake_world), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    return world == MAP_FAILED ? NULL : world;
+}
+
+struct fake_world *fake_world_create(int *ret_fd)
+{
+    int fd = memfd_create("fake-world", 0);
+
+    if (fd < 0 || ftruncate(fd, sizeof(struct fake_world)) < 0)
+        return NULL;
+    struct fake_world *world = fake_world_open(fd);
+    for (unsigned i = 0; world && i < 2; i++) {
+        world->hosts[i].facts.cntfrq_hz = 62500000;
+        world->hosts[i].facts.id[14] = 0x410FD083;
+        world->hosts[i].next_domid = 10 * i;
+    }
+    *ret_fd = fd;
+    return world;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* The fake hosts behind the interface of migrate_host.h. */
+#include "fake_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct fake_guest *by_domid(struct fake_host *host, uint32_t domid, struct gw_error *err)
+{
+    for (unsigned i = 0; i < FAKE_GUESTS; i++)
+        if (host->guests[i].used && host->guests[i].domid == domid)
+            return &host->guests[i];
+    gw_error_set(err, GW_EXIT_NO_GUEST, "there is no domain %u", domid);
+    return NULL;
+}
+
+static void fake_close(void *ctx)
+{
+}
+
+static int fake_describe(void *ctx, struct stream_host *ret_host,
+                         struct migrate_versions *ret_versions, struct gw_error *err)
+{
+    *ret_host = ((struct fake_host *)ctx)->facts;
+    memset(ret_versions, 0, sizeof(*ret_versions));
+    ret_versions->xen_major = 4;
+    ret_versions->xen_minor = 17;
+    strcpy(ret_versions->text, "a fake host");
+    return 0;
+}
+
+static int check_alive(const struct fake_guest *guest, struct gw_error *err)
+{
+    return guest->shut_down ? gw_error_set(err, GW_EXIT_STATE, "%s has shut down", guest->name) : 0;
+}
+
+static int fake_find(void *ctx, const char *name, struct migrate_guest *ret_guest,
+                     struct gw_error *err)
+{
+    struct fake_guest *guest = fake_guest_find(ctx, name);
+
+    if (!guest)
+        return gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", name);
+    if (check_alive(guest, err))
+        return -1;
+    memset(ret_guest, 0, sizeof(*ret_guest));
+    ret_guest->domid = guest->domid;
+    ret_guest->config = guest->config;
+    strcpy(ret_guest->config.name, guest->name);
+    ret_guest->text = strdup(guest->text);
+    ret_guest->config.text = ret_guest->text;
+    ret_guest->config.text_length = (uint32_t)strlen(ret_guest->text);
+    return 0;
+}
+
+static int fake_pause(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    if (((struct fake_host *)ctx)->refuse_pause)
+        return gw_error_set(err, GW_EXIT_FAILED, "the fake host does not pause");
+    fake_guest_pause(guest);
+    return 0;
+}
+
+static int fake_unpause(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    if (guest->pauses == 0)
+        return gw_error_set(err, GW_EXIT_FAILED, "the guest is not paused");
+    fake_guest_unpause(guest);
+    return 0;
+}
+
+static int fake_is_paused(void *ctx, uint32_t domid, bool *ret_paused, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    *ret_paused = guest->pauses > 0;
+    return check_alive(guest, err);
+}
+
+static int fake_destroy(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (guest)
+        guest->used = false;
+    return guest ? 0 : -1;
+}
+
+static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    if (guest->logging)
+        return gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use");
+    memset(guest->dirty, 0, sizeof(guest->dirty));
+    guest->logging = true;
+    return 0;
+}
+
+static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return 0;
+    ((struct fake_host *)ctx)->merges += guest->logging;
+    guest->logging = false;
+    return 0;
+}
+
+static int fake_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
+                         const uint8_t **ret_bitmap, struct gw_error *err)
+{
+    static uint64_t bitmap[(FAKE_GFN_LIMIT + 63) / 64];
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    if (!guest->logging || pages != FAKE_GFN_LIMIT)
+        return gw_error_set(err, GW_EXIT_FAILED, "the log is off or of another size");
+    if (final) /* the console's ring is always mapped */
+        atomic_fetch_or(&guest->dirty[FAKE_CONSOLE_GFN / 64], 1ULL << (FAKE_CONSOLE_GFN % 64));
+    for (unsigned i = 0; i < sizeof(bitmap) / sizeof(bitmap[0]); i++)
+        bitmap[i] = atomic_exchange(&guest->dirty[i], 0);
+    ((struct fake_host *)ctx)->log_takes++;
+    *ret_bitmap = (const uint8_t *)bitmap;
+    return 0;
+}
+
+static int fake_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
+                       struct gw_error *err)
+{
+    memset(ret_memory, 0, sizeof(*ret_memory));
+    ret_memory->count = 2;
+    ret_memory->ranges[0] = (struct stream_range){FAKE_CONSOLE_GFN, 1};
+    ret_memory->ranges[1] = (struct stream_range){FAKE_RAM_GFN, FAKE_RAM_PAGES};
+    if (((struct fake_host *)ctx)->other_layout)
+        ret_memory->ranges[1].first_gfn += 512;
+    return 0;
+}
+
+static uint8_t *page_at(struct fake_guest *guest, uint64_t gfn)
+{
+    if (gfn == FAKE_CONSOLE_GFN)
+        return guest->memory[0];
+    return gfn >= FAKE_RAM_GFN && gfn < FAKE_GFN_LIMIT ? guest->memory[1 + gfn - FAKE_RAM_GFN]
+                                                       : NULL;
+}
+
+static int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                           void *ret_data, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    for (unsigned i = 0; guest && i < n; i++) {
+        uint8_t *page = page_at(guest, gfns[i]);
+        if (!page)
+            return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+        memcpy((uint8_t *)ret_data + (size_t)i * STREAM_PAGE_BYTES, page, STREAM_PAGE_BYTES);
+    }
+    return guest ? 0 : -1;
+}
+
+static int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                            const void *data, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    for (unsigned i = 0; guest && i < n; i++) {
+        uint8_t *page = page_at(guest, gfns[i]);
+        if (!page)
+            return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+        memcpy(page, (const uint8_t *)data + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES);
+        if (((struct fake_host *)ctx)->corrupt_write && gfns[i] == FAKE_RAM_GFN + 4)
+            page[17] ^= 1;
+    }
+    return guest ? 0 : -1;
+}
+
+static int fake_get_state(void *ctx, uint32_t domid, void **ret_state, uint32_t *ret_bytes,
+                          struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    *ret_state = malloc(FAKE_STATE_BYTES);
+    memcpy(*ret_state, guest->state, FAKE_STATE_BYTES);
+    *ret_bytes = FAKE_STATE_BYTES;
+    return 0;
+}
+
+static int fake_set_state(void *ctx, uint32_t domid, const void *state, uint32_t bytes,
+                          struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    if (((struct fake_host *)ctx)->refuse_state || bytes != FAKE_STATE_BYTES)
+        return gw_error_set(err, GW_EXIT_FAILED, "the hypervisor refuses the guest's state");
+    memcpy(guest->state, state, bytes);
+    return 0;
+}
+
+static void fake_settle_console(void *ctx, uint32_t domid)
+{
+}
+
+static int fake_create(void *ctx, const struct stream_config *config, const char *name,
+                       uint32_t *ret_domid, struct gw_error *err)
+{
+    struct fake_host *host = ctx;
+    struct fake_guest *guest = host->guests;
+
+    if (host->refuse_create)
+        return gw_error_set(err, GW_EXIT_FAILED, "not enough memory for the guest");
+    while (guest->used)
+        guest++;
+    memset(guest, 0, sizeof(*guest));
+    guest->domid = ++host->next_domid;
+    guest->config = *config;
+    guest->config.text = NULL;
+    memcpy(guest->text, config->text, config->text_length);
+    strcpy(guest->name, name);
+    guest->pauses = 1;
+    guest->used = true;
+    *ret_domid = guest->domid;
+    return 0;
+}
+
+static int fake_prepare(void *ctx, uint32_t domid, const struct stream_memory *memory,
+                        struct gw_error *err)
+{
+    return 0;
+}
+
+static int fake_rename(void *ctx, uint32_t domid, const char *from, const char *to,
+                       struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest || strcmp(guest->name, from))
+        return gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", from);
+    strcpy(guest->name, to);
+    return 0;
+}
+
+static const struct migrate_host_ops fake_ops = {
+    .close = fake_close,
+    .describe = fake_describe,
+    .find = fake_find,
+    .pause = fake_pause,
+    .unpause = fake_unpause,
+    .is_paused = fake_is_paused,
+    .destroy = fake_destroy,
+    .log_start = fake_log_start,
+    .log_stop = fake_log_stop,
+    .log_take = fake_log_take,
+    .ranges = fake_ranges,
+    .read_pages = fake_read_pages,
+    .write_pages = fake_write_pages,
+    .get_state = fake_get_state,
+    .set_state = fake_set_state,
+    .settle_console = fake_settle_console,
+    .create = fake_create,
+    .prepare = fake_prepare,
+    .rename = fake_rename,
+};
+
+static int fake_open(void *arg, struct migrate_host *ret_host, struct gw_error *err)
+{
+    *ret_host = (struct migrate_host){.ops = &fake_ops, .ctx = arg};
+    return 0;
+}
+
+struct migrate_opener fake_opener(struct fake_world *world, unsigned host)
+{
+    return (struct migrate_opener){.open = fake_open, .arg = &world->hosts[host]};
+}
+
+/* The code under test falls back on the real host when no opener is given: the tests always give
+ * one. */
+const struct migrate_opener migrate_this_host = {.open = NULL};
+
+void migrate_guest_free(struct migrate_guest *guest)
+{
+    free(guest->text);
+    guest->text = NULL;
+}

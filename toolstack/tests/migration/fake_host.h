@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two hosts in shared memory, so that processes can be killed and what they leave behind can be
+ * looked at. Guests have memory that a thread of the test writes to while they are not paused, and
+ * a dirty log.
+ */
+#ifndef FAKE_HOST_H
+#define FAKE_HOST_H
+
+#include "libgodwit/migrate_host.h"
+#include <stdatomic.h>
+
+#define FAKE_GUESTS      4
+#define FAKE_RAM_PAGES   512u /* at FAKE_RAM_GFN; the last one is the table of seeds */
+#define FAKE_PAGES       (FAKE_RAM_PAGES + 1)
+#define FAKE_RAM_GFN     0x40000ULL
+#define FAKE_CONSOLE_GFN 0x39003ULL
+#define FAKE_GFN_LIMIT   (FAKE_RAM_GFN + FAKE_RAM_PAGES)
+#define FAKE_STATE_BYTES 64u
+
+struct fake_guest {
+    _Atomic bool used;
+    uint32_t domid;
+    char name[STREAM_NAME_BYTES_MAX + 1];
+    struct stream_config config; /* text is unused: see text */
+    char text[256];
+    _Atomic int pauses;
+    _Atomic bool stepping; /* the vCPU is between its look at pauses and the end of its step */
+    _Atomic bool logging;
+    bool shut_down;
+    _Atomic uint64_t dirty[(FAKE_GFN_LIMIT + 63) / 64];
+    uint8_t state[FAKE_STATE_BYTES];
+    uint8_t memory[FAKE_PAGES][STREAM_PAGE_BYTES]; /* 0: the console's, 1: first of RAM */
+};
+
+struct fake_host {
+    struct stream_host facts;
+    uint32_t next_domid;
+    /* Switches of the tests. */
+    bool refuse_create, refuse_state, refuse_pause, corrupt_write, other_layout;
+    _Atomic unsigned log_takes, merges;
+    struct fake_guest guests[FAKE_GUESTS];
+};
+
+struct fake_world {
+    struct fake_host hosts[2];
+    _Atomic bool stop;     /* ends the vCPU thread */
+    _Atomic unsigned busy; /* pages that each step writes; 0: an idle guest */
+    _Atomic uint64_t steps;
+    _Atomic bool ran_twice; /* a guest ran on both hosts */
+};
+
+/* The file descriptor is inherited by commands. */
+struct fake_world *fake_world_create(int *ret_fd);
+struct fake_world *fake_world_open(int fd);
+struct migrate_opener fake_opener(struct fake_world *world, unsigned host);
+
+/* A running guest with some pages full and some zero, all as its table of seeds says. */
+struct fake_guest *fake_guest_add(struct fake_host *host, const char *name);
+struct fake_guest *fake_guest_find(struct fake_host *host, const char *name);
+
+/* Every page is what the guest's table says. The guest must be paused. */
+bool fake_guest_is_sound(const struct fake_guest *guest);
+
+/* What a vCPU does: runs in a thread of the test. */
+void *fake_vcpus(void *world);
+/* Pauses without a hypercall's error handling. */
+void fake_guest_pause(struct fake_guest *guest);
+void fake_guest_unpause(struct fake_guest *guest);
+
+#endif
