@@ -437,7 +437,8 @@ static int view_ranges(uint32_t count, const struct stream_range *ranges, uint32
     const char *why;
 
     memcpy(data, &count, 4);
-    memcpy(data + 8, ranges, n * sizeof(*ranges));
+    if (n)
+        memcpy(data + 8, ranges, n * sizeof(*ranges));
     return stream_view_memory(data, 8 + n * sizeof(*ranges), &memory, &why);
 }
 
