@@ -58,8 +58,8 @@ def test_linux_guest_with_four_vcpus(bench):
 
 
 def test_console_takes_input(bench):
-    with guest(bench, "talker", LINUX) as g:
-        g.wait_count(2)
+    with guest(bench, "talker", "/srv/guests/linux.cfg") as g:
+        bench.wait("a shell", lambda: b"/ #" in g.console(), g.console)
         bench.check("north", "(sleep 1; echo 'echo 7 times 6 is $((7*6))'; sleep 3) |"
                     " godwit console -t 5 talker >/dev/null")
         bench.wait("the guest's answer", lambda: b"7 times 6 is 42" in g.console(), g.console)

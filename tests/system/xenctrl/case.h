@@ -39,8 +39,8 @@ void guest_load(uint32_t domid, uint64_t gfn, const uint32_t *code, unsigned int
                 uint64_t x1);
 void guest_destroy(uint32_t domid);
 xc_dominfo_t guest_info(uint32_t domid);
-/* Waits until it has shut down or all its vCPUs sleep; fails the case after a minute. */
-void guest_wait_idle(uint32_t domid);
+/* Waits until it has shut down or switched vCPU 0 off; fails the case after a minute. */
+void guest_wait_off(uint32_t domid);
 uint64_t host_free_pages(void);
 bool bit_is_set(const uint8_t *bitmap, uint64_t bit);
 

@@ -84,15 +84,16 @@ xc_dominfo_t guest_info(uint32_t domid)
     return info;
 }
 
-void guest_wait_idle(uint32_t domid)
+void guest_wait_off(uint32_t domid)
 {
     for (int tries = 0; tries < 600; tries++) {
-        xc_dominfo_t info = guest_info(domid);
-        if (info.shutdown || info.blocked)
+        xc_vcpuinfo_t vcpu;
+        EXPECT(xc_vcpu_getinfo(xch, domid, 0, &vcpu) == 0);
+        if (guest_info(domid).shutdown || !vcpu.online)
             return;
         usleep(100000);
     }
-    case_fail(__FILE__, __LINE__, "the guest becomes idle");
+    case_fail(__FILE__, __LINE__, "the guest ends");
 }
 
 uint64_t host_free_pages(void)

@@ -131,7 +131,7 @@ static void psci_shutdown_reasons(void)
         guest_add_ram(domid, 512, true);
         guest_load(domid, RAM_BASE_GFN, code, 2, reason ? 0x84000009 : 0x84000008, 0);
         EXPECT(xc_domain_unpause(xch, domid) == 0);
-        guest_wait_idle(domid);
+        guest_wait_off(domid);
         xc_dominfo_t info = guest_info(domid);
         EXPECT(info.shutdown && info.shutdown_reason == reason);
         guest_destroy(domid);
