@@ -13,13 +13,6 @@ _Static_assert(EVTCHN_PORTS == EVTCHN_2L_NR_CHANNELS, "2-level ABI");
 
 struct spinlock evtchn_lock;
 
-int evtchn_domain_init(struct domain *d)
-{
-    d->evtchn = frame_alloc_hv(0);
-    d->shared_info_gfn = GFN_NONE;
-    return d->evtchn == NULL ? -ENOMEM : 0;
-}
-
 static void free_page(void *page)
 {
     if (page != NULL) {
@@ -94,6 +87,29 @@ void *hypercall_domain_grant_frame(struct domain *d, unsigned index)
     page = d->evtchn == NULL ? NULL : page_at(&d->evtchn->grant_frames[index]);
     spin_unlock(&evtchn_lock);
     return page;
+}
+
+/* The control domain will use events: with its pages paid at boot, a guest's cost shows alone. */
+static int prepay(struct domain *d)
+{
+    struct evtchn *channel;
+    uint32_t port;
+    int error;
+
+    spin_lock(&evtchn_lock);
+    error = evtchn_port_alloc(d, &port, &channel); /* finds a free port, takes nothing but pages */
+    spin_unlock(&evtchn_lock);
+    return error;
+}
+
+int evtchn_domain_init(struct domain *d)
+{
+    d->evtchn = frame_alloc_hv(0);
+    d->shared_info_gfn = GFN_NONE;
+    if (d->evtchn == NULL) {
+        return -ENOMEM;
+    }
+    return d->is_control ? prepay(d) : 0;
 }
 
 bool hypercall_domain_claim_shared_info(struct domain *d, uint64_t gfn)
