@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the compiler calls for __builtin_popcountll: without FP registers there is no instruction. */
+/* What the compiler calls for __builtin_popcountll: there is no instruction without FP. */
 #include <stdint.h>
 
 int __popcountdi2(uint64_t value);

@@ -6,6 +6,8 @@
 #ifndef ARCH_FATAL_ENTRY_H
 #define ARCH_FATAL_ENTRY_H
 
+/* clang-format off */
+
 #include <hv/layout.h>
 
 /* struct el2_frame in hv/panic.h. */

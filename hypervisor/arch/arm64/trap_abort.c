@@ -48,7 +48,7 @@ static bool fault_ipa(uint64_t esr, ipa_t *ret_ipa)
 
 bool trap_fast_write_fault(struct vcpu *v, uint64_t esr)
 {
-    ipa_t ipa;
+    ipa_t ipa = ipa_make(0);
 
     return !fault_ipa(esr, &ipa) || p2m_fault_write(v->domain, ipa) == S2_FAULT_RETRY;
 }
@@ -130,7 +130,7 @@ static void write_permission_fault(struct vcpu *v, uint64_t esr, ipa_t ipa)
 
 void trap_data_abort(struct vcpu *v, uint64_t esr)
 {
-    ipa_t ipa;
+    ipa_t ipa = ipa_make(0);
 
     switch (FSC_TYPE(esr)) {
     case FSC_PERMISSION:
@@ -165,7 +165,7 @@ void trap_data_abort(struct vcpu *v, uint64_t esr)
 
 void trap_instruction_abort(struct vcpu *v, uint64_t esr)
 {
-    ipa_t ipa;
+    ipa_t ipa = ipa_make(0);
 
     switch (FSC_TYPE(esr)) {
     case FSC_PERMISSION:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages of the hypervisor: to the PL011 of the host and to a ring that XEN_SYSCTL_readconsole reads. */
+/* Messages of the hypervisor: to the PL011 of the host and to a ring that XEN_SYSCTL_readconsole
+ * reads. */
 #ifndef HV_CONSOLE_H
 #define HV_CONSOLE_H
 

@@ -33,7 +33,8 @@ struct host_info {
 
 extern struct host_info host;
 
-/* Finds "name=value" in the hypervisor command line; returns the value's bytes copied, -1 if absent. */
+/* Finds "name=value" in the hypervisor command line; returns the value's bytes copied, -1 if
+ * absent. */
 int cmdline_get(const char *name, char *ret_value, unsigned bytes);
 /* As a size with suffix K, M, G; fallback when absent or malformed (a message says so). */
 uint64_t cmdline_get_size(const char *name, uint64_t fallback_bytes);

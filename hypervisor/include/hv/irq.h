@@ -6,20 +6,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IRQ_SGI_KICK    0u  /* cpu_kick */
-#define IRQ_SGI_STOP    1u  /* cpu_stop_others */
-#define IRQ_PPI_MAINT   25u /* vGIC maintenance (from the device tree; this is virt's) */
+#define IRQ_SGI_KICK     0u  /* cpu_kick */
+#define IRQ_SGI_STOP     1u  /* cpu_stop_others */
+#define IRQ_PPI_MAINT    25u /* vGIC maintenance (from the device tree; this is virt's) */
 #define IRQ_PPI_HYPTIMER 26u
-#define IRQ_PPI_VTIMER  27u
-#define IRQ_PPI_PTIMER  30u
+#define IRQ_PPI_VTIMER   27u
+#define IRQ_PPI_PTIMER   30u
 
 struct gic_info {
     uint64_t dist_pa;
     uint64_t dist_bytes;
     uint64_t redist_pa;
     uint64_t redist_bytes;
-    uint32_t spi_count;   /* number of SPIs implemented */
-    uint32_t lr_count;    /* list registers */
+    uint32_t spi_count; /* number of SPIs implemented */
+    uint32_t lr_count;  /* list registers */
     uint32_t maintenance_intid;
 };
 
@@ -29,7 +29,7 @@ const struct gic_info *gic_info(void);
 void gic_init(void);
 void gic_init_cpu(void);
 
-void irq_enable(uint32_t intid);  /* PPIs: on this CPU */
+void irq_enable(uint32_t intid); /* PPIs: on this CPU */
 void irq_disable(uint32_t intid);
 void irq_set_priority(uint32_t intid, uint8_t priority);
 void irq_set_edge(uint32_t intid, bool edge);

@@ -15,7 +15,10 @@ struct spinlock {
     _Atomic uint32_t owner;
 };
 
-#define SPINLOCK_INIT {0, 0}
+#define SPINLOCK_INIT                                                                              \
+    {                                                                                              \
+        0, 0                                                                                       \
+    }
 
 void spin_lock(struct spinlock *lock);
 bool spin_trylock(struct spinlock *lock);
