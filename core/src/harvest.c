@@ -221,9 +221,11 @@ uint64_t dirty_log_count(struct s2_vm *vm)
     struct s2_cpu_line *line = s2_read_lock(vm);
     uint64_t count = 0;
 
-    for (uint64_t i = 0; log_is_marking(vm) && i < vm->log.chunk_count; i++) {
-        if (vm->log.chunks[i].bits != NULL) {
-            count += count_chunk(&vm->log.chunks[i]);
+    if (log_is_marking(vm)) {
+        const struct dirty_log_chunk *chunk;
+
+        for (uint64_t gfn = 0; (chunk = log_next_chunk(vm, &gfn)) != NULL; gfn += LOG_CHUNK_PAGES) {
+            count += count_chunk(chunk);
         }
     }
     s2_read_unlock(line);

@@ -16,13 +16,35 @@ bool dirty_log_is_on(const struct s2_vm *vm)
 
 struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn)
 {
+    uint64_t group = gfn >> LOG_GROUP_SHIFT;
     struct dirty_log_chunk *chunk;
 
-    if (gfn >> LOG_CHUNK_SHIFT >= vm->log.chunk_count) {
+    if (group >= vm->log.group_count || vm->log.groups[group] == NULL) {
         return NULL;
     }
     chunk = log_chunk_of(vm, gfn);
     return chunk->bits == NULL ? NULL : chunk;
+}
+
+struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn)
+{
+    const uint64_t end = vm->log.group_count << LOG_GROUP_SHIFT;
+    uint64_t at = *gfn & ~(uint64_t)(LOG_CHUNK_PAGES - 1);
+
+    while (at < end) {
+        struct dirty_log_chunk *chunk = log_chunk_at(vm, at);
+
+        if (chunk != NULL) {
+            *gfn = at;
+            return chunk;
+        }
+        if (vm->log.groups[at >> LOG_GROUP_SHIFT] == NULL) {
+            at = ((at >> LOG_GROUP_SHIFT) + 1) << LOG_GROUP_SHIFT;
+        } else {
+            at += LOG_CHUNK_PAGES;
+        }
+    }
+    return NULL;
 }
 
 /* The bits of gfns [gfn, end) that lie in gfn's word. */
@@ -99,48 +121,56 @@ uint64_t dirty_log_limit_gfn(struct s2_vm *vm)
     return limit;
 }
 
-/* Smallest order whose pages hold that many chunk records. */
-static unsigned order_for_chunks(uint64_t chunks)
+/* Smallest order whose pages hold that many pointers. */
+static unsigned order_for_groups(uint64_t groups)
 {
     unsigned order = 0;
 
-    while ((PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_chunk) < chunks) {
+    while ((PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_group *) < groups) {
         order++;
     }
     return order;
 }
 
-int log_grow_chunks(struct s2_vm *vm, uint64_t end_gfn)
+int log_grow(struct s2_vm *vm, uint64_t end_gfn)
 {
     struct dirty_log *log = &vm->log;
-    uint64_t chunks = (end_gfn + LOG_CHUNK_PAGES - 1) >> LOG_CHUNK_SHIFT;
-    unsigned order = order_for_chunks(chunks);
-    struct dirty_log_chunk *grown;
+    uint64_t needed = (end_gfn + (UINT64_C(1) << LOG_GROUP_SHIFT) - 1) >> LOG_GROUP_SHIFT;
+    unsigned order = order_for_groups(needed);
+    struct dirty_log_group **grown;
 
-    if (chunks <= log->chunk_count) {
+    if (needed <= log->group_count) {
         return 0;
     }
     grown = port_pages_alloc(order);
     if (grown == NULL) {
         return -CORE_ENOMEM;
     }
-    for (uint64_t i = 0; i < log->chunk_count; i++) {
-        grown[i] = log->chunks[i];
+    for (uint64_t i = 0; i < log->group_count; i++) {
+        grown[i] = log->groups[i];
     }
-    if (log->chunks != NULL) {
-        port_pages_free(log->chunks, log->chunks_order);
+    if (log->groups != NULL) {
+        port_pages_free((void *)log->groups, log->groups_order);
     }
-    log->chunks = grown;
-    log->chunks_order = order;
-    log->chunk_count = (PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_chunk);
+    log->groups = grown;
+    log->groups_order = order;
+    log->group_count = (PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_group *);
     return 0;
 }
 
 int log_add_bitmaps(struct s2_vm *vm, uint64_t gfn)
 {
-    struct dirty_log_chunk *chunk = log_chunk_of(vm, gfn);
+    struct dirty_log_group **group = &vm->log.groups[gfn >> LOG_GROUP_SHIFT];
+    struct dirty_log_chunk *chunk;
     _Atomic uint64_t *bitmaps;
 
+    if (*group == NULL) {
+        *group = port_pages_alloc(0);
+    }
+    if (*group == NULL) {
+        return -CORE_ENOMEM;
+    }
+    chunk = log_chunk_of(vm, gfn);
     if (chunk->bits != NULL) {
         return 0;
     }
@@ -156,7 +186,7 @@ int log_add_bitmaps(struct s2_vm *vm, uint64_t gfn)
 int log_cover(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
 {
     uint64_t end = ipa_gfn(ipa_add(ipa, bytes));
-    int error = log_grow_chunks(vm, end);
+    int error = log_grow(vm, end);
 
     for (uint64_t gfn = ipa_gfn(ipa); error == 0 && gfn < end;
          gfn = (gfn | (LOG_CHUNK_PAGES - 1)) + 1) {
@@ -168,25 +198,33 @@ int log_cover(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
     return error;
 }
 
-bool log_free_bitmaps(struct s2_vm *vm, unsigned budget)
+static void free_group(struct dirty_log_group *group)
+{
+    for (unsigned i = 0; i < DIRTY_LOG_GROUP_CHUNKS; i++) {
+        if (group->chunks[i].bits != NULL) {
+            port_pages_free((void *)group->chunks[i].bits, CHUNK_BITMAPS_ORDER);
+        }
+    }
+    port_pages_free(group, 0);
+}
+
+bool log_free(struct s2_vm *vm, unsigned groups)
 {
     struct dirty_log *log = &vm->log;
 
-    while (log->chunk_count != 0) {
-        struct dirty_log_chunk *last = &log->chunks[log->chunk_count - 1];
+    for (; log->group_count != 0; log->group_count--) {
+        struct dirty_log_group *last = log->groups[log->group_count - 1];
 
-        if (last->bits != NULL) {
-            if (budget == 0) {
+        if (last != NULL) {
+            if (groups-- == 0) {
                 return false;
             }
-            budget--;
-            port_pages_free((void *)last->bits, CHUNK_BITMAPS_ORDER);
+            free_group(last);
         }
-        log->chunk_count--;
     }
-    if (log->chunks != NULL) {
-        port_pages_free(log->chunks, log->chunks_order);
-        log->chunks = NULL;
+    if (log->groups != NULL) {
+        port_pages_free((void *)log->groups, log->groups_order);
+        log->groups = NULL;
     }
     log->limit_gfn = 0;
     return true;

@@ -8,9 +8,12 @@
 
 #define LOG_CHUNK_SHIFT 15u
 #define LOG_CHUNK_PAGES (1u << LOG_CHUNK_SHIFT)
+#define LOG_GROUP_SHIFT (LOG_CHUNK_SHIFT + 4)
 _Static_assert(LOG_CHUNK_PAGES == DIRTY_LOG_CHUNK_PAGES, "one harvest step is one chunk");
 _Static_assert(LOG_CHUNK_PAGES == 64 * DIRTY_LOG_CHUNK_WORDS, "a bit per page");
 _Static_assert(DIRTY_LOG_CHUNK_WORDS == 64 * DIRTY_LOG_SUMMARY_WORDS, "a bit per word");
+_Static_assert(DIRTY_LOG_GROUP_CHUNKS == 1u << (LOG_GROUP_SHIFT - LOG_CHUNK_SHIFT), "16 chunks");
+_Static_assert(sizeof(struct dirty_log_group) == PAGE_SIZE_BYTES, "a group is a page");
 
 static inline enum dirty_log_state log_state(const struct s2_vm *vm)
 {
@@ -64,9 +67,12 @@ static inline uint64_t log_take_word(struct dirty_log_chunk *chunk, unsigned wor
     return atomic_exchange_explicit(&chunk->bits[word], 0, memory_order_acquire);
 }
 
+/* The log covers gfn, at least by a group. */
 static inline struct dirty_log_chunk *log_chunk_of(struct s2_vm *vm, uint64_t gfn)
 {
-    return &vm->log.chunks[gfn >> LOG_CHUNK_SHIFT];
+    struct dirty_log_group *group = vm->log.groups[gfn >> LOG_GROUP_SHIFT];
+
+    return &group->chunks[gfn >> LOG_CHUNK_SHIFT & (DIRTY_LOG_GROUP_CHUNKS - 1)];
 }
 
 static inline unsigned log_word_of(uint64_t gfn)
@@ -82,6 +88,10 @@ static inline void log_mark(struct s2_vm *vm, uint64_t gfn)
 
 /* The chunk of gfn if it has bitmaps, else NULL. Either lock. */
 struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn);
+
+/* The next chunk with bitmaps from *gfn on, which becomes its first gfn; NULL: none. Either lock.
+ */
+struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn);
 
 /* Marks all of a range of RAM that the log covers. Either lock. */
 void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes);

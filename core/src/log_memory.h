@@ -5,11 +5,12 @@
 
 #include <core/port.h>
 
-/* Makes room for the records of all chunks below end_gfn. -CORE_ENOMEM: nothing changed. */
-int log_grow_chunks(struct s2_vm *vm, uint64_t end_gfn);
-/* Gives the chunk of gfn its bitmaps if it has none. -CORE_ENOMEM. */
+/* Makes room for the records of everything below end_gfn. -CORE_ENOMEM: nothing changed. */
+int log_grow(struct s2_vm *vm, uint64_t end_gfn);
+/* Gives the chunk of gfn, which log_grow has made room for, its bitmaps if it has none.
+ * -CORE_ENOMEM. */
 int log_add_bitmaps(struct s2_vm *vm, uint64_t gfn);
-/* Frees the bitmaps of at most budget chunks; true when all are gone. */
-bool log_free_bitmaps(struct s2_vm *vm, unsigned budget);
+/* Frees the bitmaps of at most that many groups (2 GiB each); true when all are gone. */
+bool log_free(struct s2_vm *vm, unsigned groups);
 
 #endif

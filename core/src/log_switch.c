@@ -12,6 +12,7 @@
 
 /* How much one call does. */
 #define STEP_PAGES   128u  /* allocated or freed */
+#define STEP_GROUPS  4u    /* of bitmaps freed: 33 pages each */
 #define STEP_ENTRIES 8192u /* descriptors looked at */
 
 static void set_state(struct s2_vm *vm, enum dirty_log_state state)
@@ -72,7 +73,7 @@ static int start(struct s2_vm *vm)
 
     s2_write_lock(vm);
     log->limit_gfn = find_limit_gfn(vm);
-    error = log_grow_chunks(vm, log->limit_gfn);
+    error = log_grow(vm, log->limit_gfn);
     if (error == 0) {
         log->tables_needed = 0;
         log->epoch++;
@@ -225,7 +226,7 @@ static int off_step(struct s2_vm *vm)
     case DIRTY_LOG_FREE:
         /* Under the write lock, so that nobody who saw an earlier state is still at the bitmaps. */
         s2_write_lock(vm);
-        if (s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES && log_free_bitmaps(vm, STEP_PAGES)) {
+        if (s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES && log_free(vm, STEP_GROUPS)) {
             set_state(vm, DIRTY_LOG_OFF);
         }
         s2_write_unlock(vm);
@@ -294,6 +295,6 @@ int dirty_log_off(struct s2_vm *vm)
 
 void log_destroy(struct s2_vm *vm)
 {
-    (void)log_free_bitmaps(vm, ~0u);
+    (void)log_free(vm, ~0u);
     pins_free(vm);
 }

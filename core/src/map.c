@@ -134,12 +134,12 @@ static int map_locked(struct s2_vm *vm, const struct map_request *request)
     if (!range_is_free(vm, request->ipa, request->bytes)) {
         return -CORE_EEXIST;
     }
-    if (is_ram && log_has_chunks(vm)) {
-        error = log_cover(vm, request->ipa, request->bytes);
-    }
     for (ipa_t ipa = request->ipa; error == 0 && ipa.addr < end; ipa = run_end(&run)) {
         run = next_run(request, ipa);
         error = prepare_tables(vm, ipa, run.level);
+    }
+    if (error == 0 && is_ram && log_has_chunks(vm)) {
+        error = log_cover(vm, request->ipa, request->bytes);
     }
     if (error != 0) {
         return error;

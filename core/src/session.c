@@ -82,10 +82,10 @@ void dirty_log_harvest_abort(struct s2_vm *vm)
     struct s2_cpu_line *line = s2_read_lock(vm);
 
     if (session_is_open(vm)) {
-        for (uint64_t i = 0; i < vm->log.chunk_count; i++) {
-            struct dirty_log_chunk *chunk = &vm->log.chunks[i];
+        struct dirty_log_chunk *chunk;
 
-            if (chunk->bits != NULL && chunk->taken_epoch == vm->log.epoch) {
+        for (uint64_t gfn = 0; (chunk = log_next_chunk(vm, &gfn)) != NULL; gfn += LOG_CHUNK_PAGES) {
+            if (chunk->taken_epoch == vm->log.epoch) {
                 put_chunk_back(chunk);
             }
         }

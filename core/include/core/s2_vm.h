@@ -54,19 +54,26 @@ enum dirty_log_state {
 #define DIRTY_LOG_SUMMARY_WORDS 8u
 
 struct dirty_log_chunk {
-    _Atomic uint64_t *bits;  /* one bit per page; NULL: no RAM in this chunk */
-    _Atomic uint64_t *taken; /* reported by the open session, not committed yet */
+    _Alignas(128) _Atomic uint64_t *bits; /* one bit per page; NULL: no RAM in this chunk */
+    _Atomic uint64_t *taken;              /* reported by the open session, not committed yet */
+    uint64_t taken_epoch;                 /* taken is valid if this is the log's epoch */
     _Atomic uint64_t summary[DIRTY_LOG_SUMMARY_WORDS]; /* one bit per non-zero word of bits */
     uint64_t taken_summary[DIRTY_LOG_SUMMARY_WORDS];   /* the same for taken */
-    uint64_t taken_epoch; /* taken is valid if this is the log's epoch */
+};
+
+/* The records of 2 GiB, one page. */
+#define DIRTY_LOG_GROUP_CHUNKS 16u
+
+struct dirty_log_group {
+    struct dirty_log_chunk chunks[DIRTY_LOG_GROUP_CHUNKS];
 };
 
 struct dirty_log {
     struct s2_spinlock control; /* one step of enable or off at a time; taken before s2_vm.lock */
     _Atomic uint32_t state;     /* enum dirty_log_state; changes under the write lock only */
-    struct dirty_log_chunk *chunks; /* by gfn / 32768; NULL when off */
-    uint64_t chunk_count;
-    unsigned chunks_order; /* pages that chunks occupies, as a power of two */
+    struct dirty_log_group **groups; /* by gfn >> 19; NULL: no RAM in there */
+    uint64_t group_count;
+    unsigned groups_order; /* pages that groups occupies, as a power of two */
     uint64_t limit_gfn;
     uint64_t tables_needed;   /* to split every block, as last counted */
     ipa_t cursor;             /* how far the state's steps have come */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors of a machine that does not exist: the fields are multiplied by an odd number and
+ * rotated by an amount that depends on the level. Code that knows a bit, or uses the wrong level,
+ * reads nonsense at once.
+ */
+#ifndef PORT_S2_PTE_H
+#define PORT_S2_PTE_H
+
+#include <core/addr.h>
+#include <core/s2.h>
+#include <port/inline.h>
+
+#define FAKE_MULTIPLIER UINT64_C(0xc2b2ae3d27d4eb4f)
+#define FAKE_INVERSE    UINT64_C(0xba79078168d4baf)
+
+#define FAKE_KIND_TABLE  UINT64_C(1)
+#define FAKE_KIND_LEAF   UINT64_C(2)
+#define FAKE_KIND_MASK   UINT64_C(3)
+#define FAKE_CLOSED      (UINT64_C(1) << 2) /* the other way round than on arm64 */
+#define FAKE_TYPE_SHIFT  3
+#define FAKE_FRAME_SHIFT 8
+
+static inline uint64_t fake_encode(uint64_t fields, unsigned level)
+{
+    uint64_t value = fields * FAKE_MULTIPLIER;
+    unsigned by = 5 + 11 * level;
+
+    return value << by | value >> (64 - by);
+}
+
+static inline uint64_t fake_decode(uint64_t pte, unsigned level)
+{
+    unsigned by = 5 + 11 * level;
+
+    fake_point();
+    return (pte >> by | pte << (64 - by)) * FAKE_INVERSE;
+}
+
+static inline uint64_t s2_pte_leaf(pa_t pa, unsigned level, enum s2_type type, bool writable)
+{
+    fake_point();
+    return fake_encode(FAKE_KIND_LEAF | (writable ? 0 : FAKE_CLOSED) |
+                           (uint64_t)type << FAKE_TYPE_SHIFT | pa_mfn(pa) << FAKE_FRAME_SHIFT,
+                       level);
+}
+
+static inline uint64_t s2_pte_table(pa_t table, unsigned level)
+{
+    return fake_encode(FAKE_KIND_TABLE | pa_mfn(table) << FAKE_FRAME_SHIFT, level);
+}
+
+static inline uint64_t s2_pte_locked(void)
+{
+    return UINT64_C(0x5ca1ab1e0ddba115);
+}
+
+static inline bool fake_is_kind(uint64_t pte, unsigned level, uint64_t kind)
+{
+    return pte != 0 && pte != s2_pte_locked() && (fake_decode(pte, level) & FAKE_KIND_MASK) == kind;
+}
+
+static inline bool s2_pte_is_table(uint64_t pte, unsigned level)
+{
+    return level < 3 && fake_is_kind(pte, level, FAKE_KIND_TABLE);
+}
+
+static inline bool s2_pte_is_leaf(uint64_t pte, unsigned level)
+{
+    return fake_is_kind(pte, level, FAKE_KIND_LEAF);
+}
+
+static inline pa_t s2_pte_pa(uint64_t pte, unsigned level)
+{
+    return pa_from_mfn(fake_decode(pte, level) >> FAKE_FRAME_SHIFT);
+}
+
+static inline enum s2_type s2_pte_type(uint64_t pte, unsigned level)
+{
+    return (enum s2_type)(fake_decode(pte, level) >> FAKE_TYPE_SHIFT & 7);
+}
+
+static inline bool s2_pte_is_writable(uint64_t pte, unsigned level)
+{
+    return (fake_decode(pte, level) & FAKE_CLOSED) == 0;
+}
+
+static inline uint64_t s2_pte_opened(uint64_t pte, unsigned level)
+{
+    return fake_encode(fake_decode(pte, level) & ~FAKE_CLOSED, level);
+}
+
+static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
+{
+    return fake_encode(fake_decode(pte, level) | FAKE_CLOSED, level);
+}
+
+#endif

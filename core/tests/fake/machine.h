@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the parts of the fake machine. */
+#ifndef FAKE_MACHINE_H
+#define FAKE_MACHINE_H
+
+#include "fake.h"
+
+void fake_tlb_reset(void);
+void fake_checker_reset(void);
+
+/* What was cached of this range is gone from all TLBs. */
+void fake_checker_flushed(const struct s2_vm *vm, uint64_t ipa, uint64_t bytes,
+                          uint64_t leaf_bytes);
+/* A page goes back to the allocator. */
+void fake_checker_page_freed(pa_t pa);
+
+#endif

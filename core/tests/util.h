@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* What every test file needs. */
+#ifndef TESTS_UTIL_H
+#define TESTS_UTIL_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <core/dirty_log.h>
+#include <core/s2.h>
+#include <core/s2_vm.h>
+
+#include "fake.h"
+
+#define KIB(n) ((uint64_t)(n) << 10)
+#define MIB(n) ((uint64_t)(n) << 20)
+#define GIB(n) ((uint64_t)(n) << 30)
+
+/* The frame that tests map at ipa unless they say otherwise: same offset from the RAM base. */
+static inline pa_t frame_for(uint64_t ipa)
+{
+    return pa_make(FAKE_RAM_BASE + ipa);
+}
+
+static inline void make_vm(struct s2_vm *vm, uint8_t ipa_bits)
+{
+    assert_int_equal(s2_init(vm, &(struct s2_config){.vmid = 1, .ipa_bits = ipa_bits}), 0);
+}
+
+static inline void map_ram(struct s2_vm *vm, uint64_t ipa, uint64_t bytes)
+{
+    assert_int_equal(s2_map(vm, ipa_make(ipa), frame_for(ipa), bytes, S2_RAM_RW), 0);
+}
+
+static inline void enable_log(struct s2_vm *vm)
+{
+    int result;
+
+    do {
+        result = dirty_log_enable(vm);
+    } while (result == -CORE_ERESTART);
+    assert_int_equal(result, 0);
+}
+
+static inline void log_off(struct s2_vm *vm)
+{
+    int result;
+
+    do {
+        result = dirty_log_off(vm);
+    } while (result == -CORE_ERESTART);
+    assert_int_equal(result, 0);
+}
+
+/* Unmaps everything, destroys, and finds no page missing. */
+static inline void end_vm(struct s2_vm *vm)
+{
+    fake_hook = NULL;
+    log_off(vm);
+    assert_int_equal(s2_unmap(vm, ipa_make(0), UINT64_C(1) << vm->ipa_bits, NULL, NULL), 0);
+    fake_check_tlbs(vm);
+    s2_destroy(vm);
+    assert_int_equal(fake_pages_allocated(), 0);
+}
+
+static inline bool test_bit(const uint8_t *bits, uint64_t i)
+{
+    return bits[i / 8] >> (i % 8) & 1;
+}
+
+/* For cmocka's setup hook. */
+static inline int fresh_machine(void **state)
+{
+    (void)state;
+    fake_reset();
+    return 0;
+}
+
+#endif
