@@ -154,7 +154,7 @@ static void finish_scenario(const char *what, long first, long second)
     end_vm(&vm);
 }
 
-/* Runs outer with actions at two points; false when both lie behind its end. */
+/* Runs outer with actions at two points; false when the later one lies behind its end. */
 static bool run(const char *what, bool blocks, const action_fn *before, action_fn outer, long first,
                 long second)
 {
@@ -169,7 +169,7 @@ static bool run(const char *what, bool blocks, const action_fn *before, action_f
     outer();
     fake_hook = NULL;
     finish_scenario(what, first, second);
-    return first < point || second < point;
+    return (first > second ? first : second) < point;
 }
 
 struct scenario {

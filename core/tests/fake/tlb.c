@@ -69,14 +69,12 @@ static bool walk(const struct s2_vm *vm, ipa_t ipa, struct tlb_entry *ret_entry)
     }
 }
 
-/* One attempt of the CPU; false: a stage-2 fault. */
-static bool try_access(struct s2_vm *vm, ipa_t ipa, bool write, uint64_t *value)
+/* What a CPU does between lookup and store; nobody else acts in between. */
+static bool access_locked(struct s2_vm *vm, ipa_t ipa, bool write, uint64_t *value)
 {
-    struct tlb *tlb = &tlbs[fake_cpu];
-    struct tlb_entry *entry = slot_of(tlb, ipa_gfn(ipa));
+    struct tlb_entry *entry = slot_of(&tlbs[fake_cpu], ipa_gfn(ipa));
     bool ok = true;
 
-    pthread_mutex_lock(&tlb->mutex);
     if (entry->vm != vm || entry->gfn != ipa_gfn(ipa)) {
         ok = walk(vm, ipa, entry);
     }
@@ -92,7 +90,26 @@ static bool try_access(struct s2_vm *vm, ipa_t ipa, bool write, uint64_t *value)
             *value = atomic_load_explicit(word, memory_order_relaxed);
         }
     }
-    pthread_mutex_unlock(&tlb->mutex);
+    return ok;
+}
+
+/* One attempt of the CPU; false: a stage-2 fault. */
+static bool try_access(struct s2_vm *vm, ipa_t ipa, bool write, uint64_t *value)
+{
+    pthread_mutex_t *mutex = &tlbs[fake_cpu].mutex;
+    void (*hook)(void) = fake_hook;
+    bool ok;
+
+    if (hook != NULL) {
+        fake_hook = NULL;
+    }
+    pthread_mutex_lock(mutex);
+    ok = access_locked(vm, ipa, write, value);
+    pthread_mutex_unlock(mutex);
+    if (hook != NULL) {
+        fake_hook = hook;
+    }
+    fake_point();
     return ok;
 }
 

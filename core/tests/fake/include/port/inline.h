@@ -26,7 +26,11 @@ static inline unsigned port_cpu_id(void)
 
 static inline void port_cpu_relax(void)
 {
-    sched_yield();
+    static _Thread_local unsigned spins;
+
+    if (++spins % 64 == 0) {
+        sched_yield();
+    }
 }
 
 /* Table pages come from the C library, so that the address sanitizer watches them. */

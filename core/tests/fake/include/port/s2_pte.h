@@ -39,7 +39,6 @@ static inline uint64_t fake_decode(uint64_t pte, unsigned level)
 
 static inline uint64_t s2_pte_leaf(pa_t pa, unsigned level, enum s2_type type, bool writable)
 {
-    fake_point();
     return fake_encode(FAKE_KIND_LEAF | (writable ? 0 : FAKE_CLOSED) |
                            (uint64_t)type << FAKE_TYPE_SHIFT | pa_mfn(pa) << FAKE_FRAME_SHIFT,
                        level);
