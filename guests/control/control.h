@@ -47,12 +47,15 @@ int control_guest_wait(struct control_guest *guest, uint64_t ms);
 /* Maps a guest page at a free page of ours; NULL on failure. */
 void *control_map(domid_t domid, uint64_t gfn);
 int control_unmap(void *page);
-/* The mailbox page, mapped. */
+/* Takes our own pages back; -EBUSY while something is mapped. */
+int control_window_close(void);
 int64_t control_memory_op(uint64_t cmd, void *argument);
 int64_t control_populate(domid_t domid, uint64_t gfn, uint32_t order);
 
 /* Free pages of the host, from sysctl physinfo. */
 uint64_t control_free_pages(void);
+/* The same after a guest has come and gone, so that what is allocated once is not taken for a leak. */
+uint64_t control_free_pages_settled(void);
 
 /* The module that the boot loader passed as ramdisk. */
 int control_ramdisk(const void *dtb, const void **ret_start, size_t *ret_bytes);

@@ -178,7 +178,7 @@ static void test_off(struct godwit_stats before)
 
 void guest_main(const void *dtb)
 {
-    uint64_t free_before = control_free_pages();
+    uint64_t free_before = control_free_pages_settled();
     struct godwit_stats before;
 
     if (!store_driver_start(&driver, dtb, 1)) {
@@ -193,6 +193,7 @@ void guest_main(const void *dtb)
     test_foreign();
     test_off(before);
     store_driver_stop(&driver);
+    report(control_window_close() == 0, "take our pages back");
     report(control_free_pages() == free_before, "no page lost: %lu before, %lu after", free_before,
            control_free_pages());
 }

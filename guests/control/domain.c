@@ -238,6 +238,17 @@ uint64_t control_free_pages(void)
     return op.u.physinfo.free_pages;
 }
 
+uint64_t control_free_pages_settled(void)
+{
+    static struct control_guest guest;
+
+    if (control_guest_create(&guest, 2ul << 20, 1) == 0) {
+        control_guest_destroy(&guest);
+        control_window_close();
+    }
+    return control_free_pages();
+}
+
 struct shadow_result control_shadow(domid_t domid, uint32_t cmd, uint32_t mode, void *bitmap,
                                     uint64_t pages)
 {

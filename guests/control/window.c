@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A window of our own pages, given up one by one to make room for guests' pages, as Linux's privcmd
- * does: decrease_reservation, map the foreign page there; unmapping takes the same frame back.
+ * does: decrease_reservation, map the foreign page there. Holes are reused; closing the window
+ * takes the same frames back.
  */
 #include "control.h"
 
@@ -12,7 +13,7 @@
 #define WINDOW_PAGES 64u
 
 static uint8_t window[WINDOW_PAGES][4096] __attribute__((aligned(4096)));
-static bool used[WINDOW_PAGES];
+static enum { SLOT_OURS, SLOT_HOLE, SLOT_MAPPED } slots[WINDOW_PAGES];
 
 static int64_t give_up(uint64_t gfn)
 {
@@ -48,17 +49,17 @@ void *control_map(domid_t domid, uint64_t gfn)
     for (size_t i = 0; i < WINDOW_PAGES; i++) {
         uint64_t own = (uint64_t)window[i] >> 12;
 
-        if (used[i]) {
+        if (slots[i] == SLOT_MAPPED) {
             continue;
         }
-        if (give_up(own) != 1) {
+        if (slots[i] == SLOT_OURS && give_up(own) != 1) {
             return NULL;
         }
+        slots[i] = SLOT_HOLE;
         if (add_foreign(domid, gfn, own) != 0) {
-            control_populate(DOMID_SELF, own, 0);
             return NULL;
         }
-        used[i] = true;
+        slots[i] = SLOT_MAPPED;
         return window[i];
     }
     return NULL;
@@ -69,9 +70,23 @@ int control_unmap(void *page)
     struct xen_remove_from_physmap remove = {.domid = DOMID_SELF, .gpfn = (uint64_t)page >> 12};
     int64_t rc = control_memory_op(XENMEM_remove_from_physmap, &remove);
 
-    if (rc != 0) {
-        return (int)rc;
+    if (rc == 0) {
+        slots[((uint64_t)page - (uint64_t)window) / 4096] = SLOT_HOLE;
     }
-    used[((uint64_t)page - (uint64_t)window) / 4096] = false;
-    return control_populate(DOMID_SELF, remove.gpfn, 0) == 1 ? 0 : -XEN_ENOMEM;
+    return (int)rc;
+}
+
+int control_window_close(void)
+{
+    for (size_t i = 0; i < WINDOW_PAGES; i++) {
+        if (slots[i] == SLOT_MAPPED) {
+            return -XEN_EBUSY;
+        }
+        if (slots[i] == SLOT_HOLE &&
+            control_populate(DOMID_SELF, (uint64_t)window[i] >> 12, 0) != 1) {
+            return -XEN_ENOMEM;
+        }
+        slots[i] = SLOT_OURS;
+    }
+    return 0;
 }

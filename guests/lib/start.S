@@ -64,7 +64,7 @@ cpu_setup:
     mov     x2, #GUEST_STACK_BYTES
     madd    x1, x0, x2, x1
     add     sp, x1, x2
-    mov     x1, #(3 << 20)
+    mov     x1, #(3 << 20 | 3 << 16) /* FP and SVE reach whoever traps them */
     msr     cpacr_el1, x1
     adrp    x1, vectors
     add     x1, x1, :lo12:vectors
