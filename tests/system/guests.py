@@ -85,7 +85,7 @@ def guest_names(bench, host):
 
 
 def free_pages(bench, host):
-    return json.loads(bench.check(host, ["godwit", "info", "--json"]))["free_pages"]
+    return json.loads(bench.check(host, ["godwit", "info", "--json"]))["free_bytes"] // 4096
 
 
 @contextlib.contextmanager

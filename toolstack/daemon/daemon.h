@@ -91,6 +91,17 @@ void clients_close_console(struct daemon *d, const struct console *console);
  */
 void lifecycle_sync(struct daemon *d);
 
+/* --- reserve.c -----------------------------------------------------------------------------------
+ */
+
+#define RESERVE_TARGET_PATH "/sys/devices/system/xen_memory/xen_memory0/target_kb"
+
+/*
+ * Puts memory of the control domain aside for mapping guests' pages, once after each boot of the
+ * host. target_path: where Linux' balloon takes its target. Not there: nothing to do.
+ */
+void reserve_mappings(const char *target_path);
+
 /* --- loop.c --------------------------------------------------------------------------------------
  */
 

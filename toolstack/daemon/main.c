@@ -59,6 +59,7 @@ static int run(const char *log_dir, struct gw_error *err)
     rc = daemon_open(&daemon, err);
     if (rc == 0) {
         daemon_say("godwitd %s serves %s", GODWIT_VERSION, gw_registry_dir());
+        reserve_mappings(RESERVE_TARGET_PATH);
         daemon_loop(&daemon);
     }
     daemon_close(&daemon);

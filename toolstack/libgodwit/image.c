@@ -72,10 +72,10 @@ static int gunzip(const char *name, uint8_t **data, size_t *bytes, uint64_t byte
     if (rc != Z_OK) {
         free(unpacked);
         if (rc == Z_BUF_ERROR)
-            return gw_error_set(err, GW_EXIT_CONFIG,
+            return gw_error_set(err, GW_EXIT_FAILED,
                                 "%s unpacks to more than the guest's memory (%" PRIu64 " MiB)",
                                 name, bytes_max >> 20);
-        return gw_error_set(err, GW_EXIT_CONFIG, "%s is %s", name,
+        return gw_error_set(err, GW_EXIT_FAILED, "%s is %s", name,
                             rc == Z_MEM_ERROR ? "too large to unpack: out of memory"
                                               : "a truncated or damaged gzip file");
     }
@@ -106,7 +106,7 @@ static int check_pe_sections(const char *name, const struct gw_image *image, str
         if (at + PE_SECTION_HEADER_BYTES <= image->bytes)
             end = read_le(image->data + at + 16, 4) + read_le(image->data + at + 20, 4);
         if (end == 0 || end > image->bytes)
-            return gw_error_set(err, GW_EXIT_CONFIG,
+            return gw_error_set(err, GW_EXIT_FAILED,
                                 "%s is truncated: its header describes more than its %zu bytes",
                                 name, image->bytes);
     }
@@ -126,7 +126,7 @@ static int parse_linux_header(const char *name, struct gw_image *image, struct g
         image_bytes = image->bytes;
     }
     if (text_offset >= (1u << 21) || image_bytes < image->bytes || image_bytes > IMAGE_BYTES_MAX)
-        return gw_error_set(err, GW_EXIT_CONFIG,
+        return gw_error_set(err, GW_EXIT_FAILED,
                             "%s has a damaged Image header (offset 0x%" PRIx64 ", size 0x%" PRIx64
                             ", file 0x%zx bytes)",
                             name, text_offset, image_bytes, image->bytes);
@@ -139,17 +139,17 @@ static int parse_linux_header(const char *name, struct gw_image *image, struct g
 static int parse_content(const char *name, struct gw_image *image, struct gw_error *err)
 {
     if (image->bytes == 0)
-        return gw_error_set(err, GW_EXIT_CONFIG, "%s is empty", name);
+        return gw_error_set(err, GW_EXIT_FAILED, "%s is empty", name);
     if (image->bytes >= IMAGE_HEADER_BYTES && !memcmp(image->data + 56, "ARM\x64", 4))
         return parse_linux_header(name, image, err);
     if (image->bytes >= 4 && !memcmp(image->data,
                                      "\x7f"
                                      "ELF",
                                      4))
-        return gw_error_set(err, GW_EXIT_CONFIG,
+        return gw_error_set(err, GW_EXIT_FAILED,
                             "%s is an ELF file: convert it with objcopy -O binary", name);
     if (image->bytes >= 8 && !memcmp(image->data + 4, "zimg", 4))
-        return gw_error_set(err, GW_EXIT_CONFIG,
+        return gw_error_set(err, GW_EXIT_FAILED,
                             "%s is an EFI zboot kernel: unpack it to an Image first", name);
     image->is_linux = false;
     image->offset = GODWIT_RAW_LOAD_OFFSET;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon's loop, step by step, with guests and clients played by the test. */
 #include <errno.h>
+#include <inttypes.h>
 #include <libgodwit/console.h>
 #include <libgodwit/domain.h>
 #include <libgodwit/layout.h>
@@ -355,6 +356,21 @@ static void test_reused_domid(void **state)
     daemon_close(&d);
 }
 
+static void test_mapping_reserve(void **state)
+{
+    const char *path = support_file("target_kb", "524288\n", 7);
+    uint64_t kib = 0;
+
+    (void)state;
+    reserve_mappings("/nonexistent");
+    reserve_mappings(path);
+    reserve_mappings(path); /* a second daemon after the first: not again */
+    FILE *f = fopen(path, "r");
+    assert_int_equal(fscanf(f, "%" SCNu64, &kib), 1);
+    fclose(f);
+    assert_int_equal(kib, 524288 - 32768);
+}
+
 static int cleanup(void **state)
 {
     struct gw_record *records;
@@ -386,6 +402,7 @@ int main(void)
         daemon_test(test_daemon_restart),
         daemon_test(test_follows_renames),
         daemon_test(test_reused_domid),
+        daemon_test(test_mapping_reserve),
     };
 
     return cmocka_run_group_tests_name("daemon", tests, setup, support_teardown);
