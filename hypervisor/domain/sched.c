@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may run and who runs next: one queue for all CPUs, ordered by virtual run time, one lock.
- * Nothing is called out with the lock held but cpu_kick and the slice timer. States and the reasons
- * are in docs/design/scheduler.md.
+ * Who may run and who runs next: one queue for all CPUs, ordered by virtual run time, one lock, a
+ * leaf: kicks and the slice timer come after it. States and the reasons are in
+ * docs/design/scheduler.md.
  */
 #include "sched_internal.h"
 
@@ -21,6 +21,7 @@ static struct vcpu *queue;            /* RUNNABLE and allowed to run; lowest vir
 static uint64_t queue_time_ns;        /* virtual time of the last one taken; never goes back */
 static uint64_t idle_cpus;            /* bit per CPU that waits for work and was not kicked yet */
 static struct vcpu *running[CPU_MAX]; /* what sched_pick gave each CPU last; NULL: idle */
+static uint64_t kicks;                /* bit per CPU to be kicked once the lock is free */
 static struct timer slice[CPU_MAX];
 
 static void slice_fired(struct timer *timer)
@@ -33,6 +34,23 @@ void sched_init_cpu(void)
     timer_init(&slice[this_cpu()->id], slice_fired);
 }
 
+static void sched_unlock(void)
+{
+    uint64_t todo = kicks;
+
+    kicks = 0;
+    spin_unlock(&sched_lock);
+    while (todo) {
+        cpu_kick((unsigned)__builtin_ctzll(todo));
+        todo &= todo - 1;
+    }
+}
+
+static void kick_later(unsigned id)
+{
+    kicks |= UINT64_C(1) << id;
+}
+
 static bool may_run(const struct vcpu *v)
 {
     const struct domain *d = v->domain;
@@ -42,8 +60,8 @@ static bool may_run(const struct vcpu *v)
 
 static void set_state(struct vcpu *v, enum vcpu_state state, uint64_t now_ns)
 {
-    /* sched_wake reads it without the lock. */
     v->state_time_ns[v->state] += now_ns - v->state_entry_ns;
+    /* sched_wake reads it without the lock. */
     __atomic_store_n(&v->state, state, __ATOMIC_RELAXED);
     v->state_entry_ns = now_ns;
 }
@@ -95,14 +113,14 @@ static void find_cpu_for(const struct vcpu *v, uint64_t now_ns)
             id = (unsigned)v->last_cpu;
         }
         idle_cpus &= ~(UINT64_C(1) << id);
-        cpu_kick(id);
+        kick_later(id);
         return;
     }
     for (unsigned id = 0; id < cpu_count(); id++) {
         const struct vcpu *other = running[id];
         bool alone = cpus[id].slice_end_ns == 0; /* no slice is set: it would run for ever */
         if (other && (alone || vruntime_now(other, now_ns) > v->vruntime_ns + PREEMPT_GAP_NS)) {
-            cpu_kick(id);
+            kick_later(id);
         }
     }
 }
@@ -128,7 +146,7 @@ static void recheck(struct vcpu *v)
     } else if (v->state == VCPU_RUNNABLE && !v->queued && allowed) {
         enqueue(v, time_now_ns());
     } else if (v->state == VCPU_RUNNING && !allowed) {
-        cpu_kick((unsigned)v->last_cpu);
+        kick_later((unsigned)v->last_cpu);
     }
 }
 
@@ -145,7 +163,7 @@ void sched_domain_recheck(struct domain *d)
 {
     spin_lock(&sched_lock);
     recheck_all(d);
-    spin_unlock(&sched_lock);
+    sched_unlock();
 }
 
 void sched_domain_pause(struct domain *d)
@@ -153,7 +171,7 @@ void sched_domain_pause(struct domain *d)
     spin_lock(&sched_lock);
     d->pause_count++;
     recheck_all(d);
-    spin_unlock(&sched_lock);
+    sched_unlock();
 }
 
 int sched_domain_unpause(struct domain *d)
@@ -167,7 +185,7 @@ int sched_domain_unpause(struct domain *d)
         d->creation_finished = true;
         recheck_all(d);
     }
-    spin_unlock(&sched_lock);
+    sched_unlock();
     return error;
 }
 
@@ -176,7 +194,7 @@ void sched_vcpu_pause(struct vcpu *v)
     spin_lock(&sched_lock);
     v->pause_count++;
     recheck(v);
-    spin_unlock(&sched_lock);
+    sched_unlock();
 }
 
 void sched_vcpu_unpause(struct vcpu *v)
@@ -185,7 +203,7 @@ void sched_vcpu_unpause(struct vcpu *v)
     if (v->pause_count > 0 && --v->pause_count == 0) {
         recheck(v);
     }
-    spin_unlock(&sched_lock);
+    sched_unlock();
 }
 
 bool sched_vcpu_is_stopped(const struct vcpu *v)
@@ -194,7 +212,7 @@ bool sched_vcpu_is_stopped(const struct vcpu *v)
     /* Acquire pairs with the release in unload (sched_switch.c): its registers are in v now. */
     bool stopped =
         v->state != VCPU_RUNNING && atomic_load_explicit(&v->cpu, memory_order_acquire) < 0;
-    spin_unlock(&sched_lock);
+    sched_unlock();
     return stopped;
 }
 
@@ -224,7 +242,7 @@ void sched_wake(struct vcpu *v)
             enqueue(v, now_ns);
         }
     }
-    spin_unlock(&sched_lock);
+    sched_unlock();
 }
 
 /* The current vCPU leaves RUNNING; the switch happens on the way out of EL2. */
@@ -237,7 +255,7 @@ static void leave_running(enum vcpu_state state)
     charge(v, now_ns);
     set_state(v, state, now_ns);
     atomic_store_explicit(&this_cpu()->need_resched, true, memory_order_relaxed);
-    spin_unlock(&sched_lock);
+    sched_unlock();
 }
 
 void sched_block_current(void)
@@ -267,7 +285,7 @@ void sched_yield_current(void)
     }
     cpu->slice_end_ns = 1;
     atomic_store_explicit(&cpu->need_resched, true, memory_order_relaxed);
-    spin_unlock(&sched_lock);
+    sched_unlock();
 }
 
 void sched_vcpu_off_current(void)
@@ -286,14 +304,14 @@ static bool lock_if_off(const struct vcpu *v)
     for (;;) {
         spin_lock(&sched_lock);
         if (v->state != VCPU_OFF) {
-            spin_unlock(&sched_lock);
+            sched_unlock();
             return false;
         }
         /* Acquire pairs with the release in unload (sched_switch.c). */
         if (atomic_load_explicit(&v->cpu, memory_order_acquire) < 0) {
             return true;
         }
-        spin_unlock(&sched_lock);
+        sched_unlock();
     }
 }
 
@@ -313,7 +331,7 @@ bool sched_vcpu_on(struct vcpu *v)
         return false;
     }
     turn_on(v);
-    spin_unlock(&sched_lock);
+    sched_unlock();
     return true;
 }
 
@@ -324,7 +342,7 @@ bool sched_vcpu_start(struct vcpu *v, uint64_t pc, uint64_t context_id)
     }
     vcpu_reset(v, pc, context_id);
     turn_on(v);
-    spin_unlock(&sched_lock);
+    sched_unlock();
     return true;
 }
 
@@ -335,7 +353,7 @@ uint64_t sched_run_time_ns(const struct vcpu *v)
     if (v->state == VCPU_RUNNING) {
         ran += time_now_ns() - v->charged_at_ns;
     }
-    spin_unlock(&sched_lock);
+    sched_unlock();
     return ran;
 }
 
@@ -353,15 +371,16 @@ static bool keeps_cpu(const struct cpu *cpu, const struct vcpu *prev, uint64_t n
     return queue->vruntime_ns + gap > prev->vruntime_ns;
 }
 
-/* As long as somebody waits, whoever runs has a slice. */
-static void set_slice(struct cpu *cpu, uint64_t now_ns)
+/* As long as somebody waits, whoever runs has a slice. True: a new one has begun. */
+static bool set_slice(struct cpu *cpu, uint64_t now_ns)
 {
     if (!running[cpu->id] || !queue) {
         cpu->slice_end_ns = 0;
     } else if (cpu->slice_end_ns <= now_ns) {
         cpu->slice_end_ns = now_ns + SLICE_NS;
-        timer_set(&slice[cpu->id], cpu->slice_end_ns);
+        return true;
     }
+    return false;
 }
 
 static struct vcpu *take_first(struct cpu *cpu, uint64_t now_ns)
@@ -403,7 +422,10 @@ struct vcpu *sched_pick(struct cpu *cpu, struct vcpu *prev)
         next = take_first(cpu, now_ns);
     }
     running[cpu->id] = next;
-    set_slice(cpu, now_ns);
-    spin_unlock(&sched_lock);
+    bool new_slice = set_slice(cpu, now_ns);
+    sched_unlock();
+    if (new_slice) {
+        timer_set(&slice[cpu->id], cpu->slice_end_ns);
+    }
     return next;
 }

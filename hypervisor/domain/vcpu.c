@@ -31,6 +31,7 @@ struct vcpu *vcpu_create(struct domain *d, uint32_t id)
     v->id = id;
     v->vmpidr = vmpidr_of(id);
     v->state = VCPU_OFF;
+    v->state_entry_ns = time_now_ns();
     v->last_cpu = -1;
     atomic_store_explicit(&v->cpu, -1, memory_order_relaxed);
     vcpu_reset(v, 0, 0);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ticket spinlock. EL2 runs with interrupts masked throughout, so there is one kind of lock and no
+ * Spinlock. EL2 runs with interrupts masked throughout, so there is one kind of lock and no
  * interrupt variant. The lock order is in docs/design/locking.md.
+ *
+ * Not fair, on purpose: where CPUs are threads of an emulator, a queue hands the lock to a CPU that
+ * does not run at the moment, and everybody behind it waits for the host's scheduler. Critical
+ * sections are short and no CPU holds a lock most of the time.
  */
 #ifndef HV_SPINLOCK_H
 #define HV_SPINLOCK_H
@@ -11,13 +15,12 @@
 #include <stdint.h>
 
 struct spinlock {
-    _Atomic uint32_t next;
-    _Atomic uint32_t owner;
+    _Atomic uint32_t held;
 };
 
 #define SPINLOCK_INIT                                                                              \
     {                                                                                              \
-        0, 0                                                                                       \
+        0                                                                                          \
     }
 
 void spin_lock(struct spinlock *lock);
