@@ -11,10 +11,10 @@
 #define GODWIT_HYPERCALL 55 /* __HYPERVISOR_arch_7 */
 
 enum godwit_op {
-    GODWIT_OP_VERSION = 0,    /* x1 unused; returns GODWIT_ABI_VERSION */
-    GODWIT_OP_POWER_KEY = 1,  /* struct godwit_domain_op: presses the guest's power key */
-    GODWIT_OP_STATS = 2,      /* struct godwit_stats: counters of a domain */
-    GODWIT_OP_HOST_INFO = 3,  /* struct godwit_host_info */
+    GODWIT_OP_VERSION = 0,   /* x1 unused; returns GODWIT_ABI_VERSION */
+    GODWIT_OP_POWER_KEY = 1, /* struct godwit_domain_op: presses the guest's power key */
+    GODWIT_OP_STATS = 2,     /* struct godwit_stats: counters of a domain */
+    GODWIT_OP_HOST_INFO = 3, /* struct godwit_host_info */
 };
 
 #define GODWIT_ABI_VERSION 1
@@ -46,9 +46,9 @@ struct godwit_domain_op {
 
 struct godwit_stats {
     uint16_t domid;
-    uint16_t pad[3];         /* 0 */
-    uint64_t leaves[4];      /* mapped leaves by level (1: 1 GiB, 2: 2 MiB, 3: 4 KiB) */
-    uint64_t tables;         /* stage-2 table pages in use */
+    uint16_t pad[3];    /* 0 */
+    uint64_t leaves[4]; /* mapped leaves by level (1: 1 GiB, 2: 2 MiB, 3: 4 KiB) */
+    uint64_t tables;    /* stage-2 table pages in use */
     uint64_t tables_prepaid;
     uint64_t faults_first_write;
     uint64_t faults_spurious;
@@ -56,17 +56,17 @@ struct godwit_stats {
     uint64_t splits;
     uint64_t merges;
     uint64_t invalidations;
-    uint64_t hv_bytes;       /* hypervisor memory that this domain costs */
+    uint64_t hv_bytes; /* hypervisor memory that this domain costs */
     uint64_t console_dropped_bytes;
-    uint32_t logdirty;       /* 1: logging is on */
+    uint32_t logdirty; /* 1: logging is on */
     uint32_t pad2;
 };
 
 struct godwit_host_info {
-    uint64_t id_aa64[16];    /* ID registers as guests see them, see enum godwit_id_register */
+    uint64_t id_aa64[16]; /* ID registers as guests see them, see enum godwit_id_register */
     uint64_t cntfrq_hz;
     uint64_t free_pages;
-    uint64_t hv_pages;       /* frames in use by the hypervisor's own allocations */
+    uint64_t hv_pages; /* frames in use by the hypervisor's own allocations */
     uint32_t cpus;
     uint32_t lr_count;
 };
