@@ -17,20 +17,28 @@ bool evtchn_virq_is_global(uint32_t virq)
     }
 }
 
+/* A port that its domain may send on: bound to another, waiting for one (then nothing happens), an
+ * IPI. */
+static bool may_send(const struct evtchn *channel)
+{
+    return channel != NULL && channel->notify == NULL &&
+           (channel->state == EVTCHN_INTERDOMAIN || channel->state == EVTCHN_UNBOUND ||
+            channel->state == EVTCHN_IPI);
+}
+
 int evtchn_send(struct domain *d, uint32_t port)
 {
     void (*notify)(struct domain *) = NULL;
-    struct evtchn *channel;
     domid_t remote_id = DOMID_INVALID;
+    struct evtchn *channel, *peer;
     int error = 0;
 
     spin_lock(&evtchn_lock);
     channel = evtchn_port(d, port);
-    if (channel == NULL || channel->notify != NULL) {
+    if (!may_send(channel)) {
         error = -EINVAL;
     } else if (channel->state == EVTCHN_INTERDOMAIN) {
-        struct evtchn *peer = evtchn_port(channel->remote, channel->remote_port);
-
+        peer = evtchn_port(channel->remote, channel->remote_port);
         notify = peer->notify;
         remote_id = channel->remote->id;
         if (notify == NULL) {
@@ -38,8 +46,6 @@ int evtchn_send(struct domain *d, uint32_t port)
         }
     } else if (channel->state == EVTCHN_IPI) {
         evtchn_set_pending(d, channel->vcpu, port);
-    } else if (channel->state != EVTCHN_UNBOUND) {
-        error = -EINVAL;
     }
     spin_unlock(&evtchn_lock);
     if (notify != NULL) { /* without the lock: it takes a device's lock and may notify back */
