@@ -5,6 +5,7 @@
 #include <guest/smp.h>
 #include <guest/store_plan.h>
 #include <guest/sysreg.h>
+#include <guest/timer.h>
 #include <string.h>
 
 static struct store_mailbox *const mailbox = (struct store_mailbox *)MAILBOX_IPA;
@@ -119,8 +120,11 @@ static void serve(unsigned cpu)
         uint32_t round = atomic_load_explicit(&slot->round, memory_order_acquire);
 
         if (round != atomic_load_explicit(&slot->done, memory_order_relaxed)) {
+            uint64_t start = timer_count();
+
             do_round(slot);
             dsb();
+            slot->ticks = timer_count() - start;
             atomic_store_explicit(&slot->done, round, memory_order_release);
         }
     }

@@ -41,6 +41,7 @@ struct store_slot {
     _Atomic uint32_t stop; /* ends STORE_STREAM; relaxed, carries no data */
     uint32_t has_lse;      /* guest: LDADD and friends exist; written before its first done */
     uint64_t stores;       /* guest: stores of the last round */
+    uint64_t ticks;        /* guest: counter ticks that the last round took */
 };
 
 struct store_mailbox {

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Costs, counted: run on one CPU under `-icount shift=0`, where the counter follows the number of
+ * instructions. Prints "cost NAME VALUE UNIT" lines; scripts/bench makes a table of them.
+ */
+#include "store_driver.h"
+
+#include <godwit/ext.h>
+#include <guest/hypercall.h>
+#include <guest/main.h>
+#include <guest/print.h>
+#include <guest/report.h>
+#include <guest/timer.h>
+#include <xen/sched.h>
+#include <xen/version.h>
+
+#define NS_PER_S      1000000000ul
+#define NULL_CALLS    10000u
+#define FAULT_PAGES   3000u
+#define CLEAN_REPEATS 64u
+
+static uint8_t bitmap[BITMAP_BYTES] __attribute__((aligned(4096)));
+static struct store_driver driver;
+
+/* One instruction is one nanosecond of the emulated clock. */
+static uint64_t instructions(uint64_t ticks)
+{
+    return ticks * (NS_PER_S / timer_hz());
+}
+
+static void print_cost(const char *name, uint64_t total, uint64_t count, const char *unit)
+{
+    uint64_t hundredths = count == 0 ? 0 : total * 100 / count;
+
+    print("cost %s %lu.%02lu %s\n", name, hundredths / 100, hundredths % 100, unit);
+}
+
+/* Leaves the CPU to the guest until its round is over. */
+static bool finish_asleep(void)
+{
+    struct store_slot *slot = &driver.mailbox->slots[0];
+    uint32_t round = atomic_load_explicit(&slot->round, memory_order_relaxed);
+
+    for (unsigned attempt = 0; attempt < 1000; attempt++) {
+        struct sched_poll poll = {.timeout = instructions(timer_count()) + 20000000ul};
+
+        hypercall(__HYPERVISOR_sched_op, SCHEDOP_poll, (uint64_t)&poll, 0, 0, 0);
+        if (atomic_load_explicit(&slot->done, memory_order_acquire) == round) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t guest_round(uint32_t kind, uint64_t seed, uint32_t pages)
+{
+    store_driver_begin(&driver, 0, kind, seed, pages);
+    if (!finish_asleep()) {
+        report_abort("the guest does not finish its round");
+    }
+    return instructions(driver.mailbox->slots[0].ticks);
+}
+
+static uint64_t timed_clean(void *bits)
+{
+    uint64_t start = timer_count();
+
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, bits, STORE_END_GFN);
+    return instructions(timer_count() - start);
+}
+
+static void bench_null_call(void)
+{
+    uint64_t start = timer_count();
+
+    for (unsigned i = 0; i < NULL_CALLS; i++) {
+        hypercall(__HYPERVISOR_xen_version, XENVER_version, 0, 0, 0, 0);
+    }
+    print_cost("null_hypercall", instructions(timer_count() - start), NULL_CALLS, "instructions");
+}
+
+static uint32_t distinct_pages(uint64_t seed)
+{
+    static bool seen[REGION_PAGES];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < REGION_PAGES; i++) {
+        seen[i] = false;
+    }
+    for (uint32_t i = 0; i < FAULT_PAGES; i++) {
+        uint32_t page = store_plan_page(seed, i);
+
+        count += !seen[page];
+        seen[page] = true;
+    }
+    return count;
+}
+
+/* The same round with and without faults; the difference is the faults. */
+static void bench_fault(const char *name, uint64_t seed)
+{
+    uint64_t with_faults = guest_round(STORE_8, seed, FAULT_PAGES);
+    uint64_t without = guest_round(STORE_8, seed, FAULT_PAGES);
+
+    print_cost(name, with_faults - without, distinct_pages(seed), "instructions");
+}
+
+static void bench_clean(void)
+{
+    uint64_t dense = 0, idle = 0;
+    uint64_t dirty = 0;
+
+    for (unsigned i = 0; i < CLEAN_REPEATS / 8; i++) {
+        guest_round(STORE_8, 100 + i, FAULT_PAGES);
+        control_guest_pause(&driver.guest);
+        dense += timed_clean(bitmap);
+        dirty += store_region_count(bitmap);
+        control_guest_unpause(&driver.guest);
+    }
+    control_guest_pause(&driver.guest);
+    for (unsigned i = 0; i < CLEAN_REPEATS; i++) {
+        idle += timed_clean(bitmap);
+    }
+    control_guest_unpause(&driver.guest);
+    print_cost("clean_idle", idle, CLEAN_REPEATS, "instructions");
+    print_cost("clean_per_clean_page", idle, CLEAN_REPEATS * STORE_END_GFN, "instructions");
+    print_cost("clean_per_dirty_page", dense - idle / 8, dirty, "instructions");
+}
+
+static void bench_switch(void)
+{
+    uint64_t start = timer_count();
+
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL, 0);
+    print_cost("off_per_page", instructions(timer_count() - start), STORE_GUEST_BYTES >> 12,
+               "instructions");
+    start = timer_count();
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, 0);
+    print_cost("enable_per_page_in_blocks", instructions(timer_count() - start),
+               STORE_GUEST_BYTES >> 12, "instructions");
+}
+
+static void print_memory(uint64_t free_before)
+{
+    struct godwit_stats stats = {.domid = driver.guest.domid};
+
+    hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&stats, 0, 0, 0);
+    print_cost("hypervisor_memory_per_guest", stats.hv_bytes, 1, "bytes");
+    print_cost("hypervisor_memory_per_guest_by_free_pages",
+               (free_before - control_free_pages() - driver.guest.ram_pages - 1) << 12, 1, "bytes");
+}
+
+void guest_main(const void *dtb)
+{
+    uint64_t reset_to_here = instructions(timer_count());
+    uint64_t free_before = control_free_pages_settled();
+
+    print_cost("reset_to_control_domain", reset_to_here, 1, "instructions");
+    bench_null_call();
+    if (!store_driver_start(&driver, dtb, 1)) {
+        return;
+    }
+    print_memory(free_before);
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, 0);
+    bench_fault("write_fault_with_splits", 1);
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, bitmap, STORE_END_GFN);
+    bench_fault("write_fault", 1);
+    bench_clean();
+    bench_switch();
+    store_driver_stop(&driver);
+}
