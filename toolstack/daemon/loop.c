@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <libgodwit/console.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -112,17 +113,16 @@ static void handle_registry_change(struct daemon *d)
     lifecycle_sync(d);
 }
 
-static bool ring_has_room(const struct console *console)
+static bool takes_input(const struct console *console)
 {
-    return !console->ring ||
-           console->ring->in_prod - console->ring->in_cons < sizeof(console->ring->in);
+    return !console->ring || gw_console_ring_room(console->ring) > 0;
 }
 
 static short client_events(const struct client *client)
 {
     short events = 0;
 
-    if (!client->console || ring_has_room(client->console))
+    if (!client->console || takes_input(client->console))
         events |= POLLIN;
     if (client->console && client->position < client->console->backlog.total)
         events |= POLLOUT;

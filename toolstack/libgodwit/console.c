@@ -45,20 +45,27 @@ size_t gw_console_ring_read(struct xencons_interface *ring, char *ret_data, size
     return n;
 }
 
-size_t gw_console_ring_write(struct xencons_interface *ring, const char *data, size_t n)
+size_t gw_console_ring_room(struct xencons_interface *ring)
 {
     /* Acquire pairs with the release store of in_cons by the hypervisor's PL011. */
-    uint32_t cons = load_index(&ring->in_cons);
-    uint32_t prod = load_index(&ring->in_prod);
-    uint32_t used = prod - cons;
-    size_t done = 0;
+    uint32_t used = load_index(&ring->in_prod) - load_index(&ring->in_cons);
 
-    if (used > sizeof(ring->in))
-        return 0; /* scribbled over; the hypervisor sets it right or drops input */
-    while (done < n && used + done < sizeof(ring->in)) {
+    /* Indices that the guest scribbled over count as an empty ring: the next write sets them right.
+     */
+    return used > sizeof(ring->in) ? sizeof(ring->in) : sizeof(ring->in) - used;
+}
+
+size_t gw_console_ring_write(struct xencons_interface *ring, const char *data, size_t n)
+{
+    uint32_t cons = load_index(&ring->in_cons); /* acquire: as in gw_console_ring_room() */
+    uint32_t prod = load_index(&ring->in_prod);
+    size_t room, done;
+
+    if (prod - cons > sizeof(ring->in))
+        prod = cons;
+    room = sizeof(ring->in) - (prod - cons);
+    for (done = 0; done < n && done < room; done++)
         ring->in[MASK_XENCONS_IDX(prod + done, ring->in)] = data[done];
-        done++;
-    }
     /* Release pairs with the hypervisor's acquire load of in_prod: bytes before index. */
     store_index(&ring->in_prod, prod + (uint32_t)done);
     return done;

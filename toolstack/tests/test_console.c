@@ -77,8 +77,10 @@ static void test_scribbled_indices(void **state)
     assert_int_equal(gw_console_ring_read(&ring, got, sizeof(got), &notify), 0);
     ring.in_prod = 5;
     ring.in_cons = 6;
-    assert_int_equal(gw_console_ring_write(&ring, "a", 1), 0);
-    assert_int_equal(ring.in_prod, 5);
+    assert_int_equal(gw_console_ring_room(&ring), sizeof(ring.in));
+    assert_int_equal(gw_console_ring_write(&ring, "a", 1), 1);
+    assert_int_equal(ring.in_prod, 7); /* one byte in an otherwise empty ring */
+    assert_int_equal(gw_console_ring_room(&ring), sizeof(ring.in) - 1);
 }
 
 static void test_input(void **state)

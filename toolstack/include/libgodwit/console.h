@@ -12,6 +12,8 @@
 /* Takes up to max bytes of guest output. ret_notify: tell the other side that there is room. */
 size_t gw_console_ring_read(struct xencons_interface *ring, char *ret_data, size_t max,
                             int *ret_notify);
+/* Bytes of input that the ring takes now. */
+size_t gw_console_ring_room(struct xencons_interface *ring);
 /* Puts up to n bytes of input; returns how many fitted. */
 size_t gw_console_ring_write(struct xencons_interface *ring, const char *data, size_t n);
 
