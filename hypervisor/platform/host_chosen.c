@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+#define HV_BOOTARGS_BYTES 1024
+
+/* A copy: a panic asks for options also while the tree is not mapped. */
+static char hv_bootargs[HV_BOOTARGS_BYTES];
+
 static const char *chosen_string(const void *fdt, int node, const char *name)
 {
     int length;
@@ -81,7 +86,8 @@ static void scan_command_lines(const void *fdt, int chosen)
     const char *plain = chosen_string(fdt, chosen, "bootargs");
     const char *for_hv = chosen_string(fdt, chosen, "xen,xen-bootargs");
     const char *for_control = chosen_string(fdt, chosen, "xen,dom0-bootargs");
-    bool plain_is_ours = for_hv == NULL && (for_control != NULL || host.kernel.bootargs != NULL);
+    bool for_kernel = host.kernel.bytes != 0 && host.kernel.bootargs == NULL;
+    bool plain_is_ours = for_hv == NULL && (for_control != NULL || !for_kernel);
 
     if (for_hv == NULL && plain_is_ours) {
         for_hv = plain;
@@ -92,7 +98,8 @@ static void scan_command_lines(const void *fdt, int chosen)
     if (host.kernel.bytes != 0 && host.kernel.bootargs != NULL) {
         for_control = host.kernel.bootargs;
     }
-    host.hv_bootargs = for_hv != NULL ? for_hv : "";
+    strlcpy(hv_bootargs, for_hv != NULL ? for_hv : "", sizeof(hv_bootargs));
+    host.hv_bootargs = hv_bootargs;
     host.control_bootargs = for_control != NULL ? for_control : "";
 }
 

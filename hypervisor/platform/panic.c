@@ -71,7 +71,7 @@ void panic(const char *format, ...)
     va_end(args);
     printk("\n");
     print_context();
-    backtrace_print((uintptr_t)__builtin_return_address(0) - 4,
+    backtrace_print((uintptr_t)__builtin_return_address(0) - 4, 0,
                     *(const uint64_t *)__builtin_frame_address(0));
     end();
 }
@@ -92,6 +92,13 @@ static const char *vector_name(unsigned vector)
     return kinds[vector % 4];
 }
 
+static bool is_in_guard(uint64_t address)
+{
+    uint64_t bottom = this_cpu()->stack_top - STACK_BYTES;
+
+    return address < bottom && address >= bottom - STACK_BYTES;
+}
+
 void panic_exception(const struct el2_frame *frame, unsigned vector)
 {
     uint64_t offset;
@@ -102,11 +109,11 @@ void panic_exception(const struct el2_frame *frame, unsigned vector)
     printk("\n");
     printk("PANIC: %s at EL2 (vector %u) in %s+0x%lx, esr %lx, far %lx, spsr %lx\n",
            vector_name(vector), vector, name, offset, frame->esr, frame->far, frame->cpsr);
-    if (frame->sp < this_cpu()->stack_top - STACK_BYTES) {
-        printk("the stack has overflowed; what follows the first lines below may be torn\n");
+    if (is_in_guard(frame->far)) {
+        printk("the stack has overflowed; outer callers below may be torn\n");
     }
     print_registers(frame);
     print_context();
-    backtrace_print(frame->pc, frame->x[29]);
+    backtrace_print(frame->pc, frame->x[30], frame->x[29]);
     end();
 }

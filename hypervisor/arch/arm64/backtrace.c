@@ -11,6 +11,11 @@
 
 #define BACKTRACE_MAX 32u
 
+static bool is_text(uint64_t address)
+{
+    return address >= (uintptr_t)_text_start && address < (uintptr_t)_text_end;
+}
+
 const char *symbol_find(uint64_t address, uint64_t *ret_offset)
 {
     uint64_t text = (uintptr_t)_text_start;
@@ -18,7 +23,7 @@ const char *symbol_find(uint64_t address, uint64_t *ret_offset)
     uint32_t high = symbol_count;
 
     *ret_offset = 0;
-    if (address < text || address >= (uintptr_t)_text_end || high == 0) {
+    if (!is_text(address) || high == 0) {
         return "?";
     }
     while (high - low > 1) {
@@ -50,11 +55,14 @@ static bool is_on_stack(uint64_t fp, uint64_t above)
     return fp % 8 == 0 && fp > above && fp >= top - STACK_BYTES && fp <= top - 16;
 }
 
-void backtrace_print(uint64_t pc, uint64_t fp)
+void backtrace_print(uint64_t pc, uint64_t lr, uint64_t fp)
 {
     uint64_t above = 0;
 
     print_caller(pc);
+    if (!is_text(pc) && is_text(lr)) {
+        print_caller(lr - 4);
+    }
     for (unsigned n = 0; n < BACKTRACE_MAX && is_on_stack(fp, above); n++) {
         const uint64_t *record = (const uint64_t *)fp;
 
