@@ -68,11 +68,13 @@ long domctl_max_vcpus(struct domctl *domctl)
     if (max != d->max_vcpus) {
         return -EINVAL;
     }
+    spin_lock(&d->lock); /* two callers make each vCPU once */
     for (uint32_t id = 0; id < max && error == 0; id++) {
         if (d->vcpus[id] == NULL) {
             error = vcpu_create(d, id) == NULL ? -ENOMEM : 0;
         }
     }
+    spin_unlock(&d->lock);
     return error;
 }
 

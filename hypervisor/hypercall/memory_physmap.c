@@ -60,6 +60,10 @@ static long add_foreign(const struct hcall *call, struct domain *d, domid_t sour
         error = -EPERM;
     } else {
         error = p2m_add_foreign(d, gfn, source, idx);
+        if (error == -EEXIST) { /* as in Xen, a new mapping replaces the old one */
+            error = p2m_remove(d, gfn, 1);
+            error = error != 0 ? error : p2m_add_foreign(d, gfn, source, idx);
+        }
     }
     domain_put(source);
     return error;
