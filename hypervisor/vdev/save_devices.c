@@ -100,7 +100,7 @@ static const char *pl061_check(const struct domain *d, unsigned instance, const 
     static const uint8_t zero[sizeof(((struct godwit_save_pl061 *)0)->reserved)];
     const struct godwit_save_pl061 *record = body;
 
-    if (memcmp(record->reserved, zero, sizeof(zero)) ||
+    if (memcmp(record->reserved, zero, sizeof(zero)) != 0 ||
         (record->inputs & ~(1u << VPL061_POWER_KEY_LINE))) {
         return "has inputs that nothing drives";
     }

@@ -110,7 +110,7 @@ static void place(struct vcpu *v, unsigned n, struct virq *irq)
     if (irq->active) {
         lr |= VGIC_LR_ACTIVE;
     }
-    if (!irq->active || (irq->edge && irq->pending_latch && !irq->hw_active && !stray)) {
+    if (!irq->active || (irq->edge && !irq->hw_active && virq_is_deliverable(v->domain, irq))) {
         lr |= VGIC_LR_PENDING;
         irq->lr_latch = irq->pending_latch;
         irq->pending_latch = false;

@@ -135,7 +135,6 @@ static void deactivate_lr(unsigned n)
         uint32_t intid = (uint32_t)(lr >> 32) & 0x1fff;
         assert_true(fake.physical[intid].active);
         fake.physical[intid].active = false;
-        fake_physical_line(intid, fake.physical[intid].line);
     }
 }
 
@@ -186,7 +185,7 @@ bool fake_maintenance(void)
 void fake_enter(void)
 {
     struct vcpu *v = here()->current;
-    while (v && (fake_maintenance() || v->vgic.dirty)) {
+    while (v && (fake_take_physical() || fake_maintenance() || v->vgic.dirty)) {
         if (fake_maintenance()) {
             fake.handlers[IRQ_PPI_MAINT](IRQ_PPI_MAINT, fake.contexts[IRQ_PPI_MAINT]);
             assert_false(fake_maintenance());

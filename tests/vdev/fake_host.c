@@ -192,7 +192,6 @@ const struct gic_info *gic_info(void)
 void irq_enable(uint32_t intid)
 {
     fake.physical[intid].enabled = true;
-    fake_physical_line(intid, fake.physical[intid].line);
 }
 
 void irq_disable(uint32_t intid)
@@ -231,15 +230,27 @@ void irq_set_handler(uint32_t intid, irq_handler_fn handler, void *context)
     fake.contexts[intid] = context;
 }
 
+/* EL2 runs with interrupts masked: they are taken when it is left. */
+bool fake_take_physical(void)
+{
+    bool any = false;
+    for (uint32_t intid = 0; intid < FAKE_INTIDS; intid++) {
+        struct fake_physical *irq = &fake.physical[intid];
+        if (irq->line && irq->enabled && !irq->active && fake.handlers[intid]) {
+            any = true;
+            irq->active = true;
+            if (fake.handlers[intid](intid, fake.contexts[intid]) == IRQ_DONE) {
+                irq->active = false;
+            }
+        }
+    }
+    return any;
+}
+
 void fake_physical_line(uint32_t intid, bool level)
 {
-    struct fake_physical *irq = &fake.physical[intid];
-    irq->line = level;
-    if (level && irq->enabled && !irq->active && fake.handlers[intid]) {
-        irq->active = true;
-        enum irq_result result = fake.handlers[intid](intid, fake.contexts[intid]);
-        if (result == IRQ_DONE) {
-            irq->active = false;
-        }
+    fake.physical[intid].line = level;
+    if (vcpu_current()) {
+        fake_take_physical();
     }
 }

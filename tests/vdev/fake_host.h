@@ -72,7 +72,8 @@ uint64_t guest_read(uint64_t ipa, unsigned bytes);
 void guest_write(uint64_t ipa, unsigned bytes, uint64_t value);
 bool guest_try(uint64_t ipa, struct mmio_access *access);
 
-/* A device raises or drops a physical level; EL2 takes it if it may. */
+/* A device raises or drops a physical level; a guest that runs is left at once. */
+bool fake_take_physical(void);
 void fake_physical_line(uint32_t intid, bool level);
 
 /* Time passes; armed timers fire. */

@@ -224,28 +224,23 @@ static void expect_refusal(const uint8_t *bad, size_t bytes, int error)
     free(after);
 }
 
-/* Finds the body of a record in a copy of the list. */
-static uint8_t *copy_with(unsigned type, unsigned instance, void **ret_body)
+static void *body_of(uint8_t *copy, unsigned type, unsigned instance)
 {
-    uint8_t *copy = malloc(list_bytes);
-    memcpy(copy, list, list_bytes);
     for (size_t at = 0; at < list_bytes;) {
         struct godwit_save_descriptor *record = (void *)(copy + at);
         if (record->type == type && record->instance == instance) {
-            *ret_body = record + 1;
-            return copy;
+            return record + 1;
         }
         at += sizeof(*record) + record->length;
     }
-    fail();
-    return NULL;
+    abort();
 }
 
 #define REFUSED(type, instance, structure, field, bad_value)                                       \
     do {                                                                                           \
-        void *body;                                                                                \
-        uint8_t *copy = copy_with(type, instance, &body);                                          \
-        ((struct structure *)body)->field = (bad_value);                                           \
+        uint8_t *copy = malloc(list_bytes);                                                        \
+        memcpy(copy, list, list_bytes);                                                            \
+        ((struct structure *)body_of(copy, type, instance))->field = (bad_value);                  \
         expect_refusal(copy, list_bytes, -EINVAL);                                                 \
         free(copy);                                                                                \
     } while (0)
