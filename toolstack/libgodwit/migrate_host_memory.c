@@ -114,30 +114,63 @@ static int add_frame(struct stream_memory *memory, uint64_t gfn)
     return 0;
 }
 
-/* Asks what is at each frame: what the toolstack believes the layout to be does not matter. */
+/* Frames of Xen's guest map below the first place for memory, and between the two banks of RAM. */
+static uint64_t skip_hole(uint64_t gfn)
+{
+    const uint64_t first = GUEST_GNTTAB_BASE >> GW_PAGE_SHIFT;
+    const uint64_t bank0_end = (GUEST_RAM0_BASE + GUEST_RAM0_SIZE) >> GW_PAGE_SHIFT;
+    const uint64_t bank1 = GUEST_RAM1_BASE >> GW_PAGE_SHIFT;
+
+    if (gfn < first)
+        return first;
+    return gfn >= bank0_end && gfn < bank1 ? bank1 : gfn;
+}
+
+/* Adds the frames of [gfn, gfn + n) that have a page. Returns how many, or -errno. */
+static int add_frames(struct migrate_xen *x, uint32_t domid, uint64_t gfn, unsigned n,
+                      struct stream_memory *memory)
+{
+    uint64_t gfns[TYPES_AT_ONCE];
+    uint32_t types[TYPES_AT_ONCE];
+    int found = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        gfns[i] = gfn + i;
+    int rc = gw_hv_page_types(x->hv, domid, gfns, types, n);
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        if (has_page(types[i])) {
+            rc = add_frame(memory, gfns[i]);
+            found++;
+        }
+    }
+    return rc < 0 ? rc : found;
+}
+
+/* Asks what is at each frame, and insists on finding every page that the guest has. */
 int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                        struct gw_error *err)
 {
     struct migrate_xen *x = ctx;
-    uint64_t gfns[TYPES_AT_ONCE], maximum;
-    uint32_t types[TYPES_AT_ONCE];
-    int rc = gw_hv_maximum_gfn(x->hv, domid, &maximum);
+    struct gw_domain_info info;
+    uint64_t maximum, found = 0;
+    int rc = gw_hv_domain_info(x->hv, domid, &info);
 
+    if (rc == 0)
+        rc = gw_hv_maximum_gfn(x->hv, domid, &maximum);
     memset(ret_memory, 0, sizeof(*ret_memory));
-    for (uint64_t gfn = 0; rc == 0 && gfn <= maximum;) {
-        unsigned n = 0;
+    for (uint64_t gfn = skip_hole(0); rc >= 0 && gfn <= maximum && found < info.tot_pages;) {
+        unsigned n = maximum - gfn < TYPES_AT_ONCE ? (unsigned)(maximum - gfn) + 1 : TYPES_AT_ONCE;
 
-        while (n < TYPES_AT_ONCE && gfn + n <= maximum) {
-            gfns[n] = gfn + n;
-            n++;
-        }
-        rc = gw_hv_page_types(x->hv, domid, gfns, types, n);
-        for (unsigned i = 0; rc == 0 && i < n; i++)
-            if (has_page(types[i]))
-                rc = add_frame(ret_memory, gfns[i]);
-        gfn += n;
+        rc = add_frames(x, domid, gfn, n, ret_memory);
+        found += rc > 0 ? (unsigned)rc : 0;
+        gfn = skip_hole(gfn + n);
     }
-    return rc < 0 ? gw_error_errno(err, rc, "cannot find the memory of domain %u", domid) : 0;
+    if (rc < 0)
+        return gw_error_errno(err, rc, "cannot find the memory of domain %u", domid);
+    if (found != info.tot_pages)
+        return gw_error_set(err, GW_EXIT_FAILED, "domain %u has %llu pages, %llu were found", domid,
+                            (unsigned long long)info.tot_pages, (unsigned long long)found);
+    return 0;
 }
 
 /* One window: mapped, copied and unmapped again. prot says which way. */
