@@ -130,7 +130,7 @@ static uint64_t skip_hole(uint64_t gfn)
 static int add_frames(struct migrate_xen *x, uint32_t domid, uint64_t gfn, unsigned n,
                       struct stream_memory *memory)
 {
-    uint64_t gfns[TYPES_AT_ONCE];
+    uint64_t gfns[TYPES_AT_ONCE] = {0};
     uint32_t types[TYPES_AT_ONCE];
     int found = 0;
 
