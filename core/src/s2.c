@@ -192,6 +192,11 @@ static void count_leaves(struct s2_vm *vm, struct s2_stats *stats)
     s2_read_unlock(line);
 }
 
+uint64_t s2_table_count(const struct s2_vm *vm)
+{
+    return atomic_load_explicit(&vm->tables, memory_order_relaxed); /* a snapshot */
+}
+
 void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)
 {
     /* Running counters order nothing; a sum of them is a snapshot. */

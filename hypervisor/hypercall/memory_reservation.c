@@ -13,6 +13,8 @@
 
 #include "memory.h"
 
+#define GUEST_ORDER_MAX 9u /* what a guest may ask for itself, as in Xen */
+
 /* One extent of a reservation; false: it cannot be done, the call ends here. */
 typedef bool (*extent_fn)(struct domain *d, uint64_t gfn, unsigned order);
 
@@ -101,7 +103,8 @@ static long reservation_op(struct hcall *call, extent_fn extent)
 
     if (copy_from_guest(&reservation, call->arg[1], sizeof(reservation)) != 0 ||
         reservation.nr_extents > UINT64_MAX >> MEMOP_CMD_BITS ||
-        (uint64_t)done >= reservation.nr_extents || reservation.extent_order > FRAME_ORDER_MAX) {
+        (uint64_t)done >= reservation.nr_extents ||
+        reservation.extent_order > (call->d->is_control ? FRAME_ORDER_MAX : GUEST_ORDER_MAX)) {
         return done;
     }
     d = hcall_domain_get(call, reservation.domid);

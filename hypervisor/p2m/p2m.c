@@ -16,6 +16,7 @@
 #include "p2m.h"
 
 #define GFN_LIMIT         (UINT64_C(1) << (64 - PAGE_SHIFT))
+#define TABLES_FREE       64u
 #define REMOVE_PAGES_MAX  64u /* of 4 KiB leaves, under the lock at once */
 #define RELINQUISH_LEAVES 128u
 
@@ -47,10 +48,23 @@ void p2m_raise_max_gfn(struct domain *d, uint64_t gfn)
     }
 }
 
+/*
+ * A guest that maps its pages far apart makes a table for each. Room for all of its memory in 4 KiB
+ * pages twice over, and what the toolstack grants on top, is enough for honest ones.
+ */
+static bool may_have_more_tables(const struct domain *d)
+{
+    return d->is_control ||
+           s2_table_count(&d->s2) < d->pool_pages + d->max_pages / 256 + TABLES_FREE;
+}
+
 int p2m_map_alive(struct domain *d, uint64_t gfn, pa_t pa, uint64_t pages, enum s2_type type)
 {
     int error = -EINVAL; /* what is mapped now would never be removed again */
 
+    if (!may_have_more_tables(d)) {
+        return -ENOMEM;
+    }
     spin_lock(&d->lock);
     if (atomic_load_explicit(&d->dying, memory_order_relaxed) == DOMAIN_ALIVE) {
         error = s2_map(&d->s2, ipa_from_gfn(gfn), pa, pages << PAGE_SHIFT, type);
@@ -181,6 +195,9 @@ static int remove_some(struct domain *d, uint64_t gfn, uint64_t pages, uint64_t 
     spin_unlock(&d->lock);
     for (unsigned i = 0; i < removal.count; i++) {
         removal_finish_run(d, &removal.runs[i]);
+    }
+    if (error == 0 && !d->is_control) {
+        s2_merge_at(&d->s2, at); /* an empty table is of no use any more */
     }
     *ret_done = error == 0 ? ipa_gfn(ipa_add(at, bytes)) - gfn : 0;
     return error;

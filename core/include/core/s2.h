@@ -141,6 +141,9 @@ struct s2_stats {
 /* Counts leaves by walking (read lock); the rest are running counters. */
 void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats);
 
+/* Table pages in use, root included: what s2_stats_get reports, without the walk. */
+uint64_t s2_table_count(const struct s2_vm *vm);
+
 /* Waits until no fault handler or harvest that began earlier is still running. */
 void s2_drain(struct s2_vm *vm);
 
