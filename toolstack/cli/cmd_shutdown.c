@@ -38,7 +38,7 @@ static bool has_ended(struct gw_hv *hv, const struct gw_guest *guest)
     struct gw_domain_info info;
 
     return gw_hv_domain_info(hv, guest->info.domid, &info) == -ESRCH ||
-           memcmp(info.uuid, guest->info.uuid, sizeof(info.uuid)) ||
+           memcmp(info.uuid, guest->info.uuid, sizeof(info.uuid)) != 0 ||
            gw_domain_info_shutdown(&info) || gw_domain_info_dying(&info);
 }
 

@@ -77,7 +77,7 @@ static void handle_request(struct daemon *d, struct client *client)
     static const char verb[] = "console ";
     struct console *console;
 
-    if (strncmp(client->line, verb, sizeof(verb) - 1)) {
+    if (strncmp(client->line, verb, sizeof(verb) - 1) != 0) {
         answer(client, "unknown request\n");
         client_close(client);
         return;

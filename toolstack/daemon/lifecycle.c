@@ -111,7 +111,7 @@ static void check_record(struct daemon *d, const struct gw_record *record)
         daemon_say("%s: cannot ask for domain %u: %s", record->name, record->domid, strerror(-rc));
         return; /* in doubt nothing is thrown away */
     }
-    if (rc == -ESRCH || memcmp(info.uuid, record->uuid, sizeof(info.uuid)) ||
+    if (rc == -ESRCH || memcmp(info.uuid, record->uuid, sizeof(info.uuid)) != 0 ||
         gw_domain_info_dying(&info)) {
         daemon_say("%s: domain %u is gone", record->name, record->domid);
         if (gw_registry_remove(record->name, record->domid, &err) < 0)

@@ -214,7 +214,7 @@ static const struct config_key *key_find(const struct parse_state *s,
         if (!strcmp(keys[i].name, setting->key))
             return &keys[i];
     for (size_t i = 0; i < sizeof(xl_only) / sizeof(xl_only[0]); i++) {
-        if (strcmp(xl_only[i].name, setting->key))
+        if (strcmp(xl_only[i].name, setting->key) != 0)
             continue;
         gw_error_set(err, GW_EXIT_CONFIG,
                      "%s:%u: '%s' is a setting of xl that Godwit lacks: guests have no support "
@@ -262,8 +262,9 @@ static int finish_cmdline(struct parse_state *s, struct gw_error *err)
     if (!s->config->cmdline) {
         snprintf(line, sizeof(line), "%s%s%s%s", s->root ? "root=" : "", s->root ? s->root : "",
                  s->root && s->extra ? " " : "", s->extra ? s->extra : "");
-        if (replace_string(&s->config->cmdline, line, err) < 0)
-            return -1;
+        s->config->cmdline = strdup(line);
+        if (!s->config->cmdline)
+            return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
     }
     if (strlen(s->config->cmdline) > CMDLINE_BYTES_MAX)
         return gw_error_set(err, GW_EXIT_CONFIG,

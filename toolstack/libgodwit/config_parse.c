@@ -100,7 +100,7 @@ static int escape_value(int c)
 static int read_string(struct config_reader *reader, char *ret_string, size_t bytes,
                        struct gw_error *err)
 {
-    int quote = *reader->at++;
+    int quote = (unsigned char)*reader->at++;
     size_t n = 0;
 
     while (peek(reader) != quote) {

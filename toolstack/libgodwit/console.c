@@ -109,7 +109,7 @@ int gw_console_connect(const char *name, struct gw_error *err)
         gw_error_set(err, GW_EXIT_UNAVAILABLE, "godwitd did not answer");
         goto fail;
     }
-    if (strcmp(line, "ok")) {
+    if (strcmp(line, "ok") != 0) {
         gw_error_set(err, GW_EXIT_STATE, "godwitd: %s", line);
         goto fail;
     }

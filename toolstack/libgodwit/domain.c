@@ -189,7 +189,7 @@ int gw_domain_create(struct gw_hv *hv, const struct gw_config *config, bool paus
 {
     /* Files are read and checked before anything is created. */
     struct payload *p = payload_new(config, err);
-    struct gw_domain domain;
+    struct gw_domain domain = {0};
     bool registered = false;
     int rc;
 

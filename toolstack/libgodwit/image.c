@@ -94,8 +94,8 @@ static int check_pe_sections(const char *name, const struct gw_image *image, str
     uint64_t pe = read_le(image->data + 60, 4);
     uint64_t sections, table;
 
-    if (memcmp(image->data, "MZ", 2) || pe + 24 > image->bytes ||
-        memcmp(image->data + pe, "PE\0\0", 4))
+    if (memcmp(image->data, "MZ", 2) != 0 || pe + 24 > image->bytes ||
+        memcmp(image->data + pe, "PE\0\0", 4) != 0)
         return 0; /* no EFI header */
     sections = read_le(image->data + pe + 6, 2);
     table = pe + 24 + read_le(image->data + pe + 20, 2);

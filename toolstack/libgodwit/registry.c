@@ -168,7 +168,7 @@ int gw_registry_add(const struct gw_record *record, struct gw_error *err)
 
 int gw_registry_remove(const char *name, uint32_t domid, struct gw_error *err)
 {
-    struct gw_record record;
+    struct gw_record record = {0};
     struct gw_error ignored;
     char path[PATH_MAX];
     int lock = registry_lock(err);

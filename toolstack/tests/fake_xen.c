@@ -324,10 +324,12 @@ static int do_version(uint64_t cmd, char *argument)
 {
     if (cmd == XENVER_version)
         return 4 << 16 | 17;
+    if (!argument)
+        return -EFAULT;
     if (cmd == XENVER_extraversion)
-        strcpy(argument, ".fake");
+        memcpy(argument, ".fake", 6);
     else if (cmd == XENVER_capabilities)
-        strcpy(argument, "xen-3.0-aarch64 ");
+        memcpy(argument, "xen-3.0-aarch64 ", 17);
     else
         return -ENOSYS;
     return 0;
@@ -339,6 +341,8 @@ static int do_godwit(uint64_t op, void *argument)
 
     if (op == GODWIT_OP_VERSION)
         return GODWIT_ABI_VERSION;
+    if (!argument)
+        return -EFAULT;
     if (op == GODWIT_OP_HOST_INFO) {
         memset(argument, 0, sizeof(struct godwit_host_info));
         ((struct godwit_host_info *)argument)->cntfrq_hz = 62500000;

@@ -35,7 +35,7 @@ static int run(const char *line)
     int saved_out, saved_error, argc = 1, rc;
     char *argv[32] = {(char *)(uintptr_t) "godwit"};
 
-    strcpy(words, line);
+    snprintf(words, sizeof(words), "%s", line);
     for (char *word = strtok(words, " "); word; word = strtok(NULL, " "))
         argv[argc++] = word;
     fflush(stdout);
@@ -62,9 +62,9 @@ static int setup(void **state)
 
     if (support_setup(state) < 0)
         return -1;
-    strcpy(kernel, support_file("kernel", "program", 7));
+    snprintf(kernel, sizeof(kernel), "%s", support_file("kernel", "program", 7));
     snprintf(text, sizeof(text), "name = 'web1'\nkernel = '%s'\nmemory = 8\nvcpus = 2\n", kernel);
-    strcpy(config_path, support_file("web1.cfg", text, strlen(text)));
+    snprintf(config_path, sizeof(config_path), "%s", support_file("web1.cfg", text, strlen(text)));
     fake_reset(1u << 20);
     return 0;
 }

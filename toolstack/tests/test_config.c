@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <libgodwit/config.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,24 +127,27 @@ static void test_bad_texts(void **state)
     }
 }
 
-static void test_long_strings(void **state)
+static void expect_long_error(unsigned length, const char *message)
 {
-    char *text = malloc(8192);
+    char *xs = malloc(length + 1), *text = NULL;
     struct gw_config c;
     struct gw_error err;
 
-    (void)state;
-    strcpy(text, BASE "extra = '");
-    memset(text + strlen(text), 'x', 5000);
-    strcpy(text + sizeof(BASE "extra = '") - 1 + 5000, "'\n");
+    memset(xs, 'x', length);
+    xs[length] = '\0';
+    assert_true(asprintf(&text, BASE "extra = '%s'\n", xs) > 0);
     assert_int_equal(parse(&c, text, &err), -1);
-    assert_contains(err.message, "t.cfg:4: a string is longer than 4095 characters");
-    gw_config_free(&c);
-    strcpy(text + sizeof(BASE "extra = '") - 1 + 3000, "'\n");
-    assert_int_equal(parse(&c, text, &err), -1);
-    assert_contains(err.message, "command line is longer than 2047");
+    assert_contains(err.message, message);
     gw_config_free(&c);
     free(text);
+    free(xs);
+}
+
+static void test_long_strings(void **state)
+{
+    (void)state;
+    expect_long_error(5000, "t.cfg:4: a string is longer than 4095 characters");
+    expect_long_error(3000, "command line is longer than 2047");
 }
 
 static void test_overrides(void **state)

@@ -23,7 +23,7 @@ static int setup(void **state)
 {
     if (support_setup(state) < 0)
         return -1;
-    strcpy(kernel_path, support_file("kernel", "program", 7));
+    snprintf(kernel_path, sizeof(kernel_path), "%s", support_file("kernel", "program", 7));
     return 0;
 }
 
@@ -57,7 +57,7 @@ static uint32_t create(const char *name, enum gw_action action)
     struct gw_error err = {0};
     static uint8_t id;
 
-    strcpy(config.name, name);
+    snprintf(config.name, sizeof(config.name), "%s", name);
     memset(config.uuid, ++id, sizeof(config.uuid));
     if (gw_domain_create(d.hv, &config, false, &domain, &err) < 0)
         fail_msg("%s", err.message);

@@ -25,8 +25,10 @@ static int setup(void **state)
     for (unsigned i = 0; i < sizeof(kernel); i++)
         kernel[i] = (uint8_t)(i * 3 + 1);
     memset(ramdisk, 0x5a, sizeof(ramdisk));
-    strcpy(kernel_path, support_file("kernel", kernel, sizeof(kernel)));
-    strcpy(ramdisk_path, support_file("ramdisk", ramdisk, sizeof(ramdisk)));
+    snprintf(kernel_path, sizeof(kernel_path), "%s",
+             support_file("kernel", kernel, sizeof(kernel)));
+    snprintf(ramdisk_path, sizeof(ramdisk_path), "%s",
+             support_file("ramdisk", ramdisk, sizeof(ramdisk)));
     return 0;
 }
 
@@ -37,7 +39,7 @@ static void make_config(struct gw_config *config, const char *name, uint64_t mem
                                  .kernel = kernel_path,
                                  .ramdisk = ramdisk_path,
                                  .cmdline = (char *)(uintptr_t) "console=ttyAMA0"};
-    strcpy(config->name, name);
+    snprintf(config->name, sizeof(config->name), "%s", name);
     memset(config->uuid, 0x11, sizeof(config->uuid));
 }
 

@@ -21,16 +21,16 @@ static uint8_t *make_image(size_t file_bytes, uint64_t text_offset, uint64_t ima
 
     put_le(data + 8, text_offset, 8);
     put_le(data + 16, image_bytes, 8);
-    memcpy(data + 56, "ARM\x64", 4);
+    put_le(data + 56, 0x644d5241, 4); /* "ARM\x64" */
     return data;
 }
 
 /* Gives it an EFI header with one section of the file's bytes from 4096 to section_end. */
 static void add_pe(uint8_t *data, uint32_t section_end)
 {
-    memcpy(data, "MZ", 2);
+    put_le(data, 0x5a4d, 2); /* "MZ" */
     put_le(data + 60, 64, 4);
-    memcpy(data + 64, "PE\0\0", 4);
+    put_le(data + 64, 0x4550, 4); /* "PE" */
     put_le(data + 64 + 6, 1, 2);
     put_le(data + 64 + 20, 240, 2);
     put_le(data + 64 + 24 + 240 + 16, section_end - 4096, 4);

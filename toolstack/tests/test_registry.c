@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <libgodwit/log_owner.h>
 #include <libgodwit/registry.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -13,7 +14,7 @@ static struct gw_record make_record(const char *name, uint32_t domid)
     struct gw_record r = {
         .domid = domid, .console_port = 7, .config_text = (char *)(uintptr_t) "name = \"x\"\n"};
 
-    strcpy(r.name, name);
+    snprintf(r.name, sizeof(r.name), "%s", name);
     memset(r.uuid, (int)domid, sizeof(r.uuid));
     return r;
 }
