@@ -24,18 +24,18 @@ struct fake_host fake;
 void spin_lock(struct spinlock *lock)
 {
     assert_false(spin_is_locked(lock));
-    atomic_fetch_add(&lock->next, 1);
+    atomic_store(&lock->held, 1);
 }
 
 void spin_unlock(struct spinlock *lock)
 {
     assert_true(spin_is_locked(lock));
-    atomic_fetch_add(&lock->owner, 1);
+    atomic_store(&lock->held, 0);
 }
 
 bool spin_is_locked(struct spinlock *lock)
 {
-    return atomic_load(&lock->next) != atomic_load(&lock->owner);
+    return atomic_load(&lock->held) != 0;
 }
 
 void panic(const char *format, ...)
