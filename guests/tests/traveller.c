@@ -75,14 +75,14 @@ static bool page_rewrite(unsigned cpu)
 /* This program's C code uses no FP register, so each vCPU can leave a value in one. */
 static void fp_keep(uint64_t value)
 {
-    __asm__ volatile(".arch_extension simd\n fmov d8, %0\n dup v31.2d, %0" ::"r"(value));
+    __asm__ volatile(".arch_extension fp\n .arch_extension simd\n fmov d8, %0\n dup v31.2d, %0" ::"r"(value));
 }
 
 static bool fp_kept(uint64_t value)
 {
     uint64_t low, high;
 
-    __asm__ volatile(".arch_extension simd\n fmov %0, d8\n mov %1, v31.d[1]"
+    __asm__ volatile(".arch_extension fp\n .arch_extension simd\n fmov %0, d8\n mov %1, v31.d[1]"
                      : "=r"(low), "=r"(high));
     return low == value && high == value;
 }

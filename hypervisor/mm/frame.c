@@ -10,7 +10,6 @@
 #include <hv/fdt.h>
 #include <hv/frame.h>
 #include <stddef.h>
-#include <string.h>
 
 struct bank {
     uint64_t first_mfn, end_mfn;
@@ -57,7 +56,7 @@ uint64_t frame_record_bytes(uint64_t bank_bytes)
 void frame_add_bank(pa_t start, uint64_t bytes, void *records)
 {
     ASSERT(bank_count < HOST_BANKS_MAX);
-    memset(records, 0, frame_record_bytes(bytes));
+    cache_zero(records, frame_record_bytes(bytes));
     banks[bank_count++] =
         (struct bank){pa_mfn(start), pa_mfn(start) + (bytes >> PAGE_SHIFT), records};
     total_pages += bytes >> PAGE_SHIFT;
