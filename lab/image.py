@@ -122,7 +122,8 @@ def build_control(out):
     archive = new_archive()
     archive.file("init", os.path.join(LAB, "control/init"), 0o755)
     archive.tree("etc", os.path.join(LAB, "control/etc"))
-    archive.file("usr/bin/ssh", os.path.join(LAB, "control/ssh"), 0o755)
+    for name in ("ssh", "wire"):
+        archive.file("usr/bin/" + name, os.path.join(LAB, "control", name), 0o755)
     add_modules(archive, CONTROL_MODULES)
     loader = os.path.realpath(os.path.join(SYSROOT, "usr/lib/ld-linux-aarch64.so.1"))
     archive.file("usr/lib/ld-linux-aarch64.so.1", loader, 0o755)

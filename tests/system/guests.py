@@ -50,7 +50,13 @@ class Guest:
 
     def migrate(self, to, *options, status=0):
         """Moves it and returns migrate's own report, or None without one."""
-        words = ["godwit", "migrate", "--json", *options, self.name, to]
+        if "-s" not in options:
+            options += ("-s", "wire")
+            self.bench.run(to, ["wire", "--serve"])
+        return self.migrate_by_ssh(to, *options, status=status)
+
+    def migrate_by_ssh(self, to, *options, status=0):
+        words = ["godwit", "migrate", "--json", "--max-rounds", "3", *options, self.name, to]
         result = self.bench.run(self.host, words, seconds=600)
         expect(result.returncode == status, "%s: ended with %d, not %d\n%s%s"
                % (" ".join(words), result.returncode, status, result.stdout, result.stderr))

@@ -51,8 +51,13 @@ def test_vcpus_not_started_yet(bench):
         g.expect_whole()
 
 
-def test_linux(bench):
-    move_once(bench, "linux", config=LINUX)
+def test_linux_over_ssh(bench):
+    with guest(bench, "linux", LINUX) as g:
+        g.wait_count(5)
+        check_report(g.migrate_by_ssh("south", "--verify"))
+        g.expect_only_at("south")
+        g.wait_more(5)
+        g.expect_whole()
 
 
 def test_paused_stays_paused(bench):
@@ -99,7 +104,7 @@ def fail_and_retry(bench, name, spoil, status=10):
 
 
 def test_no_such_host(bench):
-    fail_and_retry(bench, "nohost", lambda g, s: g.migrate("nowhere", status=s))
+    fail_and_retry(bench, "nohost", lambda g, s: g.migrate_by_ssh("nowhere", status=s))
 
 
 def test_transport_that_says_nonsense(bench):
