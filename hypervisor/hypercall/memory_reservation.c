@@ -13,6 +13,12 @@
 
 #include "memory.h"
 
+/*
+ * Guests never get the last of the memory: Linux as control domain does not survive a
+ * decrease_reservation that fails because a block could not be split.
+ */
+#define RESERVE_PAGES 1024u
+
 #define GUEST_ORDER_MAX 9u /* what a guest may ask for itself, as in Xen */
 
 /* One extent of a reservation; false: it cannot be done, the call ends here. */
@@ -48,7 +54,7 @@ static bool populate_new(struct domain *d, uint64_t gfn, unsigned order)
     uint64_t pages = UINT64_C(1) << order;
     pa_t pa;
 
-    if (!frame_alloc_domain(d, order, &pa)) {
+    if (frame_free_pages() < pages + RESERVE_PAGES || !frame_alloc_domain(d, order, &pa)) {
         return false;
     }
     /* The guest may start with its caches off: it must see the zeros, not what was there before. */

@@ -174,17 +174,20 @@ int64_t fake_hvc_once(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2, bool *
     return (int64_t)current->regs.x[0];
 }
 
-int64_t fake_hvc(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2)
+int64_t fake_continue(void)
 {
-    bool again;
-    int64_t result = fake_hvc_once(nr, a0, a1, a2, &again);
-
-    while (again) {
+    while (current->regs.pc == 0x1000) {
         fake.preempt_asked = 0;
         current->regs.pc = 0x1004;
         hypercall_dispatch(current);
-        again = current->regs.pc == 0x1000;
-        result = (int64_t)current->regs.x[0];
     }
-    return result;
+    return (int64_t)current->regs.x[0];
+}
+
+int64_t fake_hvc(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2)
+{
+    bool again;
+
+    fake_hvc_once(nr, a0, a1, a2, &again);
+    return fake_continue();
 }

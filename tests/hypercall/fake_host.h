@@ -48,7 +48,9 @@ struct vcpu *fake_run_as(struct domain *d, unsigned vcpu);
 
 /* One `hvc`, once; *ret_again: the guest would execute it again. */
 int64_t fake_hvc_once(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2, bool *ret_again);
-/* The same until it has a result. */
+/* Goes on with the last one until it has a result. */
+int64_t fake_continue(void);
+/* One from begin to end. */
 int64_t fake_hvc(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2);
 
 #endif

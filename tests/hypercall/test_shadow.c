@@ -2,6 +2,7 @@
 /* shadow_op: what Xen's tools rely on, and that no error and no disappearing caller loses a bit. */
 #include <hv/errno.h>
 #include <xen/domctl.h>
+#include <xen/hvm/dm_op.h>
 
 #include "fake_host.h"
 
@@ -301,6 +302,68 @@ static void abandoned_enable_goes_on(void **state)
     assert_int_equal(fake.log_state, FAKE_LOG_ON);
 }
 
+static void inside_a_multicall(void **state)
+{
+    struct multicall_entry entries[2] = {
+        {.op = __HYPERVISOR_sched_op, .result = 1},
+        {.op = __HYPERVISOR_domctl, .args = {(uintptr_t)&domctl}, .result = 1},
+    };
+    bool again;
+
+    enable();
+    dirty(2);
+    dirty(39998);
+    prepare(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES);
+    fake.preempt_after = 3; /* between the first pieces of the second entry */
+    fake.preempt_asked = 0;
+    fake_hvc_once(__HYPERVISOR_multicall, (uintptr_t)entries, 2, 0, &again);
+    assert_true(again && fake.harvest_open);
+    assert_int_equal(entries[0].result, (xen_ulong_t)-ENOSYS);
+    assert_int_equal(fake_continue(), 0);
+    assert_int_equal(entries[1].result, 0);
+    assert_true(reported(2) && reported(39998));
+    assert_int_equal(domctl.u.shadow_op.stats.dirty_count, 2);
+    assert_false(fake.harvest_open);
+}
+
+static int64_t modified(struct xen_dm_op_modified_memory_extent *extents, uint32_t count)
+{
+    struct xen_dm_op op = {.op = XEN_DMOP_modified_memory, .u.modified_memory.nr_extents = count};
+    struct xen_dm_op_buf buffers[2] = {
+        {.h.p = &op, .size = sizeof(op)},
+        {.h.p = extents, .size = count * sizeof(*extents)},
+    };
+
+    return fake_hvc(__HYPERVISOR_dm_op, fake.guest->id, 2, (uintptr_t)buffers);
+}
+
+static void device_models_mark(void **state)
+{
+    struct xen_dm_op_modified_memory_extent extents[2] = {{.nr = 3, .first_pfn = 100},
+                                                          {.nr = 600, .first_pfn = 1000}};
+
+    fake.guest->max_gfn = 2000;
+    assert_int_equal(modified(extents, 2), 0);
+    assert_int_equal(fake.marks, 0); /* logging is off */
+    enable();
+    fake.preempt_after = 1; /* whenever it asks */
+    assert_int_equal(modified(extents, 2), 0);
+    assert_int_equal(fake.marks, 603);
+    assert_true(fake.dirty[100] && fake.dirty[102] && fake.dirty[1000] && fake.dirty[1599]);
+    assert_false(fake.dirty[99] || fake.dirty[103] || fake.dirty[1600]);
+    extents[0].nr = 0;
+    assert_int_equal(modified(extents, 1), -EINVAL);
+    extents[0] = (struct xen_dm_op_modified_memory_extent){.nr = 1, .first_pfn = 2000};
+    assert_int_equal(modified(extents, 1), -EINVAL);
+    extents[0] = (struct xen_dm_op_modified_memory_extent){.nr = 2, .first_pfn = UINT64_MAX};
+    assert_int_equal(modified(extents, 1), -EINVAL);
+    extents[0] = (struct xen_dm_op_modified_memory_extent){.nr = 1, .pad = 1};
+    assert_int_equal(modified(extents, 1), -EINVAL);
+    fake_run_as(fake.guest, 0);
+    assert_int_equal(modified(extents, 1), -EINVAL); /* on itself */
+    fake_run_as(fake.control, 0);
+}
+
 static void no_memory_changes_nothing(void **state)
 {
     enable();
@@ -329,6 +392,8 @@ int main(void)
         CASE(other_hypercall_abandons),
         CASE(off_by_another_ends_it),
         CASE(abandoned_enable_goes_on),
+        CASE(inside_a_multicall),
+        CASE(device_models_mark),
         CASE(no_memory_changes_nothing),
     };
 
