@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <libgodwit/console.h>
 #include <libgodwit/layout.h>
+#include <libgodwit/migrate.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,9 @@ void consoles_sync(struct daemon *d, const struct gw_record *records, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct console *console;
 
+        /* What an incoming guest prints belongs into the log of its real name: wait for that. */
+        if (gw_name_is_incoming(records[i].name))
+            continue;
         follow_rename(d, &records[i]);
         console = console_find(d, records[i].name);
         if (!console)

@@ -49,8 +49,8 @@ static int report_garbage(struct handover_io *io, const void *data, size_t n, st
 int handover_receive(struct handover_io *io, struct handover_message *ret_message,
                      struct gw_error *err)
 {
-    struct handover_header header;
-    size_t got;
+    struct handover_header header = {0};
+    size_t got = 0;
 
     if (handover_io_read(io, &header, sizeof(header), &got, err))
         return got > 0 ? report_garbage(io, &header, got, err) : -1;
@@ -84,7 +84,7 @@ static int report_refusal(struct handover_io *io, struct handover_message *messa
 int handover_expect(struct handover_io *io, uint32_t type, void *ret_body, uint32_t length,
                     struct gw_error *err)
 {
-    struct handover_message message;
+    struct handover_message message = {0};
 
     if (handover_receive(io, &message, err))
         return -1;

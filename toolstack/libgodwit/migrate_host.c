@@ -14,7 +14,7 @@
 
 #include "migrate_host_xen.h"
 
-#define SETTLE_MS      200u
+#define SETTLE_MS      2000u /* only on a host too busy to run its daemon */
 #define SETTLE_STEP_MS 5u
 
 void migrate_guest_free(struct migrate_guest *guest)
@@ -37,8 +37,8 @@ static int host_describe(void *ctx, struct stream_host *ret_host,
                          struct migrate_versions *ret_versions, struct gw_error *err)
 {
     struct migrate_xen *x = ctx;
-    struct godwit_host_info info;
-    struct gw_hv_version version;
+    struct godwit_host_info info = {0};
+    struct gw_hv_version version = {0};
     int rc = gw_hv_host_info(x->hv, &info);
 
     if (rc == 0)

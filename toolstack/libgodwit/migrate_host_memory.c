@@ -152,7 +152,7 @@ int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memo
 {
     struct migrate_xen *x = ctx;
     struct gw_domain_info info;
-    uint64_t maximum, found = 0;
+    uint64_t maximum = 0, found = 0;
     int rc = gw_hv_domain_info(x->hv, domid, &info);
 
     if (rc == 0)

@@ -32,17 +32,22 @@ static void wipe_line(struct migrate_report *r)
         fputs("\r\033[K", stderr);
 }
 
+static void print_line(struct migrate_report *r, const char *format, va_list args)
+{
+    wipe_line(r);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
 void migrate_report_say(struct migrate_report *r, const char *format, ...)
 {
     va_list args;
 
     if (r->progress == GW_PROGRESS_NONE)
         return;
-    wipe_line(r);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    print_line(r, format, args);
     va_end(args);
-    fputc('\n', stderr);
 }
 
 void migrate_report_round(struct migrate_report *r, const struct precopy *p)

@@ -4,6 +4,7 @@
 #include "migrate_step.h"
 #include "restore_compare.h"
 #include "stream_view.h"
+#include <libgodwit/migrate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,13 @@ void restore_incoming_name(const char *name, char ret_name[STREAM_NAME_BYTES_MAX
 {
     snprintf(ret_name, STREAM_NAME_BYTES_MAX + 1, "%.*s%s",
              (int)(STREAM_NAME_BYTES_MAX - strlen(INCOMING_SUFFIX)), name, INCOMING_SUFFIX);
+}
+
+bool gw_name_is_incoming(const char *name)
+{
+    size_t length = strlen(name), suffix = strlen(INCOMING_SUFFIX);
+
+    return length > suffix && !strcmp(name + length - suffix, INCOMING_SUFFIX);
 }
 
 /* The child has checked bodies; a child that was taken over is caught by the same check here. */
@@ -98,7 +106,7 @@ static int create_guest(struct restore_builder *b, struct gw_error *err)
         b->host->ops->ranges(b->host->ctx, b->domid, &ours, err))
         return -1;
     if (ours.count != b->memory.count ||
-        memcmp(ours.ranges, b->memory.ranges, ours.count * sizeof(ours.ranges[0])))
+        memcmp(ours.ranges, b->memory.ranges, ours.count * sizeof(ours.ranges[0])) != 0)
         return gw_error_set(err, GW_EXIT_UNSUPPORTED,
                             "the memory of the guest is laid out differently here");
 
@@ -162,7 +170,7 @@ static int verify_pages(struct restore_builder *b, const struct stream_pages *pa
         }
         stream_memory_index(&b->memory, gfns[i], &index);
         b->verified_pages += bit_set(b->verified, index);
-        if (memcmp(theirs, b->scratch + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES)) {
+        if (memcmp(theirs, b->scratch + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES) != 0) {
             if (b->different_pages++ == 0)
                 b->first_different_gfn = gfns[i];
         }

@@ -65,4 +65,10 @@ int gw_migrate(const struct gw_migrate_options *options, struct gw_error *err);
 int gw_migrate_receive(const struct gw_receive_options *options, int in_fd, int out_fd,
                        struct gw_error *err);
 
+/*
+ * true: the name of a guest that is still being restored or received. It never runs under it, and
+ * what it has of a console belongs to the other side: leave it alone until it has its real name.
+ */
+bool gw_name_is_incoming(const char *name);
+
 #endif

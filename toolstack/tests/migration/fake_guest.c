@@ -3,6 +3,7 @@
 #include "fake_host.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -52,9 +53,9 @@ struct fake_guest *fake_guest_add(struct fake_host *host, const char *name)
         guest++;
     memset(guest, 0, sizeof(*guest));
     guest->domid = ++host->next_domid;
-    strcpy(guest->name, name);
-    strcpy(guest->config.name, name);
-    strcpy(guest->text, "memory = 2\n");
+    snprintf(guest->name, sizeof(guest->name), "%s", name);
+    snprintf(guest->config.name, sizeof(guest->config.name), "%s", name);
+    snprintf(guest->text, sizeof(guest->text), "memory = 2\n");
     guest->config.vcpus = 2;
     guest->config.memory_bytes = FAKE_RAM_PAGES * STREAM_PAGE_BYTES;
     guest->config.on_reboot = STREAM_RESTART;
@@ -80,7 +81,7 @@ bool fake_guest_is_sound(const struct fake_guest *guest)
 
     for (unsigned page = 1; page < FAKE_PAGES - 1; page++) {
         fill_page(wanted, seeds_of((struct fake_guest *)(uintptr_t)guest)[page]);
-        if (memcmp(wanted, guest->memory[page], sizeof(wanted)))
+        if (memcmp(wanted, guest->memory[page], sizeof(wanted)) != 0)
             return false;
     }
     return true;
@@ -113,6 +114,7 @@ static void step(struct fake_world *world, struct fake_guest *guest, uint32_t *r
             write_page(guest, page, *random & 0x70000 ? *random | 1 : 0);
         }
         atomic_fetch_add(&world->steps, 1);
+        atomic_fetch_add(&guest->steps, 1);
     }
     atomic_store(&guest->stepping, false);
 }

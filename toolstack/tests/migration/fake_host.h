@@ -28,6 +28,7 @@ struct fake_guest {
     _Atomic bool stepping; /* the vCPU is between its look at pauses and the end of its step */
     _Atomic bool logging;
     bool shut_down;
+    _Atomic uint64_t steps;
     _Atomic uint64_t dirty[(FAKE_GFN_LIMIT + 63) / 64];
     uint8_t state[FAKE_STATE_BYTES];
     uint8_t memory[FAKE_PAGES][STREAM_PAGE_BYTES]; /* 0: the console's, 1: first of RAM */

@@ -251,7 +251,7 @@ static void test_damaged_files(void **state)
         assert_not_restored(f, "ends too early");
         assert_non_null(strstr(f->err.message, "offset"));
     }
-    for (unsigned i = 1; i < 40; i++) {
+    for (unsigned i = 1; n > 0 && i < 40; i++) {
         size_t at = (size_t)i * 2654435761u % n;
         memcpy(copy, data, n);
         copy[at] ^= (uint8_t)(1u << (i % 8));
