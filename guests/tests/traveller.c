@@ -36,7 +36,7 @@ struct writer {
 
 static struct writer writers[8];
 static bool idle, load, late;
-static volatile unsigned timer_fired;
+static volatile unsigned timer_fired[8]; /* per vCPU */
 
 static volatile uint64_t *page_of(unsigned cpu, uint32_t page)
 {
@@ -75,7 +75,8 @@ static bool page_rewrite(unsigned cpu)
 /* This program's C code uses no FP register, so each vCPU can leave a value in one. */
 static void fp_keep(uint64_t value)
 {
-    __asm__ volatile(".arch_extension fp\n .arch_extension simd\n fmov d8, %0\n dup v31.2d, %0" ::"r"(value));
+    __asm__ volatile(
+        ".arch_extension fp\n .arch_extension simd\n fmov d8, %0\n dup v31.2d, %0" ::"r"(value));
 }
 
 static bool fp_kept(uint64_t value)
@@ -100,8 +101,34 @@ static void writer_start(unsigned cpu)
     }
 }
 
+static void on_irq(uint32_t intid)
+{
+    if (intid == TIMER_VIRT_INTID) {
+        timer_fired[smp_cpu_index()]++;
+        timer_stop_virt();
+    }
+}
+
+static void sleep_until_timer(uint64_t ticks)
+{
+    volatile unsigned *fired = &timer_fired[smp_cpu_index()];
+    unsigned before = *fired;
+
+    timer_set_virt(ticks);
+    while (*fired == before) {
+        irq_disable_all();
+        if (*fired == before) {
+            __asm__ volatile("wfi");
+        }
+        irq_enable_all();
+    }
+}
+
 static void write_for_ever(unsigned cpu)
 {
+    gic_init_cpu();
+    gic_enable(TIMER_VIRT_INTID, 0x80);
+    irq_enable_all();
     writer_start(cpu);
     while (idle) {
         __asm__ volatile("wfi");
@@ -113,30 +140,8 @@ static void write_for_ever(unsigned cpu)
             return;
         }
         if (!load) {
-            timer_delay_ms(2);
+            sleep_until_timer(timer_hz() / 250);
         }
-    }
-}
-
-static void on_irq(uint32_t intid)
-{
-    if (intid == TIMER_VIRT_INTID) {
-        timer_fired++;
-        timer_stop_virt();
-    }
-}
-
-static void sleep_until_timer(uint64_t ticks)
-{
-    unsigned before = timer_fired;
-
-    timer_set_virt(ticks);
-    while (timer_fired == before) {
-        irq_disable_all();
-        if (timer_fired == before) {
-            __asm__ volatile("wfi");
-        }
-        irq_enable_all();
     }
 }
 

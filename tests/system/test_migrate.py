@@ -38,8 +38,8 @@ def test_four_vcpus_writing(bench):
     move_once(bench, "four", vcpus=4)
 
 
-def test_four_vcpus_writing_at_full_speed(bench):
-    move_once(bench, "load4", vcpus=4, extra="travel=load")
+def test_two_vcpus_writing_at_full_speed(bench):
+    move_once(bench, "load2", vcpus=2, extra="travel=load")
 
 
 def test_vcpus_not_started_yet(bench):
