@@ -16,7 +16,7 @@
 
 #define BANKS_MAX     16u
 #define ANSWER_WAIT_S 20u
-#define STRIDE_BYTES  (1ul << 21)
+#define STRIDE_BYTES  (1ul << 24)
 
 struct bank {
     uint64_t start, bytes;
@@ -74,21 +74,32 @@ static bool is_in_use(const void *dtb, uint64_t at)
 {
     uint64_t tree_end = (uintptr_t)dtb + fdt_totalsize(dtb);
 
-    return at < tree_end + STRIDE_BYTES && at + (STRIDE_BYTES * 64) > tree_end;
+    return at < tree_end && at + 8 * STRIDE_BYTES > tree_end;
 }
 
-/* Writes its own address to a word of each 2 MiB first, then reads all: aliases would show. */
+/* The n-th word to look at: one per stride, then the bank's last; 0 after that. */
+static uint64_t probe_address(const struct bank *bank, uint64_t n)
+{
+    uint64_t strides = (bank->bytes + STRIDE_BYTES - 1) / STRIDE_BYTES;
+
+    if (n < strides) {
+        return bank->start + n * STRIDE_BYTES;
+    }
+    return n == strides ? bank->start + bank->bytes - 8 : 0;
+}
+
+/* Writes its own address to each word first, then reads all: aliases would show. */
 static bool check_bank(const void *dtb, const struct bank *bank)
 {
-    uint64_t end = bank->start + bank->bytes;
+    uint64_t at;
 
-    for (uint64_t at = bank->start; at < end; at += STRIDE_BYTES) {
+    for (uint64_t n = 0; (at = probe_address(bank, n)) != 0; n++) {
         if (!is_in_use(dtb, at)) {
-            *(volatile uint64_t *)(at + STRIDE_BYTES - 8) = at;
+            *(volatile uint64_t *)at = at;
         }
     }
-    for (uint64_t at = bank->start; at < end; at += STRIDE_BYTES) {
-        if (!is_in_use(dtb, at) && *(volatile uint64_t *)(at + STRIDE_BYTES - 8) != at) {
+    for (uint64_t n = 0; (at = probe_address(bank, n)) != 0; n++) {
+        if (!is_in_use(dtb, at) && *(volatile uint64_t *)at != at) {
             return false;
         }
     }
