@@ -283,6 +283,48 @@ static void test_dirty_interrupted(void **state)
     assert_int_equal(run("destroy web1"), 0);
 }
 
+/* A migration that starts while `dirty` has the log gets it, and `dirty` looks on from then on. */
+static void test_dirty_hands_over(void **state)
+{
+    struct gw_log_owner strong = GW_LOG_OWNER_NONE;
+    struct gw_error err = {0};
+    char text[4096] = "";
+    int lines[2], status;
+    size_t n = 0;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(run_create(""), 0);
+    assert_int_equal(run("domid web1"), 0);
+    assert_int_equal(pipe(lines), 0);
+    pid = fork();
+    if (pid == 0) {
+        char *argv[] = {(char *)(uintptr_t) "godwit", (char *)(uintptr_t) "dirty",
+                        (char *)(uintptr_t) "-i",     (char *)(uintptr_t) "0.05",
+                        (char *)(uintptr_t) "--json", (char *)(uintptr_t) "web1"};
+
+        dup2(lines[1], 1);
+        _exit(cli_run(6, argv));
+    }
+    close(lines[1]);
+    while (!strstr(text, "\"owner\":true") && n + 1 < sizeof(text))
+        n += (size_t)read(lines[0], text + n, sizeof(text) - n - 1);
+    assert_int_equal(gw_log_owner_take(&strong, (uint32_t)strtoul(out, NULL, 10), "migrate", &err),
+                     0);
+    memset(text, 0, sizeof(text));
+    for (n = 0; !strstr(text, "\"owner\":false") && n + 1 < sizeof(text);)
+        n += (size_t)read(lines[0], text + n, sizeof(text) - n - 1);
+    gw_log_owner_release(&strong);
+    memset(text, 0, sizeof(text));
+    for (n = 0; !strstr(text, "\"owner\":true") && n + 1 < sizeof(text);) /* and has it again */
+        n += (size_t)read(lines[0], text + n, sizeof(text) - n - 1);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(lines[0]);
+    assert_int_equal(run("destroy web1"), 0);
+}
+
 static void test_exit_codes(void **state)
 {
     char line[512];
@@ -320,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_dirty),
         cmocka_unit_test(test_dirty_interrupted),
+        cmocka_unit_test(test_dirty_hands_over),
         cmocka_unit_test(test_exit_codes),
     };
 
