@@ -114,7 +114,8 @@ static void add_memory(void *fdt, const struct control_memory *memory)
 {
     char name[32];
 
-    for (unsigned i = 0; i < memory->bank_count; i++) {
+    /* Backwards, as below: a new node comes before its siblings. */
+    for (unsigned i = memory->bank_count; i-- > 0;) {
         const struct host_bank *bank = &memory->banks[i];
         int node;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RAM of the control domain: the largest free runs of 2 MiB blocks, those below 4 GiB first, so
- * that devices with 32-bit DMA reach the first bank.
+ * RAM of the control domain: the largest free runs of 2 MiB blocks. The first is below 4 GiB if
+ * there is any memory, so that devices with 32-bit DMA reach it.
  */
 #include "control.h"
 
@@ -90,10 +90,13 @@ void control_memory_take(struct domain *d, uint64_t wanted, struct control_memor
     ret_memory->bytes = 0;
     while (ret_memory->bytes < wanted) {
         uint64_t missing = wanted - ret_memory->bytes;
-        struct host_bank run = largest_run(0, LOW_LIMIT);
+        struct host_bank run = {.bytes = 0};
 
+        if (ret_memory->bank_count == 0) {
+            run = largest_run(0, LOW_LIMIT);
+        }
         if (run.bytes == 0) {
-            run = largest_run(LOW_LIMIT, UINT64_MAX);
+            run = largest_run(0, UINT64_MAX);
         }
         if (run.bytes == 0 || ret_memory->bank_count == CONTROL_BANKS_MAX) {
             panic("control domain: %lu MiB wanted (dom0_mem=), only %lu MiB to be had",
