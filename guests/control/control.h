@@ -54,7 +54,7 @@ int64_t control_populate(domid_t domid, uint64_t gfn, uint32_t order);
 
 /* Free pages of the host, from sysctl physinfo. */
 uint64_t control_free_pages(void);
-/* The same after a guest has come and gone, so that what is allocated once is not taken for a leak. */
+/* The same after a guest has come and gone: what is allocated once is not taken for a leak. */
 uint64_t control_free_pages_settled(void);
 
 /* The module that the boot loader passed as ramdisk. */

@@ -13,7 +13,7 @@ struct mmio_access {
     uint64_t offset; /* from the start of the region */
     uint8_t bytes;   /* 1, 2, 4, 8 */
     bool write;
-    uint64_t value;  /* in for writes, out for reads */
+    uint64_t value; /* in for writes, out for reads */
 };
 
 /* False: no such register or width, the guest gets an external abort. */
@@ -30,7 +30,7 @@ struct mmio_region {
 
 struct mmio_map {
     unsigned count;
-    struct mmio_region regions[MMIO_REGIONS_MAX]; /* added before the first vCPU runs, then read only */
+    struct mmio_region regions[MMIO_REGIONS_MAX]; /* read only once the first vCPU runs */
 };
 
 int mmio_add(struct mmio_map *map, const struct mmio_region *region);

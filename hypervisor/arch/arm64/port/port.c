@@ -13,8 +13,7 @@
 #define ID_FIELD(value, shift) ((unsigned)((value) >> (shift)) & 15u)
 
 #define HCR_VM  (UINT64_C(1) << 0)
-#define HCR_FB  (UINT64_C(1) << 9) /* a guest's local TLB and I-cache maintenance reaches all CPUs \
-                                    */
+#define HCR_FB  (UINT64_C(1) << 9)  /* a guest's local TLB and cache maintenance reaches all CPUs */
 #define HCR_BSU (UINT64_C(1) << 10) /* its barriers reach the inner shareable domain at least */
 #define HCR_PTW (UINT64_C(1) << 2)  /* its stage-1 tables must not lie in device memory */
 #define HCR_FWB (UINT64_C(1) << 46)
