@@ -80,8 +80,9 @@ void s2_destroy(struct s2_vm *vm)
 {
     s2_entry_t *root = port_pa_to_va(vm->root);
 
-    free_below(vm, root, s2_end(vm).addr >> s2_level_shift(vm->root_level), vm->root_level);
+    /* Before the tables go, and for whoever gets the VMID next. */
     port_tlb_flush_vm(vm);
+    free_below(vm, root, s2_end(vm).addr >> s2_level_shift(vm->root_level), vm->root_level);
     port_pages_free(root, vm->root_order);
     s2_pool_release(vm);
     log_destroy(vm);

@@ -130,6 +130,32 @@ static void each_write_is_reported_once_per_round(void **state)
     end_vm(&vm);
 }
 
+/* The other CPU opens the page; ours still holds the closed entry and must get rid of it. */
+static void a_stale_closed_entry_costs_one_fault(void **state)
+{
+    uint64_t value;
+
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, 0, MIB(2));
+    enable_log(&vm);
+    assert_int_equal(fake_load(&vm, ipa_make(0), &value), FAKE_DONE);
+    fake_cpu = 1;
+    store(0);
+    fake_cpu = 0;
+    store(0); /* the split has invalidated everything: this one finds the page open */
+    harvest();
+    assert_int_equal(fake_load(&vm, ipa_make(0), &value), FAKE_DONE);
+    fake_cpu = 1;
+    store(0);
+    fake_cpu = 0;
+    assert_int_equal(stats().faults_spurious, 0);
+    store(0);
+    store(0);
+    assert_int_equal(stats().faults_spurious, 1);
+    end_vm(&vm);
+}
+
 static void every_page_of_a_region_is_found(void **state)
 {
     (void)state;
@@ -644,6 +670,7 @@ int main(void)
         TEST(a_gibibyte_block_splits_down_to_a_page),
         TEST(reading_marks_nothing),
         TEST(each_write_is_reported_once_per_round),
+        TEST(a_stale_closed_entry_costs_one_fault),
         TEST(every_page_of_a_region_is_found),
         TEST(pages_at_the_edges_of_chunks_and_of_the_space),
         TEST(a_partial_harvest_leaves_the_rest),

@@ -6,7 +6,9 @@
  */
 #include "util.h"
 
-#include <port/s2_pte.h>
+#include "entry.h"
+
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +93,7 @@ static void nothing(void)
 
 typedef void (*action_fn)(void);
 
-/* An action that waits for a descriptor in transit would wait for ever inside another one. */
+/* An action that waits for a descriptor in transit; inside another one it needs its own thread. */
 static bool may_wait(action_fn action)
 {
     return action == harvest_round || action == aborted_round || action == mark_0;
@@ -99,28 +101,75 @@ static bool may_wait(action_fn action)
 
 static action_fn injected[2];
 static long inject_at[2];
-static long point;
-static unsigned depth;
+static _Atomic long point;
+static _Atomic unsigned depth;
 
-static void inject(void)
+/* A thread that waits for what the outer operation has in transit. */
+static pthread_t helper;
+static bool helper_started;
+static _Atomic bool helper_done;
+static action_fn helper_action;
+static unsigned helper_cpu;
+
+static void *run_helper(void *argument)
+{
+    (void)argument;
+    fake_cpu = helper_cpu;
+    helper_action();
+    helper_done = true;
+    return NULL;
+}
+
+/* Starts the action and comes back when it is done or waits for us. */
+static void start_helper(action_fn action)
+{
+    uint64_t spins = fake_spins;
+
+    helper_action = action;
+    helper_cpu = fake_cpu;
+    helper_done = false;
+    helper_started = true;
+    assert_int_equal(pthread_create(&helper, NULL, run_helper, NULL), 0);
+    while (!helper_done && fake_spins == spins) {
+        sched_yield();
+    }
+}
+
+static void join_helper(void)
+{
+    if (helper_started) {
+        assert_int_equal(pthread_join(helper, NULL), 0);
+        helper_started = false;
+        depth--;
+    }
+}
+
+/* The action runs on the next CPU, and nobody acts inside it. */
+static void act(action_fn action)
 {
     unsigned cpu = fake_cpu;
 
-    if (depth != 0) {
+    depth++;
+    fake_cpu = cpu + 1;
+    if (may_wait(action) && fake_entries_locked() != 0) {
+        start_helper(action);
+        fake_cpu = cpu;
+        return; /* depth falls when it is joined */
+    }
+    action();
+    fake_cpu = cpu;
+    depth--;
+}
+
+static void inject(void)
+{
+    if (depth != 0 || vm.lock.writing) {
         return;
     }
-    for (unsigned i = 0; i < 2; i++) {
-        if (inject_at[i] != point || vm.lock.writing) {
-            continue;
+    for (unsigned i = 0; i < 2 && depth == 0; i++) {
+        if (inject_at[i] == point) {
+            act(injected[i]);
         }
-        if (may_wait(injected[i]) && fake_entries_locked() != 0) {
-            continue;
-        }
-        depth++;
-        fake_cpu = cpu + 1;
-        injected[i]();
-        fake_cpu = cpu;
-        depth--;
     }
     point++;
 }
@@ -141,9 +190,25 @@ static void start_scenario(bool blocks)
     }
 }
 
+/* The invariant of the log: marked, or not writable. */
+static void check_invariant(const char *what, long first, long second)
+{
+    uint8_t bits[PAGES / 8];
+
+    (void)dirty_log_peek(&vm, 0, PAGES, bits);
+    for (uint64_t gfn = 0; gfn < PAGES; gfn++) {
+        if (!test_bit(bits, gfn) && s2_lookup(&vm, ipa_from_gfn(gfn)).writable) {
+            fake_die("%s: page %u open and unmarked with actions at points %ld and %ld", what,
+                     (unsigned)gfn, first, second);
+        }
+    }
+    fake_check_tlbs(&vm);
+}
+
 static void finish_scenario(const char *what, long first, long second)
 {
     s2_drain(&vm);
+    check_invariant(what, first, second);
     harvest_round();
     for (uint64_t gfn = 0; gfn < PAGES; gfn++) {
         if (copy[gfn] != *fake_word(frame_for(gfn << PAGE_SHIFT))) {
@@ -167,6 +232,7 @@ static bool run(const char *what, bool blocks, const action_fn *before, action_f
     point = 0;
     fake_hook = inject;
     outer();
+    join_helper();
     fake_hook = NULL;
     finish_scenario(what, first, second);
     return (first > second ? first : second) < point;
@@ -302,6 +368,7 @@ static void open_blocks(void **state)
         point = 0;
         fake_hook = inject;
         harvest_round();
+        join_helper();
         fake_hook = NULL;
         finish_scenario(s.name, k, k + 7);
         if (point < k) {
@@ -311,6 +378,66 @@ static void open_blocks(void **state)
             k += 97; /* the loop over 512 pages repeats itself */
         }
     }
+}
+
+/* The other way round: the block is in transit, or just a table, when the harvest comes to it. */
+static void open_block_is_split_first(void **state)
+{
+    (void)state;
+    for (long k = 0;; k++) {
+        start_scenario(true);
+        s2_pool_release(&vm);
+        write_0();
+        assert_int_equal(s2_pool_reserve(&vm, 3), 0);
+        /* Close the block with its marks in the log, so that a write splits it. */
+        aborted_round();
+        injected[0] = harvest_round;
+        injected[1] = write_1;
+        inject_at[0] = k;
+        inject_at[1] = k + 1;
+        point = 0;
+        fake_hook = inject;
+        write_0();
+        join_helper();
+        fake_hook = NULL;
+        finish_scenario("split of a marked block", k, k + 1);
+        if (point < k) {
+            break;
+        }
+    }
+}
+
+/* A block that is open and in transit, which only unmapping part of it or a lost race makes. */
+static void open_block_in_transit(void **state)
+{
+    uint8_t bits[PAGES / 8];
+
+    (void)state;
+    start_scenario(true);
+    s2_pool_release(&vm);
+    write_0();
+    {
+        /* What s2_split does, stopped in the middle. */
+        struct s2_pos pos = s2_find(&vm, ipa_make(0));
+        uint64_t locked = s2_pte_locked();
+        struct s2_pos broken = pos;
+
+        assert_true(s2_pte_is_writable(pos.old, pos.level));
+        broken.old = locked;
+        assert_true(s2_entry_swap(&vm, &pos, locked));
+        fake_cpu = 1;
+        start_helper(harvest_round);
+        depth++;
+        fake_cpu = 0;
+        assert_false(helper_done);
+        port_tlb_flush_vm(&vm);
+        assert_true(s2_entry_swap(&vm, &broken, pos.old));
+        join_helper();
+    }
+    assert_false(s2_lookup(&vm, ipa_make(0)).writable);
+    assert_int_equal(dirty_log_peek(&vm, 0, 64, bits), 0);
+    write_0();
+    finish_scenario("open block in transit", 0, 0);
 }
 
 /* Enabling closes pages while the guest writes: nothing open may be left unmarked. */
@@ -345,8 +472,9 @@ static void enabling_under_writes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_point), TEST(every_pair_of_points),  TEST(random_points),
-        TEST(open_blocks), TEST(enabling_under_writes),
+        TEST(every_point),           TEST(every_pair_of_points),  TEST(random_points),
+        TEST(open_blocks),           TEST(enabling_under_writes), TEST(open_block_is_split_first),
+        TEST(open_block_in_transit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,17 +69,17 @@ static void *mover(void *argument)
     return NULL;
 }
 
-/* One round; the log covers the moved pages too, which are not compared. */
-static uint64_t round_trip(void)
+/* One round; some are aborted. The log covers the moved pages too, which are not compared. */
+static uint64_t round_trip(bool abort)
 {
     uint8_t bits[PAGES / 8];
     uint64_t taken;
 
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     taken = dirty_log_harvest_take(&vm, 0, PAGES, bits);
-    if (taken % 5 == 1) {
+    if (abort) {
         dirty_log_harvest_abort(&vm);
-        return 1;
+        return taken;
     }
     for (uint64_t gfn = 0; gfn < PAGES; gfn++) {
         if (test_bit(bits, gfn)) {
@@ -106,7 +106,7 @@ static void migrate(void)
             atomic_load_explicit(fake_word(frame_for(gfn << PAGE_SHIFT)), memory_order_relaxed);
     }
     for (unsigned i = 0; i < ROUNDS; i++) {
-        (void)round_trip();
+        (void)round_trip(i % 5 == 1);
         sched_yield();
     }
     atomic_store(&stop, true);
@@ -114,8 +114,7 @@ static void migrate(void)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     }
     s2_drain(&vm);
-    while (round_trip() != 0) {
-    }
+    (void)round_trip(false);
     for (uint64_t gfn = 0; gfn < PAGES; gfn++) {
         uint64_t word = *fake_word(frame_for(gfn << PAGE_SHIFT));
 
@@ -150,9 +149,71 @@ static void copies_are_equal(void **state)
     end_vm(&vm);
 }
 
+/* Where the handler of the drain test stands. */
+static _Thread_local bool pauses;
+static _Atomic bool paused, released, drained;
+
+static void pause_once(void)
+{
+    if (pauses) {
+        pauses = false;
+        atomic_store(&paused, true);
+        while (!atomic_load(&released)) {
+            sched_yield();
+        }
+    }
+}
+
+static void *paused_handler(void *argument)
+{
+    (void)argument;
+    fake_cpu = 1;
+    pauses = true;
+    (void)s2_fault_write(&vm, ipa_make(0));
+    return NULL;
+}
+
+static void *drainer(void *argument)
+{
+    (void)argument;
+    fake_cpu = 2;
+    s2_drain(&vm);
+    atomic_store(&drained, true);
+    return NULL;
+}
+
+/* The last round may begin only when no handler is between opening a page and marking it. */
+static void drain_waits_for_handlers(void **state)
+{
+    pthread_t handler, drain;
+
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, 0, MIB(2));
+    enable_log(&vm);
+    fake_hook = pause_once;
+    assert_int_equal(pthread_create(&handler, NULL, paused_handler, NULL), 0);
+    while (!atomic_load(&paused)) {
+        sched_yield();
+    }
+    assert_int_equal(pthread_create(&drain, NULL, drainer, NULL), 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        sched_yield();
+        assert_false(atomic_load(&drained));
+    }
+    atomic_store(&released, true);
+    assert_int_equal(pthread_join(handler, NULL), 0);
+    assert_int_equal(pthread_join(drain, NULL), 0);
+    fake_hook = NULL;
+    assert_true(atomic_load(&drained));
+    assert_int_equal(dirty_log_count(&vm), 1);
+    end_vm(&vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(drain_waits_for_handlers, fresh_machine),
         cmocka_unit_test_setup(copies_are_equal, fresh_machine),
     };
 

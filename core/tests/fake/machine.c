@@ -9,6 +9,7 @@
 
 _Thread_local unsigned fake_cpu;
 void (*fake_hook)(void);
+_Atomic uint64_t fake_spins;
 
 static _Atomic uint64_t ram[FAKE_RAM_PAGES];
 static _Atomic uint64_t pages_out;
