@@ -356,6 +356,19 @@ static void set_type_splits_and_closes(void **state)
     assert_int_equal(fake_store(&vm, ipa_make(MIB(1)), 1), FAKE_DONE);
     merge_all();
     assert_int_equal(leaves_at(2), 2);
+    /* A whole block that all CPUs could write: no split invalidates by the way. */
+    assert_int_equal(fake_store(&vm, ipa_make(MIB(1)), 1), FAKE_DONE);
+    assert_int_equal(s2_set_type(&vm, ipa_make(0), MIB(2), S2_RAM_RO), 0);
+    assert_int_equal(leaves_at(2), 2);
+    assert_int_equal(fake_store(&vm, ipa_make(MIB(1)), 1), FAKE_READONLY);
+    /* Its pages are read-only for ever too. */
+    assert_int_equal(s2_unmap(&vm, ipa_make(0), KIB(4), NULL, NULL), 0);
+    assert_int_equal(at(KIB(4)).bytes, KIB(4));
+    assert_int_equal(at(KIB(4)).type, S2_RAM_RO);
+    assert_int_equal(s2_map(&vm, ipa_make(0), frame_for(0), KIB(4), S2_RAM_RO), 0);
+    assert_int_equal(s2_set_type(&vm, ipa_make(0), MIB(2), S2_RAM_RW), 0);
+    merge_all();
+    assert_int_equal(leaves_at(2), 2);
     assert_int_equal(s2_set_type(&vm, ipa_make(MIB(3)), MIB(2), S2_RAM_RO), -CORE_ENOENT);
     assert_int_equal(s2_set_type(&vm, ipa_make(0), MIB(2), S2_DEVICE), -CORE_EINVAL);
     assert_int_equal(s2_map(&vm, ipa_make(MIB(4)), frame_for(0), KIB(4), S2_DEVICE), 0);

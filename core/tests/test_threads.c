@@ -210,9 +210,50 @@ static void drain_waits_for_handlers(void **state)
     end_vm(&vm);
 }
 
+static _Atomic bool looked;
+
+static void *reader(void *argument)
+{
+    (void)argument;
+    fake_cpu = 2;
+    assert_int_equal(s2_lookup(&vm, ipa_make(0)).type, S2_NONE);
+    atomic_store(&looked, true);
+    return NULL;
+}
+
+static void start_reader(void *context, ipa_t ipa, pa_t pa, uint64_t bytes, enum s2_type type,
+                         bool writable)
+{
+    (void)ipa;
+    (void)pa;
+    (void)bytes;
+    (void)type;
+    (void)writable;
+    assert_int_equal(pthread_create(context, NULL, reader, NULL), 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        sched_yield();
+        assert_false(atomic_load(&looked));
+    }
+}
+
+/* While tables may change under the write lock, nobody walks them. */
+static void readers_wait_for_a_writer(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, 0, KIB(4));
+    assert_int_equal(s2_unmap(&vm, ipa_make(0), KIB(4), start_reader, &thread), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(atomic_load(&looked));
+    end_vm(&vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(readers_wait_for_a_writer, fresh_machine),
         cmocka_unit_test_setup(drain_waits_for_handlers, fresh_machine),
         cmocka_unit_test_setup(copies_are_equal, fresh_machine),
     };
