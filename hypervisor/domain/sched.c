@@ -11,6 +11,7 @@
 #include <hv/evtchn.h>
 #include <hv/sched.h>
 #include <hv/spinlock.h>
+#include <port/inline.h>
 #include <stddef.h>
 
 #define SLICE_NS       UINT64_C(5000000)
@@ -18,7 +19,7 @@
 
 static struct spinlock sched_lock = SPINLOCK_INIT;
 static struct vcpu *queue;            /* RUNNABLE and allowed to run; lowest virtual time first */
-static uint64_t queue_time_ns;        /* virtual time of the last one taken; never goes back */
+static uint64_t queue_time_ns;        /* virtual time of all; never goes back */
 static uint64_t idle_cpus;            /* bit per CPU that waits for work and was not kicked yet */
 static struct vcpu *running[CPU_MAX]; /* what sched_pick gave each CPU last; NULL: idle */
 static uint64_t kicks;                /* bit per CPU to be kicked once the lock is free */
@@ -125,9 +126,25 @@ static void find_cpu_for(const struct vcpu *v, uint64_t now_ns)
     }
 }
 
+/* Virtual time has come as far as the last one that runs or waits. */
+static void update_queue_time(uint64_t now_ns)
+{
+    uint64_t lowest = queue ? queue->vruntime_ns : UINT64_MAX;
+
+    for (unsigned id = 0; id < cpu_count(); id++) {
+        if (running[id] && vruntime_now(running[id], now_ns) < lowest) {
+            lowest = vruntime_now(running[id], now_ns);
+        }
+    }
+    if (lowest != UINT64_MAX && lowest > queue_time_ns) {
+        queue_time_ns = lowest;
+    }
+}
+
 /* v is RUNNABLE, not queued, and comes back from a sleep or a pause. */
 static void enqueue(struct vcpu *v, uint64_t now_ns)
 {
+    update_queue_time(now_ns);
     /* Sleeping earns no more than one slice of credit. */
     if (v->vruntime_ns + SLICE_NS < queue_time_ns) {
         v->vruntime_ns = queue_time_ns - SLICE_NS;
@@ -220,7 +237,7 @@ void sched_wait_stopped(struct domain *d)
 {
     for (uint32_t i = 0; i < d->max_vcpus; i++) {
         while (d->vcpus[i] && !sched_vcpu_is_stopped(d->vcpus[i])) {
-            __asm__ volatile("yield");
+            port_cpu_relax();
         }
     }
 }
@@ -392,9 +409,6 @@ static struct vcpu *take_first(struct cpu *cpu, uint64_t now_ns)
         return NULL;
     }
     queue_remove(next);
-    if (next->vruntime_ns > queue_time_ns) {
-        queue_time_ns = next->vruntime_ns;
-    }
     set_state(next, VCPU_RUNNING, now_ns);
     next->charged_at_ns = now_ns;
     next->last_cpu = (int)cpu->id;

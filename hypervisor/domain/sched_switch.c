@@ -11,6 +11,7 @@
 #include <hv/hypercall.h>
 #include <hv/irq.h>
 #include <hv/sched.h>
+#include <port/inline.h>
 #include <stddef.h>
 
 struct vcpu *vcpu_current(void)
@@ -32,7 +33,7 @@ static void load(struct cpu *cpu, struct vcpu *v)
 {
     /* Acquire pairs with the release in unload on the CPU that ran it before. */
     while (atomic_load_explicit(&v->cpu, memory_order_acquire) >= 0) {
-        __asm__ volatile("yield");
+        port_cpu_relax();
     }
     atomic_store_explicit(&v->cpu, (int)cpu->id, memory_order_relaxed);
     cpu->current = v;

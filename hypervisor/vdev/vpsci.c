@@ -142,6 +142,7 @@ static int64_t run(struct vcpu *v, uint32_t function, const uint64_t args[3])
         sched_block_current();
         return PSCI_SUCCESS;
     case PSCI_CPU_OFF:
+        vtimer_off_current(v);
         sched_vcpu_off_current();
         return PSCI_SUCCESS;
     case PSCI_CPU_ON:

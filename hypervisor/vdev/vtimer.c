@@ -156,12 +156,25 @@ void vtimer_save(struct vcpu *v)
     t->cntv_cval = READ_SYSREG(cntv_cval_el0);
     WRITE_SYSREG(0, cntv_ctl_el0);
     isb(); /* quiet: what fires from here on is the next vCPU's */
-    update(v, PPI_VIRTUAL, t->cntv_ctl, t->cntv_cval, &t->wake);
+    if (__atomic_load_n(&v->state, __ATOMIC_RELAXED) == VCPU_BLOCKED) {
+        update(v, PPI_VIRTUAL, t->cntv_ctl, t->cntv_cval, &t->wake);
+    } else {
+        /* It will be loaded before anything can wait for its timer. */
+        vgic_set_line(v->domain, v, PPI_VIRTUAL, false);
+    }
 }
 
 static void physical_update(struct vcpu *v)
 {
     update(v, PPI_PHYSICAL, v->vtimer.cntp_ctl, v->vtimer.cntp_cval, &v->vtimer.phys);
+}
+
+void vtimer_off_current(struct vcpu *v)
+{
+    v->vtimer.cntp_ctl = 0;
+    physical_update(v);
+    WRITE_SYSREG(0, cntv_ctl_el0);
+    isb(); /* the line is low before the vCPU counts as off */
 }
 
 void vtimer_recompute(struct vcpu *v)

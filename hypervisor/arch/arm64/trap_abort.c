@@ -113,13 +113,11 @@ static void unmapped_access(struct vcpu *v, uint64_t esr, ipa_t ipa)
     vcpu_inject_data_abort(v, READ_SYSREG(far_el2), true);
 }
 
-static void write_permission_fault(struct vcpu *v, uint64_t esr, ipa_t ipa)
+static void write_permission_fault(struct vcpu *v, ipa_t ipa)
 {
     switch (p2m_fault_write(v->domain, ipa)) {
     case S2_FAULT_RETRY:
-        break;
-    case S2_FAULT_UNMAPPED:
-        /* It was unmapped between the fault and the look; the next try faults as unmapped. */
+    case S2_FAULT_UNMAPPED: /* between the fault and the look; the next try faults as unmapped */
         break;
     case S2_FAULT_READONLY:
     case S2_FAULT_FOREIGN:
@@ -139,7 +137,7 @@ void trap_data_abort(struct vcpu *v, uint64_t esr)
         }
         if (esr & (ABORT_WNR | ABORT_S1PTW)) {
             /* A table walk that updates a descriptor writes, whatever WnR says. */
-            write_permission_fault(v, esr, ipa);
+            write_permission_fault(v, ipa);
         } else {
             unmapped_access(v, esr, ipa);
         }
@@ -173,7 +171,7 @@ void trap_instruction_abort(struct vcpu *v, uint64_t esr)
             return;
         }
         if (esr & ABORT_S1PTW) {
-            write_permission_fault(v, esr, ipa);
+            write_permission_fault(v, ipa);
             return;
         }
         break;

@@ -29,6 +29,9 @@ void vtimer_vcpu_init(struct vcpu *v);
 /* v will not run again: none of its host timers fires after the return. */
 void vtimer_vcpu_stop(struct vcpu *v);
 
+/* v, which is loaded here, is powered off: as after reset its timers are disabled. */
+void vtimer_off_current(struct vcpu *v);
+
 /* World switch. Load before vgic_load, save after vgic_save. */
 void vtimer_load(struct vcpu *v);
 void vtimer_save(struct vcpu *v);

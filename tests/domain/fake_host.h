@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine below the scheduler and the list of domains, one thread playing all CPUs. */
+#ifndef TESTS_DOMAIN_FAKE_HOST_H
+#define TESTS_DOMAIN_FAKE_HOST_H
+
+#include <hv/cpu.h>
+#include <hv/domain.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fake_host {
+    unsigned cpu; /* the one that executes now */
+    unsigned cpu_count;
+    uint64_t now_ns;
+    uint64_t kicked;              /* bit per CPU, until somebody clears it */
+    uint64_t slice_ns[CPU_MAX];   /* deadline of the slice timer, 0: none */
+    struct timer *slice[CPU_MAX]; /* set by the first timer_set there */
+    bool pending;                 /* what vgic_has_pending answers */
+    unsigned locks_held;
+    unsigned pages;   /* allocated by frame_alloc_hv and not freed */
+    int fail_alloc;   /* the n-th allocation from now fails; 0: none does */
+    unsigned flushes; /* of VMIDs */
+    uint64_t flushed_root;
+    unsigned dom_exc; /* VIRQ_DOM_EXC sent */
+    unsigned relinquish_steps, kill_steps;
+    unsigned host_ends; /* power-off and reset */
+};
+
+extern struct fake_host fake;
+
+void fake_reset(unsigned cpu_count);
+
+#endif
