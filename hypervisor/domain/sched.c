@@ -238,6 +238,7 @@ void sched_wait_stopped(struct domain *d)
     for (uint32_t i = 0; i < d->max_vcpus; i++) {
         while (d->vcpus[i] && !sched_vcpu_is_stopped(d->vcpus[i])) {
             port_cpu_relax();
+            wait_unloaded(d->vcpus[i]);
         }
     }
 }
@@ -324,11 +325,11 @@ static bool lock_if_off(const struct vcpu *v)
             sched_unlock();
             return false;
         }
-        /* Acquire pairs with the release in unload (sched_switch.c). */
-        if (atomic_load_explicit(&v->cpu, memory_order_acquire) < 0) {
+        if (is_unloaded(v)) {
             return true;
         }
         sched_unlock();
+        wait_unloaded(v);
     }
 }
 
