@@ -223,14 +223,26 @@ void sched_vcpu_unpause(struct vcpu *v)
     sched_unlock();
 }
 
+/* Registers and stores of v are in memory: acquire pairs with the release in unload. */
+static bool is_unloaded(const struct vcpu *v)
+{
+    return atomic_load_explicit(&v->cpu, memory_order_acquire) < 0;
+}
+
 bool sched_vcpu_is_stopped(const struct vcpu *v)
 {
     spin_lock(&sched_lock);
-    /* Acquire pairs with the release in unload (sched_switch.c): its registers are in v now. */
-    bool stopped =
-        v->state != VCPU_RUNNING && atomic_load_explicit(&v->cpu, memory_order_acquire) < 0;
+    bool stopped = v->state != VCPU_RUNNING && is_unloaded(v);
     sched_unlock();
     return stopped;
+}
+
+/* Without the lock, which whoever is to stop needs as well; it is not fair. */
+static void wait_unloaded(const struct vcpu *v)
+{
+    while (!is_unloaded(v)) {
+        port_cpu_relax();
+    }
 }
 
 void sched_wait_stopped(struct domain *d)
