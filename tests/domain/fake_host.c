@@ -79,6 +79,11 @@ void spin_unlock(struct spinlock *lock)
     fake.locks_held--;
 }
 
+void port_cpu_relax(void)
+{
+    fail_msg("waits for something that nobody can do");
+}
+
 uint64_t time_now_ns(void)
 {
     return fake.now_ns;
