@@ -14,7 +14,7 @@
 
 static struct fake_cpu *here(void)
 {
-    return &fake.cpus[fake.cpu];
+    return &fake.cpus[fake_cpu];
 }
 
 void vgic_hw_probe(struct vgic_hw_limits *ret_limits)
@@ -202,7 +202,7 @@ void fake_load(struct vcpu *v)
     assert_null(here()->current);
     here()->current = v;
     v->state = VCPU_RUNNING;
-    v->cpu = (int)fake.cpu;
+    v->cpu = (int)fake_cpu;
     vgic_load(v);
     fake_enter();
 }
@@ -212,7 +212,7 @@ void fake_unload(void)
     struct vcpu *v = here()->current;
     vgic_save(v);
     v->cpu = -1;
-    v->last_cpu = (int)fake.cpu;
+    v->last_cpu = (int)fake_cpu;
     v->state = VCPU_RUNNABLE;
     here()->current = NULL;
     for (unsigned n = 0; n < fake.lr_count; n++) {
@@ -253,10 +253,10 @@ void fake_reset(unsigned lr_count)
     memset(&fake, 0, sizeof(fake));
     fake.lr_count = lr_count;
     vgic_init_host();
-    for (fake.cpu = 0; fake.cpu < FAKE_CPUS; fake.cpu++) {
+    for (fake_cpu = 0; fake_cpu < FAKE_CPUS; fake_cpu++) {
         vgic_init_host_cpu();
     }
-    fake.cpu = 0;
+    fake_cpu = 0;
 }
 
 struct domain *fake_domain(unsigned vcpus)

@@ -2,6 +2,7 @@
 /* The hypervisor's other parts, as far as the virtual devices use them; see fake_host.h. */
 #include "fake_host.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,28 +20,37 @@
 #include <hv/sched.h>
 
 struct fake_host fake;
+_Thread_local unsigned fake_cpu;
 
-/* A lock taken twice in one thread never comes free: say so at once. */
+/* A lock taken twice by one CPU never comes free: say so at once. */
 void spin_lock(struct spinlock *lock)
 {
-    assert_false(spin_is_locked(lock));
-    atomic_store(&lock->held, 1);
+    uint32_t mine = fake_cpu + 1;
+    uint32_t expected = 0;
+    if (atomic_load(&lock->held) == mine) {
+        panic("lock taken twice");
+    }
+    while (!atomic_compare_exchange_weak(&lock->held, &expected, mine)) {
+        expected = 0;
+        sched_yield();
+    }
 }
 
 void spin_unlock(struct spinlock *lock)
 {
-    assert_true(spin_is_locked(lock));
-    atomic_store(&lock->held, 0);
+    if (atomic_exchange(&lock->held, 0) != fake_cpu + 1) {
+        panic("lock was not held here");
+    }
 }
 
 bool spin_is_locked(struct spinlock *lock)
 {
-    return atomic_load(&lock->held) != 0;
+    return atomic_load(&lock->held) == fake_cpu + 1;
 }
 
 void panic(const char *format, ...)
 {
-    fail_msg("panic: %s", format);
+    (void)fprintf(stderr, "panic: %s\n", format);
     abort();
 }
 
@@ -130,7 +140,7 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
 void timer_set(struct timer *timer, uint64_t deadline_ns)
 {
     timer->deadline_ns = deadline_ns;
-    timer->cpu = (int)fake.cpu;
+    timer->cpu = (int)fake_cpu;
     fake.armed = timer;
 }
 
@@ -154,9 +164,11 @@ void fake_advance(uint64_t ns)
 }
 
 /* CPUs and the scheduler. */
+struct spinlock fake_sched_lock;
+
 struct vcpu *vcpu_current(void)
 {
-    return fake.cpus[fake.cpu].current;
+    return fake.cpus[fake_cpu].current;
 }
 
 void cpu_kick(unsigned id)
@@ -176,9 +188,11 @@ void sched_wake(struct vcpu *v)
     assert_false(spin_is_locked(&v->vgic.lock));
     assert_false(spin_is_locked(&v->domain->vgic.lock));
     fake.wakes++;
+    spin_lock(&fake_sched_lock);
     if (v->state == VCPU_BLOCKED) {
         v->state = VCPU_RUNNABLE;
     }
+    spin_unlock(&fake_sched_lock);
 }
 
 /* Physical interrupts. */

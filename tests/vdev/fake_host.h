@@ -19,7 +19,7 @@ struct fake_cpu {
     uint64_t vmcr;
     uint64_t apr[2][VGIC_APRS_MAX];
     struct vcpu *current;
-    bool kicked;
+    _Atomic bool kicked;
 };
 
 struct fake_physical {
@@ -28,7 +28,6 @@ struct fake_physical {
 
 struct fake_host {
     unsigned lr_count; /* set before fake_reset's vgic_init_host, or 0 for 4 */
-    unsigned cpu;      /* the CPU that runs the test now */
     struct fake_cpu cpus[FAKE_CPUS];
     struct fake_physical physical[FAKE_INTIDS];
     uint64_t now_ns;
@@ -36,7 +35,8 @@ struct fake_host {
     uint64_t cntfrq_hz;
     uint64_t id[16];
     unsigned recomputed; /* calls of vtimer_recompute */
-    unsigned wakes, notifications, marks;
+    unsigned notifications, marks;
+    _Atomic unsigned wakes;
     uint64_t last_marked_gfn;
     unsigned frames_put;
     struct timer *armed;
@@ -45,6 +45,8 @@ struct fake_host {
 };
 
 extern struct fake_host fake;
+/* The CPU that runs the test now, or this thread of it. */
+extern _Thread_local unsigned fake_cpu;
 
 /* Forgets everything and calls vgic_init_host with lr_count list registers. */
 void fake_reset(unsigned lr_count);
@@ -52,6 +54,9 @@ void fake_reset(unsigned lr_count);
 /* A domain with vcpus vCPUs, 32 SPIs, GIC, PL011 (SPI 32), PL061 (SPI 44), groups forwarded. */
 struct domain *fake_domain(unsigned vcpus);
 void fake_domain_free(struct domain *d);
+
+/* Guards the states of vCPUs, as the scheduler's does. */
+extern struct spinlock fake_sched_lock;
 
 /* World switch of the CPU that runs the test. */
 void fake_load(struct vcpu *v);

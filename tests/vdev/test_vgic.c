@@ -28,7 +28,7 @@ static int four_vcpus(void **state)
 
 static int done(void **state)
 {
-    for (fake.cpu = 0; fake.cpu < FAKE_CPUS; fake.cpu++) {
+    for (fake_cpu = 0; fake_cpu < FAKE_CPUS; fake_cpu++) {
         if (vcpu_current()) {
             fake_unload();
         }
@@ -438,16 +438,16 @@ static void test_rerouting(void **state)
 {
     enable_spi(40, 0x80);
     make_edge(40);
-    fake.cpu = 1;
+    fake_cpu = 1;
     fake_load(d->vcpus[1]);
-    fake.cpu = 0;
+    fake_cpu = 0;
     vgic_inject(d, NULL, 40); /* to vCPU 0, into a list register there */
     fake_enter();
     assert_true(guest_irq_is_signalled());
     guest_write(GICD(0x6000 + 8 * 40), 8, 1); /* handled at the write: it is this vCPU's */
     assert_int_equal(guest_acknowledge(), 1023);
     assert_true(fake.cpus[1].kicked);
-    fake.cpu = 1;
+    fake_cpu = 1;
     fake_enter();
     assert_int_equal(guest_acknowledge(), 40);
     guest_write(GICD(0x6000 + 8 * 40), 8, 0); /* while active here: the next one goes there */
@@ -455,7 +455,7 @@ static void test_rerouting(void **state)
     fake_enter();
     guest_end(40);
     assert_int_equal(guest_acknowledge(), 1023);
-    fake.cpu = 0;
+    fake_cpu = 0;
     fake_enter();
     assert_int_equal(guest_acknowledge(), 40);
     guest_end(40);
@@ -468,18 +468,18 @@ static void test_rerouting_from_afar(void **state)
     enable_spi(40, 0x80);
     make_edge(40);
     guest_write(GICD(0x6000 + 8 * 40), 8, 1);
-    fake.cpu = 1;
+    fake_cpu = 1;
     fake_load(d->vcpus[1]);
     vgic_inject(d, NULL, 40);
     fake_enter();
     assert_true(guest_irq_is_signalled());
-    fake.cpu = 0;
+    fake_cpu = 0;
     guest_write(GICD(0x6000 + 8 * 40), 8, 0);
     assert_true(fake.cpus[1].kicked);
-    fake.cpu = 1;
+    fake_cpu = 1;
     fake_enter();
     assert_int_equal(guest_acknowledge(), 1023);
-    fake.cpu = 0;
+    fake_cpu = 0;
     fake_enter();
     assert_int_equal(guest_acknowledge(), 40);
 }
@@ -489,22 +489,22 @@ static void test_clear_from_afar(void **state)
     enable_spi(40, 0x80);
     make_edge(40);
     guest_write(GICD(0x6000 + 8 * 40), 8, 1);
-    fake.cpu = 1;
+    fake_cpu = 1;
     fake_load(d->vcpus[1]);
     vgic_inject(d, NULL, 40);
     fake_enter();
-    fake.cpu = 0;
+    fake_cpu = 0;
     guest_write(GICD(0x284), 4, 1u << 8);
     assert_true(fake.cpus[1].kicked);
-    fake.cpu = 1;
+    fake_cpu = 1;
     fake_enter();
     assert_int_equal(guest_acknowledge(), 1023);
     vgic_inject(d, NULL, 40);
     fake_enter();
     assert_int_equal(guest_acknowledge(), 40);
-    fake.cpu = 0;
+    fake_cpu = 0;
     guest_write(GICD(0x384), 4, 1u << 8); /* ends it from afar */
-    fake.cpu = 1;
+    fake_cpu = 1;
     fake_enter();
     fake.cpus[1].apr[1][0] = 0;
     vgic_inject(d, NULL, 40);

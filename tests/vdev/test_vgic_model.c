@@ -52,16 +52,16 @@ static unsigned bit_register(unsigned base, uint32_t intid)
 /* Kicked CPUs leave their guest and come back, as the kick makes them. */
 static void settle(void)
 {
-    unsigned here = fake.cpu;
+    unsigned here = fake_cpu;
     bool again = true;
     while (again) {
         again = false;
-        for (fake.cpu = 0; fake.cpu < CPUS; fake.cpu++) {
-            again |= fake.cpus[fake.cpu].kicked;
+        for (fake_cpu = 0; fake_cpu < CPUS; fake_cpu++) {
+            again |= fake.cpus[fake_cpu].kicked;
             fake_enter();
         }
     }
-    fake.cpu = here;
+    fake_cpu = here;
 }
 
 static bool model_pending(const struct model_irq *irq)
@@ -200,10 +200,10 @@ static void set_up(uint64_t seed, unsigned lr_count)
     for (unsigned i = 0; i < VCPUS; i++) {
         vcpus[i].depth = 0;
     }
-    for (fake.cpu = 0; fake.cpu < CPUS; fake.cpu++) {
-        fake_load(d->vcpus[fake.cpu]);
+    for (fake_cpu = 0; fake_cpu < CPUS; fake_cpu++) {
+        fake_load(d->vcpus[fake_cpu]);
     }
-    fake.cpu = 0;
+    fake_cpu = 0;
     for (unsigned i = 0; i < COUNT; i++) {
         uint32_t intid = FIRST + i;
         uint64_t config = GICD(0xc00 + intid / 16 * 4);
@@ -226,7 +226,7 @@ static void set_up(uint64_t seed, unsigned lr_count)
 
 static void step(void)
 {
-    fake.cpu = draw(CPUS);
+    fake_cpu = draw(CPUS);
     switch (draw(8)) {
     case 0:
     case 1:
@@ -259,7 +259,7 @@ static void run(uint64_t seed, unsigned lr_count)
     }
     assert_true(taken > ROUNDS / 20);
     assert_true(preempted > ROUNDS / 300);
-    for (fake.cpu = 0; fake.cpu < CPUS; fake.cpu++) {
+    for (fake_cpu = 0; fake_cpu < CPUS; fake_cpu++) {
         fake_unload();
     }
     fake_domain_free(d);
