@@ -38,8 +38,30 @@ static __attribute__((noinline)) bool split_or_open(struct s2_vm *vm, struct s2_
     return false;
 }
 
-static inline enum s2_fault fault_locked(struct s2_vm *vm, struct s2_cpu_line *line, ipa_t ipa)
+/*
+ * Opens the closed RAM page (or, while nothing is marked, block) at pos. False: somebody changed
+ * the descriptor first. Open, then mark: a harvest between the two finds no bit and leaves the
+ * page alone. Then invalidate, for this CPU only.
+ */
+static inline bool open_page(struct s2_vm *vm, struct s2_cpu_line *line, const struct s2_pos *pos,
+                             ipa_t ipa, bool marking)
 {
+    if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
+        return false;
+    }
+    if (marking) {
+        log_mark(vm, ipa_gfn(ipa));
+    }
+    s2_count(&line->faults_first_write);
+    port_tlb_flush_local(vm, ipa);
+    return true;
+}
+
+/* Everything but the case that s2_fault_write does itself. Drops the read lock. */
+static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
+                                                          struct s2_cpu_line *line, ipa_t ipa)
+{
+    enum s2_fault result = S2_FAULT_RETRY;
     bool marking = log_is_marking(vm);
 
     for (;;) {
@@ -47,50 +69,52 @@ static inline enum s2_fault fault_locked(struct s2_vm *vm, struct s2_cpu_line *l
         enum s2_type type;
 
         if (!s2_pos_is_leaf(&pos)) {
-            return s2_is_in_transit(pos.old) ? S2_FAULT_RETRY : S2_FAULT_UNMAPPED;
+            result = s2_is_in_transit(pos.old) ? S2_FAULT_RETRY : S2_FAULT_UNMAPPED;
+            break;
         }
         if (s2_pte_is_writable(pos.old, pos.level)) {
             /* Somebody else opened it; our TLB may still hold the old entry, or we fault for ever.
              */
             s2_count(&line->faults_spurious);
+            port_tlb_flush_local(vm, ipa);
             break;
         }
         type = s2_pte_type(pos.old, pos.level);
         if (type != S2_RAM_RW) {
-            return type == S2_FOREIGN_RW ? S2_FAULT_FOREIGN : S2_FAULT_READONLY;
+            result = type == S2_FOREIGN_RW ? S2_FAULT_FOREIGN : S2_FAULT_READONLY;
+            break;
         }
         if (marking && pos.level != S2_LEVEL_PAGE) {
             if (split_or_open(vm, line, &pos)) {
+                port_tlb_flush_local(vm, ipa);
                 break;
             }
-            continue;
+        } else if (open_page(vm, line, &pos, ipa, marking)) {
+            break;
         }
-        /* Open, then mark: a harvest between the two finds no bit and leaves the page alone. */
-        if (!s2_entry_swap(vm, &pos, s2_pte_opened(pos.old, pos.level))) {
-            continue;
-        }
-        if (marking) {
-            log_mark(vm, ipa_gfn(ipa));
-        }
-        s2_count(&line->faults_first_write);
-        break;
     }
-    port_tlb_flush_local(vm, ipa);
-    return S2_FAULT_RETRY;
+    s2_read_unlock(line);
+    return result;
 }
 
 enum s2_fault s2_fault_write(struct s2_vm *vm, ipa_t ipa)
 {
     struct s2_cpu_line *line;
-    enum s2_fault result;
+    struct s2_pos pos;
 
     if (ipa.addr >> vm->ipa_bits) {
         return S2_FAULT_UNMAPPED;
     }
     line = s2_read_lock(vm);
-    result = fault_locked(vm, line, ipa);
-    s2_read_unlock(line);
-    return result;
+    pos = s2_find(vm, ipa);
+    /* A logged guest's first write to a page, as nearly all are: no call, no spilled register. */
+    if (pos.level == S2_LEVEL_PAGE && s2_pos_is_leaf(&pos) &&
+        s2_pte_type(pos.old, pos.level) == S2_RAM_RW && !s2_pte_is_writable(pos.old, pos.level) &&
+        log_is_marking(vm) && open_page(vm, line, &pos, ipa, true)) {
+        s2_read_unlock(line);
+        return S2_FAULT_RETRY;
+    }
+    return fault_slow(vm, line, ipa);
 }
 
 bool s2_open_foreign(struct s2_vm *vm, ipa_t ipa, pa_t pa)

@@ -70,15 +70,17 @@ static inline bool s2_is_in_transit(uint64_t pte)
 static inline struct s2_pos s2_find_at(const struct s2_vm *vm, ipa_t ipa, unsigned deepest)
 {
     unsigned level = vm->root_level;
+    unsigned shift = s2_level_shift(level);
     s2_entry_t *table = port_pa_to_va(vm->root);
     /* The root may be several concatenated tables: its index is not cut to 9 bits. */
-    s2_entry_t *entry = table + (ipa.addr >> s2_level_shift(level));
+    s2_entry_t *entry = table + (ipa.addr >> shift);
     uint64_t old = s2_entry_load(entry);
 
     while (level < deepest && s2_pte_is_table(old, level)) {
         table = s2_table_of(old, level);
         level++;
-        entry = table + ((ipa.addr >> s2_level_shift(level)) & (S2_ENTRIES - 1));
+        shift -= S2_INDEX_SHIFT;
+        entry = table + ((ipa.addr >> shift) & (S2_ENTRIES - 1));
         old = s2_entry_load(entry);
     }
     return (struct s2_pos){entry, old, s2_align_down(ipa, level), level};

@@ -25,6 +25,12 @@
  *   void port_entry_written(const struct s2_vm *vm, ipa_t ipa, unsigned level,
  *                           uint64_t old, uint64_t new);
  *                                    after a descriptor changed; for checkers, else empty
+ *   void port_tlb_flush_local(const struct s2_vm *vm, ipa_t ipa);
+ *                                    invalidates what this CPU alone has cached for the page at
+ *                                    ipa. Enough after a permission was added: others that hold
+ *                                    the old entry take a spurious fault.
+ *
+ * A port may read vm->root_register and vm->vmid, and nothing else of struct s2_vm.
  */
 #ifndef CORE_PORT_H
 #define CORE_PORT_H
@@ -67,11 +73,5 @@ struct port_tlb_range {
  */
 void port_tlb_flush(const struct s2_vm *vm, const struct port_tlb_range *ranges, unsigned count);
 void port_tlb_flush_vm(const struct s2_vm *vm);
-
-/*
- * Invalidates what this CPU alone has cached for the page at ipa. Enough after a
- * permission was added: others that hold the old entry take a spurious fault.
- */
-void port_tlb_flush_local(const struct s2_vm *vm, ipa_t ipa);
 
 #endif

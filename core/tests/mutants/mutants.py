@@ -23,30 +23,33 @@ TIMEOUT_S = 60
 MUTANTS = {
     # The order of the fault handler.
     "mark-before-open": ("race", "fault.c", """
-        if (!s2_entry_swap(vm, &pos, s2_pte_opened(pos.old, pos.level))) {
-            continue;
-        }
-        if (marking) {
-            log_mark(vm, ipa_gfn(ipa));
-        }
+    if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
+        return false;
+    }
+    if (marking) {
+        log_mark(vm, ipa_gfn(ipa));
+    }
 """, """
-        if (marking) {
-            log_mark(vm, ipa_gfn(ipa));
-        }
-        if (!s2_entry_swap(vm, &pos, s2_pte_opened(pos.old, pos.level))) {
-            continue;
-        }
+    if (marking) {
+        log_mark(vm, ipa_gfn(ipa));
+    }
+    if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
+        return false;
+    }
 """),
-    "fault-does-not-mark": ("log", "fault.c", "            log_mark(vm, ipa_gfn(ipa));", ";"),
+    "fault-does-not-mark": ("log", "fault.c", "        log_mark(vm, ipa_gfn(ipa));", ";"),
     "fault-without-invalidation": ("log", "fault.c", """
     port_tlb_flush_local(vm, ipa);
-    return S2_FAULT_RETRY;
+    return true;
 """, """
-    return S2_FAULT_RETRY;
+    return true;
 """),
-    "spurious-fault-without-invalidation": ("log", "fault.c",
-        "            s2_count(&line->faults_spurious);\n            break;",
-        "            s2_count(&line->faults_spurious);\n            return S2_FAULT_RETRY;"),
+    "spurious-fault-without-invalidation": ("log", "fault.c", """
+            s2_count(&line->faults_spurious);
+            port_tlb_flush_local(vm, ipa);
+""", """
+            s2_count(&line->faults_spurious);
+"""),
     "whole-block-opened-unmarked": ("log", "fault.c",
         "    log_mark_range(vm, pos->base, s2_level_bytes(pos->level));", ""),
     "read-only-ram-is-opened": ("s2", "fault.c", "if (type != S2_RAM_RW) {",

@@ -169,19 +169,12 @@ void port_tlb_flush_vm(const struct s2_vm *vm)
     port_tlb_flush_vmid(s2_root_register(vm));
 }
 
-void port_tlb_flush_local(const struct s2_vm *vm, ipa_t ipa)
+void port_tlb_flush_local_other(const struct s2_vm *vm, ipa_t ipa)
 {
-    uint64_t root_register = s2_root_register(vm);
-    uint64_t loaded;
+    uint64_t loaded = enter_vmid(vm->root_register);
 
-    dsb(nshst); /* our descriptor store before our walks; other CPUs need not know yet */
-    loaded = enter_vmid(root_register);
-    tlbi_value(ipas2e1, ipa.addr >> PAGE_SHIFT);
-    dsb(nsh); /* as in invalidate_ranges, on this CPU */
-    tlbi(vmalle1);
-    dsb(nsh);
-    isb();
-    leave_vmid(root_register, loaded);
+    port_tlb_flush_local_loaded(ipa);
+    leave_vmid(vm->root_register, loaded);
 }
 
 void port_tlb_flush_local_stage1(void)

@@ -52,4 +52,6 @@ static inline pa_t port_va_to_pa(const void *va)
 void port_entry_written(const struct s2_vm *vm, ipa_t ipa, unsigned level, uint64_t old,
                         uint64_t pte);
 
+void port_tlb_flush_local(const struct s2_vm *vm, ipa_t ipa);
+
 #endif
