@@ -185,6 +185,8 @@ bool fake_maintenance(void)
 void fake_enter(void)
 {
     struct vcpu *v = here()->current;
+
+    here()->kicked = false; /* before the look at what the kick is for: a later one kicks again */
     while (v && (fake_take_physical() || fake_maintenance() || v->vgic.dirty)) {
         if (fake_maintenance()) {
             fake.handlers[IRQ_PPI_MAINT](IRQ_PPI_MAINT, fake.contexts[IRQ_PPI_MAINT]);
@@ -194,7 +196,6 @@ void fake_enter(void)
             vgic_flush(v);
         }
     }
-    here()->kicked = false;
 }
 
 void fake_load(struct vcpu *v)
