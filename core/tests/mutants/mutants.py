@@ -50,7 +50,7 @@ MUTANTS = {
 """, """
             s2_count(&line->faults_spurious);
 """),
-    "whole-block-opened-unmarked": ("log", "fault.c",
+    "whole-block-opened-unmarked": ("log_map", "fault.c",
         "    log_mark_range(vm, pos->base, s2_level_bytes(pos->level));", ""),
     "read-only-ram-is-opened": ("s2", "fault.c", "if (type != S2_RAM_RW) {",
         "if (type != S2_RAM_RW && type != S2_RAM_RO) {"),
@@ -98,7 +98,7 @@ MUTANTS = {
         protect_word(harvest, chunk_gfn + (uint64_t)i * 64, taken);
         atomic_fetch_and(&chunk->summary[i / 64], ~(UINT64_C(1) << (i % 64)));
 """),
-    "pins-are-not-marked-again": ("log", "harvest.c",
+    "pins-are-not-marked-again": ("log_map", "harvest.c",
         "        log_mark_pinned(vm, first, pages);\n    }\n    s2_read_unlock", "    }\n    s2_read_unlock"),
     "abort-loses-bits": ("log", "session.c", "                put_chunk_back(chunk);", ""),
     "committed-bits-come-back": ("log", "session.c", "    vm->log.epoch++;", ""),
@@ -138,10 +138,10 @@ MUTANTS = {
 """),
     # Mapping and unmapping.
     "unmap-without-invalidation": ("s2", "unmap.c", "    s2_gather_flush(&batch->gather);", ""),
-    "unmap-keeps-marks": ("log", "unmap.c", "        log_forget_range(vm, ipa, bytes);", ";"),
-    "new-pages-are-not-marked": ("log", "map.c",
+    "unmap-keeps-marks": ("log_map", "unmap.c", "        log_forget_range(vm, ipa, bytes);", ";"),
+    "new-pages-are-not-marked": ("log_map", "map.c",
         "        log_mark_range(vm, request->ipa, request->bytes);", ";"),
-    "set-type-opens-logged-pages": ("log", "unmap.c",
+    "set-type-opens-logged-pages": ("log_map", "unmap.c",
         "bool writable = type == S2_RAM_RW && !log_is_marking(vm);",
         "bool writable = type == S2_RAM_RW;"),
     "set-type-without-invalidation": ("s2", "unmap.c", """
