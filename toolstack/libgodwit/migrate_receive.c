@@ -128,7 +128,10 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
 
     restore_build_mend(guard, opener_of(r->options));
     gw_error_set(&guard->error, GW_EXIT_FAILED, "receiving was killed by signal %d", signal_number);
-    handover_refuse(&r->io, &guard->error);
+    /* After *go* nobody knows how far it came, and a refusal would say that the guest does not run.
+     */
+    if (!handover_guard_has(guard, HANDOVER_GONE))
+        handover_refuse(&r->io, &guard->error);
     return GW_EXIT_FAILED;
 }
 

@@ -176,6 +176,14 @@ static int run(struct sender *s)
     return 0;
 }
 
+static void add_outcome(const char *name, const struct handover_guard *guard, struct gw_error *err)
+{
+    size_t used = strlen(err->message);
+
+    snprintf(err->message + used, sizeof(err->message) - used, "; \"%s\" %s here", name,
+             guard->was_paused ? "stays paused" : "runs on");
+}
+
 /* Before GO: the guest runs on here. Says so, with the reason first. */
 static void undo(struct sender *s)
 {
@@ -196,9 +204,7 @@ static void undo(struct sender *s)
         return; /* it ended by itself meanwhile, or may not be moved now */
     if (s->err->code != GW_EXIT_MIGRATE_CANCELLED)
         s->err->code = GW_EXIT_MIGRATE_FAILED;
-    size_t used = strlen(s->err->message);
-    snprintf(s->err->message + used, sizeof(s->err->message) - used, "; \"%s\" %s here",
-             s->options->name, s->guard->was_paused ? "stays paused" : "runs on");
+    add_outcome(s->options->name, s->guard, s->err);
 }
 
 static void explain_unknown(const char *name, const char *host, struct gw_error *err)
@@ -311,6 +317,8 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
             handover_guard_drop(guard, HANDOVER_STOPPED);
         if (precopy_undo(guard, &host, &unused))
             gw_error_set(err, GW_EXIT_FAILED, "the migration was killed, and %s", unused.message);
+        else
+            add_outcome(options->name, guard, err);
     }
     host.ops->close(host.ctx);
     return (int)err->code;
