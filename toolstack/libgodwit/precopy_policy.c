@@ -9,6 +9,11 @@ uint64_t precopy_estimate_ms(const struct precopy_round *round)
     return round->dirtied * (round->ms ? round->ms : 1) / round->pages;
 }
 
+static bool is_no_progress(const struct precopy_round *round)
+{
+    return round->dirtied * 10 >= round->pages * 9;
+}
+
 bool precopy_should_stop(const struct precopy_limits *limits, const struct precopy_round *rounds,
                          unsigned n, const char **ret_why)
 {
@@ -23,7 +28,7 @@ bool precopy_should_stop(const struct precopy_limits *limits, const struct preco
     *ret_why = "last round";
     if (n >= limits->max_rounds)
         return true;
-    /* Twice in a row the guest dirtied as much as we sent: more rounds do not make it less. */
+    /* Twice in a row nearly as much was dirtied as was sent: more rounds do not make it less. */
     *ret_why = "not converging";
-    return n > 2 && last->dirtied >= last->pages && rounds[n - 2].dirtied >= rounds[n - 2].pages;
+    return n > 2 && is_no_progress(last) && is_no_progress(&rounds[n - 2]);
 }

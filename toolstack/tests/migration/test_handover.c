@@ -185,7 +185,9 @@ static void test_policy(void **state)
     rounds[2] = rounds[1];
     assert_true(precopy_should_stop(&limits, rounds, 3, &why));
     assert_string_equal(why, "not converging");
-    rounds[2].dirtied = 59000;
+    rounds[2].dirtied = 55000;
+    assert_true(precopy_should_stop(&limits, rounds, 3, &why));
+    rounds[2].dirtied = 53000; /* slow progress, but progress */
     rounds[3] = rounds[4] = rounds[2];
     assert_false(precopy_should_stop(&limits, rounds, 4, &why));
     assert_true(precopy_should_stop(&limits, rounds, 5, &why));
