@@ -45,7 +45,8 @@ static struct map_run next_run(const struct map_request *request, ipa_t ipa)
     struct map_run run = {.ipa = ipa, .level = request->min_level};
     uint64_t fit, room;
 
-    while ((alignment & (s2_level_bytes(run.level) - 1)) != 0 || left < s2_level_bytes(run.level)) {
+    while (run.level < S2_LEVEL_PAGE && ((alignment & (s2_level_bytes(run.level) - 1)) != 0 ||
+                                         left < s2_level_bytes(run.level))) {
         run.level++;
     }
     fit = left >> s2_level_shift(run.level);
