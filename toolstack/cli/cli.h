@@ -63,6 +63,7 @@ int cli_open_guest(const char *name_or_domid, struct gw_hv **ret_hv, struct gw_g
                    struct gw_error *err);
 
 /* One command per function; cmd_NAME.c each. */
+int cmd_check_stream(int argc, char **argv);
 int cmd_console(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);

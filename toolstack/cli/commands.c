@@ -6,6 +6,13 @@
 #include "cli.h"
 
 const struct cli_command cli_commands[] = {
+    {"check-stream", "[--json] FILE", "check a saved guest, on any machine",
+     "  godwit check-stream web1.save\n"
+     "\n"
+     "      --json  what it holds, as JSON\n"
+     "\n"
+     "Exit code 6: it is damaged or no saved guest.\n",
+     cmd_check_stream},
     {"console", "[OPTION...] GUEST", "attach this terminal to a guest's console",
      "  godwit console web1            ^] detaches; the guest runs on\n"
      "  godwit console -t 5 web1 </dev/null   print what comes in 5 seconds\n"

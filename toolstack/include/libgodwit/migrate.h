@@ -65,6 +65,19 @@ int gw_migrate(const struct gw_migrate_options *options, struct gw_error *err);
 int gw_migrate_receive(const struct gw_receive_options *options, int in_fd, int out_fd,
                        struct gw_error *err);
 
+struct gw_stream_summary {
+    char name[64];
+    char versions[257]; /* as the writer says: any bytes */
+    uint32_t vcpus, records;
+    uint64_t memory_bytes, pages, zero_pages, bytes;
+};
+
+/*
+ * Reads a saved guest to its end and checks all that can be checked without a hypervisor. 0: whole.
+ * -1: err says what is wrong and where; the summary holds what was read until then.
+ */
+int gw_check_stream(const char *path, struct gw_stream_summary *ret_summary, struct gw_error *err);
+
 /*
  * true: the name of a guest that is still being restored or received. It never runs under it, and
  * what it has of a console belongs to the other side: leave it alone until it has its real name.

@@ -228,6 +228,21 @@ static void write_file(struct fixture *f, const uint8_t *data, size_t bytes)
     close(fd);
 }
 
+static void assert_check(struct fixture *f, int wanted)
+{
+    struct gw_stream_summary summary;
+    struct gw_error err = {0};
+
+    assert_int_equal(gw_check_stream(f->file, &summary, &err), wanted ? -1 : 0);
+    assert_int_equal(err.code, wanted);
+    if (wanted)
+        return;
+    assert_string_equal(summary.name, "web");
+    assert_int_equal(summary.pages, FAKE_PAGES);
+    assert_true(summary.zero_pages > 0 && summary.zero_pages < FAKE_PAGES);
+    assert_string_equal(summary.versions, "a fake host");
+}
+
 static void assert_not_restored(struct fixture *f, const char *why)
 {
     int status = restore(f);
@@ -246,9 +261,11 @@ static void test_damaged_files(void **state)
 
     assert_saves(f);
     size_t n = read_file(f, data, sizeof(data));
+    assert_check(f, 0);
     for (size_t cut = 1; cut < n; cut += n / 23) {
         write_file(f, data, cut);
         assert_not_restored(f, "ends too early");
+        assert_check(f, GW_EXIT_CONFIG);
         assert_non_null(strstr(f->err.message, "offset"));
     }
     for (unsigned i = 1; n > 0 && i < 40; i++) {
@@ -257,6 +274,7 @@ static void test_damaged_files(void **state)
         copy[at] ^= (uint8_t)(1u << (i % 8));
         write_file(f, copy, n);
         assert_not_restored(f, "");
+        assert_check(f, GW_EXIT_CONFIG);
     }
     for (size_t i = 0; i < sizeof(copy); i++)
         copy[i] = (uint8_t)(i * i >> 3);
