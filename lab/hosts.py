@@ -201,8 +201,8 @@ class Lab:
         for name in ("login", "host"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f",
                             self.path(name)], check=True)
-            subprocess.run(["dropbearconvert", "openssh", "dropbear", self.path(name),
-                            self.path(name + ".dropbear")], check=True, capture_output=True)
+        subprocess.run(["dropbearconvert", "openssh", "dropbear", self.path("host"),
+                        self.path("host.dropbear")], check=True, capture_output=True)
         with open(self.path("host.pub")) as f:
             key = " ".join(f.read().split()[:2])
         with open(self.path("known_hosts"), "w") as f:
@@ -216,7 +216,7 @@ class Lab:
         own.directory("root", 0o700)
         own.directory("root/.ssh", 0o700)
         own.file("root/.ssh/authorized_keys", self.path("login.pub"), 0o600)
-        own.file("root/.ssh/id_dropbear", self.path("login.dropbear"), 0o600)
+        own.file("root/.ssh/id_ed25519", self.path("login"), 0o600)
         own.text("root/.ssh/known_hosts", "".join("%s %s\n" % (n, self.host_key) for n in names)
                  + "".join("%s %s\n" % (address(i), self.host_key) for i in range(len(names))))
         own.text("etc/hosts", "127.0.0.1 localhost\n"

@@ -188,7 +188,8 @@ int domain_create(domid_t id, uint32_t max_vcpus, bool is_control, struct domain
     d->max_vcpus = max_vcpus;
     d->pause_count = 1;
     d->max_pages = is_control ? UINT64_MAX : 0;
-    d->cntvoff_ticks = is_control ? 0 : time_counter();
+    d->paused_at_ticks = time_counter();
+    d->cntvoff_ticks = is_control ? 0 : d->paused_at_ticks;
     d->dying = DOMAIN_DYING; /* until it is complete nobody does anything to it */
     atomic_store_explicit(&d->refcount, 1, memory_order_relaxed);
     int error = enter_list(d, id);

@@ -186,9 +186,21 @@ void sched_domain_recheck(struct domain *d)
 void sched_domain_pause(struct domain *d)
 {
     spin_lock(&sched_lock);
-    d->pause_count++;
+    if (d->pause_count++ == 0) {
+        d->paused_at_ticks = time_counter();
+    }
     recheck_all(d);
     sched_unlock();
+}
+
+/* What a loaded domain has waited until now is hidden from it. */
+static void start_clock(struct domain *d)
+{
+    if (atomic_load_explicit(&d->clock_stands, memory_order_relaxed)) { /* scheduler lock */
+        d->cntvoff_ticks += time_counter() - d->paused_at_ticks;
+        /* Release pairs with the acquire in vtimer.c: the offset is there first. */
+        atomic_store_explicit(&d->clock_stands, false, memory_order_release);
+    }
 }
 
 int sched_domain_unpause(struct domain *d)
@@ -200,6 +212,7 @@ int sched_domain_unpause(struct domain *d)
         error = -EINVAL;
     } else if (--d->pause_count == 0) {
         d->creation_finished = true;
+        start_clock(d);
         recheck_all(d);
     }
     sched_unlock();

@@ -189,9 +189,17 @@ static size_t clock_bytes(const struct domain *d)
     return sizeof(struct godwit_save_clock);
 }
 
+/* A paused domain's time ends where it stopped: how long it stays so is hidden from it. */
 static void clock_save(struct domain *d, unsigned instance, void *body)
 {
-    ((struct godwit_save_clock *)body)->virtual_count = time_counter() - d->cntvoff_ticks;
+    uint64_t until = time_counter();
+
+    if (d->pause_count != 0) {
+        uint64_t ran_until = atomic_load_explicit(&d->ran_until_ticks, memory_order_relaxed);
+
+        until = d->paused_at_ticks > ran_until ? d->paused_at_ticks : ran_until;
+    }
+    ((struct godwit_save_clock *)body)->virtual_count = until - d->cntvoff_ticks;
 }
 
 static const char *clock_check(const struct domain *d, unsigned instance, const void *body)
@@ -201,7 +209,10 @@ static const char *clock_check(const struct domain *d, unsigned instance, const 
 
 static void clock_load(struct domain *d, unsigned instance, const void *body)
 {
-    d->cntvoff_ticks = time_counter() - ((const struct godwit_save_clock *)body)->virtual_count;
+    d->paused_at_ticks = time_counter();
+    d->cntvoff_ticks = d->paused_at_ticks - ((const struct godwit_save_clock *)body)->virtual_count;
+    /* Release pairs with the acquire in vtimer.c: the counts are there first. */
+    atomic_store_explicit(&d->clock_stands, true, memory_order_release);
 }
 
 static size_t timer_bytes(const struct domain *d)

@@ -36,7 +36,11 @@
 
 static uint64_t guest_now(const struct vcpu *v)
 {
-    return time_counter() - v->domain->cntvoff_ticks;
+    const struct domain *d = v->domain;
+    /* Acquire pairs with the release in sched.c: then the offset is the new one. */
+    bool stands = atomic_load_explicit(&d->clock_stands, memory_order_acquire);
+
+    return (stands ? d->paused_at_ticks : time_counter()) - d->cntvoff_ticks;
 }
 
 static bool timer_enabled(uint32_t ctl)
@@ -155,6 +159,7 @@ void vtimer_save(struct vcpu *v)
     t->cntv_ctl = (uint32_t)READ_SYSREG(cntv_ctl_el0) & (CTL_ENABLE | CTL_IMASK);
     t->cntv_cval = READ_SYSREG(cntv_cval_el0);
     WRITE_SYSREG(0, cntv_ctl_el0);
+    atomic_store_explicit(&v->domain->ran_until_ticks, time_counter(), memory_order_relaxed);
     isb(); /* quiet: what fires from here on is the next vCPU's */
     if (__atomic_load_n(&v->state, __ATOMIC_RELAXED) == VCPU_BLOCKED) {
         update(v, PPI_VIRTUAL, t->cntv_ctl, t->cntv_cval, &t->wake);

@@ -135,6 +135,21 @@ static int teardown(void **state)
     return 0;
 }
 
+/* How long a domain stays paused, here or where it goes, is hidden from it. */
+static void test_time_stands_while_paused(void **state)
+{
+    size_t bytes;
+
+    source->pause_count = 1;
+    source->paused_at_ticks = 4600000;
+    atomic_store(&source->ran_until_ticks, 4700000); /* its last vCPU took a while to stop */
+    uint8_t *paused = save(source, &bytes);
+    assert_int_equal(hv_load_context(target, paused, bytes), 0);
+    assert_true(atomic_load(&target->clock_stands));
+    assert_int_equal(target->paused_at_ticks - target->cntvoff_ticks, 3700000);
+    free(paused);
+}
+
 static void test_round_trip(void **state)
 {
     fake.counter += 777; /* downtime: not seen by the guest */
@@ -363,6 +378,7 @@ static void test_mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_time_stands_while_paused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copy_behaves_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),

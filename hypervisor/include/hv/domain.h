@@ -57,6 +57,12 @@ struct domain {
     struct vpl011 vpl011;
     struct vpl061 vpl061;
     uint64_t cntvoff_ticks; /* one virtual offset per domain */
+    /* Host counts: a saved domain's time ends where it stopped, and goes on where it is started. */
+    uint64_t paused_at_ticks; /* scheduler lock: when pause_count left 0, or it was loaded */
+    _Atomic uint64_t ran_until_ticks; /* when one of its vCPUs was unloaded last; relaxed, read once
+                                         all have been (sched_vcpu_is_stopped orders it) */
+    _Atomic bool clock_stands; /* loaded and not started yet: its time is that of paused_at_ticks.
+                                  Release after the two counts, pairs with the acquire in vtimer */
 
     void *shared_info; /* hypervisor page, mapped at shared_info_gfn; NULL if never mapped */
     uint64_t shared_info_gfn;
