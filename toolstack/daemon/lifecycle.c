@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <libgodwit/domain.h>
+#include <libgodwit/migrate.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,13 @@ static void act(struct daemon *d, const struct gw_record *record, uint32_t code)
     gw_config_free(&config);
 }
 
+/* A guest that was being received or restored by a process that died. */
+static bool is_left_behind(const struct gw_record *record, const struct gw_domain_info *info)
+{
+    return gw_name_is_incoming(record->name) && gw_domain_info_paused(info) &&
+           !gw_incoming_is_claimed(record->name);
+}
+
 /* Handles a domain that has shut down, and a record whose domain is gone. */
 static void check_record(struct daemon *d, const struct gw_record *record)
 {
@@ -116,6 +124,11 @@ static void check_record(struct daemon *d, const struct gw_record *record)
         daemon_say("%s: domain %u is gone", record->name, record->domid);
         if (gw_registry_remove(record->name, record->domid, &err) < 0)
             daemon_say("%s: %s", record->name, err.message);
+        return;
+    }
+    if (is_left_behind(record, &info)) {
+        daemon_say("%s: left behind by a process that died: destroyed", record->name);
+        destroy(d, record);
         return;
     }
     if (gw_domain_info_shutdown(&info))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <libgodwit/console.h>
+#include <libgodwit/migrate.h>
+#include <libgodwit/registry.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -65,8 +67,8 @@ int daemon_open(struct daemon *d, struct gw_error *err)
     if (gw_hv_open(&d->hv, err) < 0 || open_events(d, err) < 0 || clients_listen(d, err) < 0)
         return -1;
     d->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (d->inotify_fd < 0 ||
-        inotify_add_watch(d->inotify_fd, gw_registry_dir(), IN_MOVED_TO | IN_DELETE) < 0)
+    if (d->inotify_fd < 0 || inotify_add_watch(d->inotify_fd, gw_registry_dir(),
+                                               IN_MOVED_TO | IN_DELETE | IN_CLOSE_WRITE) < 0)
         return gw_error_errno(err, errno, "cannot watch %s", gw_registry_dir());
     return 0;
 }
@@ -103,14 +105,33 @@ static void handle_event(struct daemon *d)
             console_drain(d, c);
 }
 
+/* Other locks in the folder are closed all the time; the end of a builder is what matters. */
+static bool concerns_us(const struct inotify_event *event)
+{
+    size_t suffix = strlen(GW_CLAIM_SUFFIX), length = strnlen(event->name, event->len);
+
+    if (!(event->mask & IN_CLOSE_WRITE))
+        return true;
+    return length > suffix && !strcmp(event->name + length - suffix, GW_CLAIM_SUFFIX);
+}
+
 static void handle_registry_change(struct daemon *d)
 {
     char events[4096] __attribute__((aligned(8)));
+    bool changed = false;
+    ssize_t n;
 
     /* What changed does not matter: one comparison finds all of it. */
-    while (read(d->inotify_fd, events, sizeof(events)) > 0)
-        ;
-    lifecycle_sync(d);
+    while ((n = read(d->inotify_fd, events, sizeof(events))) > 0) {
+        for (const char *at = events; at < events + n;) {
+            const struct inotify_event *event = (const void *)at;
+
+            changed |= concerns_us(event);
+            at += sizeof(*event) + event->len;
+        }
+    }
+    if (changed)
+        lifecycle_sync(d);
 }
 
 static bool takes_input(const struct console *console)

@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "migrate_host_xen.h"
+#include "restore_claim.h"
 
 #define SETTLE_MS      2000u /* only on a host too busy to run its daemon */
 #define SETTLE_STEP_MS 5u
@@ -28,6 +30,8 @@ static void host_close(void *ctx)
     struct migrate_xen *x = ctx;
 
     gw_log_owner_release(&x->owner);
+    if (x->claim_fd >= 0)
+        close(x->claim_fd);
     gw_hv_buffer_free(x->hv, x->bitmap, x->bitmap_bytes);
     gw_hv_close(x->hv);
     free(x);
@@ -221,6 +225,24 @@ static int add_to_registry(const struct stream_config *config, const char *name,
     return rc;
 }
 
+/* Makes this process the builder of the incoming guest, and clears away what a dead one left of it.
+ */
+static int claim(struct migrate_xen *x, const char *name, struct gw_error *err)
+{
+    struct gw_record record = {0};
+    struct gw_error none = {0};
+    int rc = 0;
+
+    x->claim_fd = restore_claim_take(name, err);
+    if (x->claim_fd < 0)
+        return -1;
+    if (gw_registry_find(name, &record, &none) == 0) {
+        rc = gw_domain_destroy(x->hv, record.domid, err);
+        gw_record_free(&record);
+    }
+    return rc;
+}
+
 static int host_create(void *ctx, const struct stream_config *c, const char *name,
                        uint32_t *ret_domid, struct gw_error *err)
 {
@@ -232,7 +254,7 @@ static int host_create(void *ctx, const struct stream_config *c, const char *nam
         return gw_error_set(err, GW_EXIT_CONFIG, "the guest's name or memory is not possible here");
     snprintf(config.name, sizeof(config.name), "%s", name);
     memcpy(config.uuid, c->uuid, sizeof(config.uuid));
-    if (gw_domain_create_empty(x->hv, &config, &domain, err))
+    if (claim(x, name, err) || gw_domain_create_empty(x->hv, &config, &domain, err))
         return -1;
     if (add_to_registry(c, name, &domain, err)) {
         gw_hv_domain_destroy(x->hv, domain.domid);
@@ -291,6 +313,7 @@ static int host_open(void *arg, struct migrate_host *ret_host, struct gw_error *
     if (!x)
         return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
     x->owner = GW_LOG_OWNER_NONE;
+    x->claim_fd = -1;
     if (gw_hv_open(&x->hv, err)) {
         free(x);
         return -1;

@@ -5,7 +5,6 @@
 #include "migrate_step.h"
 #include "restore_build.h"
 #include <libgodwit/migrate.h>
-#include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_STALL_MS 60000
@@ -72,16 +71,14 @@ static int await_go(struct receiver *r)
     return 0;
 }
 
-/* The guest is ours. A name that is taken by now does not keep it from running. */
+/* The guest is ours. It never runs under its incoming name: see restore_claim.h. */
 static int resume(struct receiver *r)
 {
     struct restore_builder *b = &r->builder;
-    struct gw_error naming = {0};
 
-    if (migrate_step("dest-go", r->err))
+    if (migrate_step("dest-go", r->err) ||
+        b->host->ops->rename(b->host->ctx, b->domid, b->incoming_name, b->config.name, r->err))
         return -1;
-    if (b->host->ops->rename(b->host->ctx, b->domid, b->incoming_name, b->config.name, &naming))
-        fprintf(stderr, "the guest keeps the name %s: %s\n", b->incoming_name, naming.message);
     if (!r->options->paused && !b->config.paused &&
         b->host->ops->unpause(b->host->ctx, b->domid, r->err))
         return -1;

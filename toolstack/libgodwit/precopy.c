@@ -110,7 +110,8 @@ static int stop_guest(struct precopy *p, struct gw_error *err)
         handover_guard_drop(p->guard, HANDOVER_STOPPED);
         return -1;
     }
-    if (s->host->ops->is_paused(s->host->ctx, s->guest.domid, &paused, err))
+    if (save_source_take_state(s, err) ||
+        s->host->ops->is_paused(s->host->ctx, s->guest.domid, &paused, err))
         return -1;
     s->host->ops->settle_console(s->host->ctx, s->guest.domid);
     return migrate_step("source-stopped", err);

@@ -196,19 +196,20 @@ static int take_pages(struct restore_builder *b, const struct stream_record *rec
 static int take_state(struct restore_builder *b, const struct stream_record *record,
                       struct gw_error *err)
 {
-    if (!b->created || b->has_state)
+    if (!b->created || b->state || record->length == 0)
         return distrust("state out of order", err);
-    if (migrate_step("dest-state", err) ||
-        b->host->ops->set_state(b->host->ctx, b->domid, record->body, record->length, err))
-        return -1;
-    b->has_state = true;
+    b->state = malloc(record->length);
+    if (!b->state)
+        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    memcpy(b->state, record->body, record->length);
+    b->state_bytes = record->length;
     return 0;
 }
 
 /* END: nothing may be missing. */
 static int complete(struct restore_builder *b, struct gw_error *err)
 {
-    if (!b->created || !b->has_state)
+    if (!b->created || !b->state)
         return distrust("the stream ends before the guest is complete", err);
     if (b->seen_pages != b->memory_pages)
         return gw_error_set(err, GW_EXIT_CONFIG, "the stream lacks %llu of the guest's %llu pages",
@@ -221,7 +222,10 @@ static int complete(struct restore_builder *b, struct gw_error *err)
     if (b->verifying && b->verified_pages != b->memory_pages)
         return gw_error_set(err, GW_EXIT_CONFIG, "%llu pages were not sent again to be compared",
                             (unsigned long long)(b->memory_pages - b->verified_pages));
-    return b->host->ops->prepare(b->host->ctx, b->domid, &b->memory, err);
+    if (b->host->ops->prepare(b->host->ctx, b->domid, &b->memory, err) ||
+        migrate_step("dest-state", err))
+        return -1;
+    return b->host->ops->set_state(b->host->ctx, b->domid, b->state, b->state_bytes, err);
 }
 
 static int take_record(struct restore_builder *b, const struct stream_record *record,
@@ -290,6 +294,7 @@ void restore_build_mend(struct handover_guard *guard, const struct migrate_opene
 void restore_build_free(struct restore_builder *b)
 {
     free(b->text);
+    free(b->state);
     free(b->seen);
     free(b->written);
     free(b->verified);

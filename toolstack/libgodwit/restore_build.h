@@ -26,7 +26,9 @@ struct restore_builder {
     uint8_t *seen, *written, *verified; /* bit per page, see stream_memory_index */
     uint8_t *scratch;                   /* STREAM_PAGES_MAX pages */
     uint64_t seen_pages, verified_pages;
-    bool has_state, verifying;
+    bool verifying;
+    void *state; /* of CPUs and devices; loaded last, since the guest's clock runs from then on */
+    uint32_t state_bytes;
     uint64_t pages, zero_pages; /* counted as sent, repeats included */
     uint64_t different_pages, first_different_gfn;
 };

@@ -70,7 +70,8 @@ static int stop_guest(struct saver *s)
         handover_guard_drop(s->guard, HANDOVER_STOPPED);
         return -1;
     }
-    if (ops->is_paused(s->host.ctx, domid, &paused, s->err))
+    if (save_source_take_state(&s->source, s->err) ||
+        ops->is_paused(s->host.ctx, domid, &paused, s->err))
         return -1;
     ops->settle_console(s->host.ctx, domid);
     return migrate_step("save-stopped", s->err);

@@ -28,6 +28,8 @@ int save_source_open(struct save_source *s, struct migrate_host *host, struct ha
 void save_source_close(struct save_source *s)
 {
     migrate_guest_free(&s->guest);
+    free(s->state);
+    s->state = NULL;
     free(s->buffer);
     s->buffer = NULL;
 }
@@ -129,22 +131,22 @@ int save_source_send_pages(struct save_source *s, const uint8_t *wanted, uint64_
     return send_pages(s, wanted, total, &s->pages, &s->zero_pages, err);
 }
 
+int save_source_take_state(struct save_source *s, struct gw_error *err)
+{
+    if (s->host->ops->get_state(s->host->ctx, s->guest.domid, &s->state, &s->state_bytes, err))
+        return -1;
+    if (s->state_bytes == 0 || s->state_bytes % STREAM_ALIGN ||
+        s->state_bytes > STREAM_STATE_BYTES_MAX)
+        return gw_error_set(err, GW_EXIT_FAILED, "the hypervisor's state of %u bytes is odd",
+                            s->state_bytes);
+    return 0;
+}
+
 int save_source_send_state(struct save_source *s, struct gw_error *err)
 {
-    struct iovec part = {0};
-    uint32_t bytes;
-    void *state;
+    struct iovec part = {.iov_base = s->state, .iov_len = s->state_bytes};
 
-    if (s->host->ops->get_state(s->host->ctx, s->guest.domid, &state, &bytes, err))
-        return -1;
-    part.iov_base = state;
-    part.iov_len = bytes;
-    int rc =
-        bytes == 0 || bytes % STREAM_ALIGN || bytes > STREAM_STATE_BYTES_MAX
-            ? gw_error_set(err, GW_EXIT_FAILED, "the hypervisor's state of %u bytes is odd", bytes)
-            : stream_write_record(&s->writer, STREAM_HVM_CONTEXT, &part, 1, err);
-    free(state);
-    return rc;
+    return stream_write_record(&s->writer, STREAM_HVM_CONTEXT, &part, 1, err);
 }
 
 int save_source_send_verify(struct save_source *s, struct gw_error *err)

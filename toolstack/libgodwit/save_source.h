@@ -16,8 +16,10 @@ struct save_source {
     struct migrate_guest guest;
     struct stream_memory memory;
     uint64_t memory_pages;
-    uint64_t gfn_limit;         /* first frame above all memory */
-    uint8_t *buffer;            /* SAVE_BATCH_PAGES pages */
+    uint64_t gfn_limit; /* first frame above all memory */
+    uint8_t *buffer;    /* SAVE_BATCH_PAGES pages */
+    void *state;        /* of CPUs and devices; NULL until taken */
+    uint32_t state_bytes;
     uint64_t pages, zero_pages; /* sent so far, the comparison's not counted */
     /* Called after each batch; may be NULL. done and total: of the current pass. */
     void (*on_progress)(void *arg, uint64_t done, uint64_t total);
@@ -37,7 +39,12 @@ int save_source_send_head(struct save_source *source, struct gw_error *err);
  */
 int save_source_send_pages(struct save_source *source, const uint8_t *wanted, uint64_t total,
                            struct gw_error *err);
-/* HVM_CONTEXT. The guest is paused. */
+/*
+ * Takes the state of CPUs and devices. Call it at once after the pause: the guest's counter is in
+ * it, and what passes between the two shows to the guest.
+ */
+int save_source_take_state(struct save_source *source, struct gw_error *err);
+/* HVM_CONTEXT, as taken. */
 int save_source_send_state(struct save_source *source, struct gw_error *err);
 /* VERIFY and all pages again. The guest is paused. */
 int save_source_send_verify(struct save_source *source, struct gw_error *err);

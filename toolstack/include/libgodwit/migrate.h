@@ -84,4 +84,11 @@ int gw_check_stream(const char *path, struct gw_stream_summary *ret_summary, str
  */
 bool gw_name_is_incoming(const char *name);
 
+/*
+ * true: the process that builds the guest lives. Its end closes NAME GW_CLAIM_SUFFIX in the
+ * registry's folder. If false, and the guest is paused, it was left behind and may be destroyed.
+ */
+#define GW_CLAIM_SUFFIX ".building"
+bool gw_incoming_is_claimed(const char *incoming_name);
+
 #endif
