@@ -5,6 +5,7 @@
 #include <libgodwit/console.h>
 #include <libgodwit/domain.h>
 #include <libgodwit/layout.h>
+#include <libgodwit/registry.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "../daemon/daemon.h"
+#include "../libgodwit/restore_claim.h"
 #include "fake_xen.h"
 #include "support.h"
 
@@ -339,6 +341,43 @@ static void test_follows_renames(void **state)
     daemon_close(&d);
 }
 
+static bool is_known(const char *name)
+{
+    struct gw_record record;
+    struct gw_error err;
+
+    if (gw_registry_find(name, &record, &err) < 0)
+        return false;
+    gw_record_free(&record);
+    return true;
+}
+
+/* An incoming guest lives as long as the process that builds it, if it has not run yet. */
+static void test_reaps_orphans(void **state)
+{
+    struct gw_error err = {0};
+    uint32_t domid, running;
+    int claim;
+
+    (void)state;
+    start();
+    claim = restore_claim_take("web1--incoming", &err);
+    assert_true(claim >= 0);
+    assert_int_equal(restore_claim_take("web1--incoming", &err), -1);
+    assert_int_equal(err.code, GW_EXIT_STATE);
+    domid = create("web1--incoming", GW_ACTION_DESTROY);
+    assert_int_equal(gw_hv_domain_pause(d.hv, domid), 0);
+    running = create("web2--incoming", GW_ACTION_DESTROY);
+    settle();
+    assert_true(is_known("web1--incoming"));
+    close(claim);
+    settle();
+    assert_false(is_known("web1--incoming"));
+    assert_true(is_known("web2--incoming")); /* what runs is never taken for a leftover */
+    assert_int_equal(gw_domain_destroy(d.hv, running, &err), 0);
+    daemon_close(&d);
+}
+
 /* The registry has a number that another domain got since. */
 static void test_reused_domid(void **state)
 {
@@ -401,6 +440,7 @@ int main(void)
         daemon_test(test_restart),
         daemon_test(test_daemon_restart),
         daemon_test(test_follows_renames),
+        daemon_test(test_reaps_orphans),
         daemon_test(test_reused_domid),
         daemon_test(test_mapping_reserve),
     };
