@@ -14,6 +14,8 @@
 
 #include "daemon.h"
 
+#define RELOOK_MS 100u
+
 static volatile sig_atomic_t ended;
 
 enum { POLL_EVTCHN, POLL_LISTEN, POLL_INOTIFY, POLL_CLIENTS };
@@ -105,20 +107,19 @@ static void handle_event(struct daemon *d)
             console_drain(d, c);
 }
 
-/* Other locks in the folder are closed all the time; the end of a builder is what matters. */
-static bool concerns_us(const struct inotify_event *event)
+/* The end of a process that built a guest. Other locks in the folder are closed all the time. */
+static bool is_builder_end(const struct inotify_event *event)
 {
     size_t suffix = strlen(GW_CLAIM_SUFFIX), length = strnlen(event->name, event->len);
 
-    if (!(event->mask & IN_CLOSE_WRITE))
-        return true;
-    return length > suffix && !strcmp(event->name + length - suffix, GW_CLAIM_SUFFIX);
+    return (event->mask & IN_CLOSE_WRITE) && length > suffix &&
+           !strcmp(event->name + length - suffix, GW_CLAIM_SUFFIX);
 }
 
 static void handle_registry_change(struct daemon *d)
 {
     char events[4096] __attribute__((aligned(8)));
-    bool changed = false;
+    bool changed = false, builder_ended = false;
     ssize_t n;
 
     /* What changed does not matter: one comparison finds all of it. */
@@ -126,12 +127,16 @@ static void handle_registry_change(struct daemon *d)
         for (const char *at = events; at < events + n;) {
             const struct inotify_event *event = (const void *)at;
 
-            changed |= concerns_us(event);
+            builder_ended |= is_builder_end(event);
+            changed |= !(event->mask & IN_CLOSE_WRITE);
             at += sizeof(*event) + event->len;
         }
     }
-    if (changed)
+    if (changed || builder_ended)
         lifecycle_sync(d);
+    /* The kernel tells of the close before it drops the lock: look once more. */
+    if (builder_ended && !d->resync_due_ms)
+        d->resync_due_ms = daemon_now_ms() + RELOOK_MS;
 }
 
 static bool takes_input(const struct console *console)
