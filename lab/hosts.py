@@ -21,7 +21,7 @@ import image  # noqa: E402
 NAMES = ("north", "south", "east", "west", "dawn", "dusk", "noon", "night")
 IMAGES = os.path.join(ROOT, "build/image")
 HYPERVISOR = os.path.join(ROOT, "build/el2/hypervisor/godwit.bin")
-MTU = 9000
+MTU = 64000
 # Where guest-loader puts the control domain's modules: past the tree, which QEMU puts at 128 MiB.
 KERNEL_ADDRESS, INITRD_ADDRESS = 0x50000000, 0x54000000
 QUIET_SECONDS = 60  # a booting host that prints nothing for so long, on a fast idle machine, hangs
