@@ -70,7 +70,7 @@ def test_restore_on_the_other_host(bench):
         bench.check("north", ["godwit", "save", "carried", "/srv/x.save"])
         bench.check("north", "ssh south 'cat >/srv/x.save' </srv/x.save", seconds=300)
         bench.check("south", ["godwit", "restore", "/srv/x.save"])
-        g.trail.append("south")
+        g.moved("south")
         g.wait_more(5)
         g.expect_whole()
         for host in bench.hosts:
