@@ -116,7 +116,8 @@ def test_transport_that_says_nonsense(bench):
 def cut_after(bytes_forward):
     """A transport that dies after so many bytes of the stream."""
     def spoil(g, status):
-        g.bench.check("north", "printf '#!/bin/sh\\nhead -c %d | ssh \"$@\"\\n' >/tmp/cut && chmod +x /tmp/cut"
+        g.bench.check("north", "printf '#!/bin/sh\\ndd bs=4096 count=%d iflag=count_bytes 2>/dev/null | wire \"$@\"\\n'"
+                      " >/tmp/cut && chmod +x /tmp/cut; ssh south wire --serve"
                       % bytes_forward)
         g.migrate("south", "-s", "/tmp/cut", status=status)
     return spoil
