@@ -60,7 +60,9 @@ static void migrate_in_place(uint32_t vcpus, uint32_t rounds)
     report(result.rc == 0, "ENABLE: %ld", result.rc);
     copied = copy_dirty(NULL);
     for (uint32_t round = 0; round < rounds; round++) {
-        result = clean(0);
+        if (clean(0).rc != 0) {
+            report(false, "CLEAN of round %u", round);
+        }
         dirty += store_region_count(bitmap);
         copied += copy_dirty(bitmap);
     }

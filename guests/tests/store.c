@@ -18,14 +18,12 @@ static bool has_lse(void)
 static void store_exclusive(uint64_t address)
 {
     uint64_t value;
-    uint32_t failed;
+    uint32_t failed = 0;
 
-    do {
-        __asm__ volatile("ldxr %0, [%2]\n add %0, %0, #1\n stxr %w1, %0, [%2]"
-                         : "=&r"(value), "=&r"(failed)
-                         : "r"(address)
-                         : "memory");
-    } while (failed);
+    __asm__ volatile("1: ldxr %0, [%2]\n add %0, %0, #1\n stxr %w1, %0, [%2]\n cbnz %w1, 1b"
+                     : "=&r"(value), "+&r"(failed)
+                     : "r"(address)
+                     : "memory");
 }
 
 static void store_lse(uint32_t kind, uint64_t address)

@@ -34,8 +34,8 @@ static void print_fields(const char *schema, const char *name, const struct fiel
 static int host_info(struct gw_hv *hv, bool json, struct gw_error *err)
 {
     struct godwit_host_info host = {0};
-    struct gw_hv_physinfo phys;
-    struct gw_hv_version version;
+    struct gw_hv_physinfo phys = {0};
+    struct gw_hv_version version = {0};
     int rc = gw_hv_version(hv, &version);
 
     if (rc == 0)
