@@ -273,10 +273,13 @@ static int enable_step(struct s2_vm *vm)
     }
 }
 
-int dirty_log_enable(struct s2_vm *vm)
+int dirty_log_enable(struct s2_vm *vm, const struct dirty_log_options *options)
 {
     int result;
 
+    if (options->hardware && !port_has_hardware_dirty()) {
+        return -CORE_EINVAL;
+    }
     s2_spin_lock(&vm->log.control);
     result = enable_step(vm);
     s2_spin_unlock(&vm->log.control);

@@ -245,11 +245,13 @@ static void there_is_one_session(void **state)
     make_vm(&vm, 40);
     map_ram(&vm, 0, MIB(2));
     assert_int_equal(dirty_log_harvest_begin(&vm), -CORE_EINVAL);
-    assert_int_equal(dirty_log_enable(&vm), -CORE_ERESTART);
+    assert_int_equal(dirty_log_enable(&vm, &(struct dirty_log_options){.hardware = true}),
+                     -CORE_EINVAL);
+    assert_int_equal(dirty_log_enable(&vm, &log_options), -CORE_ERESTART);
     assert_int_equal(dirty_log_harvest_begin(&vm), -CORE_EBUSY);
     assert_true(dirty_log_is_on(&vm));
     enable_log(&vm);
-    assert_int_equal(dirty_log_enable(&vm), -CORE_EBUSY);
+    assert_int_equal(dirty_log_enable(&vm, &log_options), -CORE_EBUSY);
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     assert_int_equal(dirty_log_harvest_begin(&vm), -CORE_EBUSY);
     dirty_log_harvest_abort(&vm);
@@ -362,7 +364,7 @@ static void enabling_in_steps_can_be_undone_anywhere(void **state)
         before = stats();
         pages = fake_pages_allocated();
         for (unsigned i = 0; i <= steps; i++) {
-            result = dirty_log_enable(&vm);
+            result = dirty_log_enable(&vm, &log_options);
             store(MIB(5)); /* the guest runs on */
         }
         assert_true(result == 0 || result == -CORE_ERESTART);
@@ -412,7 +414,7 @@ static void enable_without_memory_changes_nothing(void **state)
         pages = fake_pages_allocated();
         fake_fail_allocation(n);
         do {
-            result = dirty_log_enable(&vm);
+            result = dirty_log_enable(&vm, &log_options);
         } while (result == -CORE_ERESTART);
         fake_fail_allocation(-1);
         if (result != 0) {

@@ -298,7 +298,7 @@ static void do_switch(void)
         return;
     }
     maybe_fail_allocation();
-    result = dirty_log_enable(&vm);
+    result = dirty_log_enable(&vm, &log_options);
     fake_fail_allocation(-1);
     expect(result == 0 || result == -CORE_ERESTART || result == -CORE_ENOMEM, "enable", 0);
     if (result == 0) {

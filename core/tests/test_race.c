@@ -458,7 +458,7 @@ static void enabling_under_writes(void **state)
         map_ram(&vm, 0, PAGES * PAGE_SIZE_BYTES);
         fake_hook = inject_randomly;
         do {
-            result = dirty_log_enable(&vm);
+            result = dirty_log_enable(&vm, &log_options);
         } while (result == -CORE_ERESTART);
         fake_hook = NULL;
         assert_int_equal(result, 0);

@@ -35,12 +35,15 @@ static inline void map_ram(struct s2_vm *vm, uint64_t ipa, uint64_t bytes)
     assert_int_equal(s2_map(vm, ipa_make(ipa), frame_for(ipa), bytes, S2_RAM_RW), 0);
 }
 
+/* How logging is enabled: by faults unless a test says otherwise. */
+static struct dirty_log_options log_options;
+
 static inline void enable_log(struct s2_vm *vm)
 {
     int result;
 
     do {
-        result = dirty_log_enable(vm);
+        result = dirty_log_enable(vm, &log_options);
     } while (result == -CORE_ERESTART);
     assert_int_equal(result, 0);
 }

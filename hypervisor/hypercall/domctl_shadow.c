@@ -179,7 +179,7 @@ static long op_enable(struct domctl *domctl)
     }
     /* Also goes on where an enabling that was abandoned has stopped. */
     do {
-        error = dirty_log_enable(&d->s2);
+        error = dirty_log_enable(&d->s2, &(const struct dirty_log_options){0});
     } while (error == -ERESTART && !cpu_preempt_pending() && !session->abandoned);
     if (error == -ERESTART) {
         return shadow_session_suspend(d, session) ? HYPERCALL_RESTART : -EBUSY;

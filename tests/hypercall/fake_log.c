@@ -6,7 +6,7 @@
 
 #include "fake_host.h"
 
-int dirty_log_enable(struct s2_vm *vm)
+int dirty_log_enable(struct s2_vm *vm, const struct dirty_log_options *options)
 {
     if (fake.log_state == FAKE_LOG_ON) {
         return -EBUSY;

@@ -18,14 +18,20 @@
 
 struct s2_vm;
 
+struct dirty_log_options {
+    bool hardware;    /* the CPU notes first writes in the descriptors: no faults */
+    bool eager_split; /* blocks become pages while logging is being enabled, not on first write */
+};
+
 /*
  * Starts logging with an empty bitmap, sized by the highest mapped RAM page.
  * Allocates bitmaps and prepays the tables for every split first: -CORE_ENOMEM
- * leaves everything as it was. -CORE_EBUSY when on already. Write-protects in
- * bounded steps: -CORE_ERESTART means call again; logging counts as on (and
- * dirty_log_off undoes it) from the first call.
+ * leaves everything as it was. -CORE_EBUSY when on already, -CORE_EINVAL when
+ * options ask for hardware and port_has_hardware_dirty() says no. Write-protects
+ * in bounded steps: -CORE_ERESTART means call again; logging counts as on (and
+ * dirty_log_off undoes it) from the first call, whose options hold.
  */
-int dirty_log_enable(struct s2_vm *vm);
+int dirty_log_enable(struct s2_vm *vm, const struct dirty_log_options *options);
 
 /* Stops logging, opens pages, merges blocks, frees bitmaps; bounded steps as above. Idempotent. */
 int dirty_log_off(struct s2_vm *vm);

@@ -53,6 +53,9 @@ unsigned port_s2_pa_bits(void);
 uint64_t port_s2_control(unsigned ipa_bits, unsigned root_level);
 uint64_t port_s2_root(pa_t root, uint16_t vmid);
 
+/* The CPU can note writes in descriptors (dirty_log_options.hardware). */
+bool port_has_hardware_dirty(void);
+
 /* Descriptor stores made before are seen by every table walk that starts after the return. */
 void port_publish(void);
 

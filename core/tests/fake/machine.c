@@ -113,6 +113,11 @@ uint64_t port_s2_root(pa_t root, uint16_t vmid)
     return root.addr | (uint64_t)vmid << 48;
 }
 
+bool port_has_hardware_dirty(void)
+{
+    return false;
+}
+
 void port_publish(void)
 {
     fake_point();

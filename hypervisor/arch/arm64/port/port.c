@@ -84,6 +84,11 @@ uint64_t port_s2_root(pa_t root, uint16_t vmid)
     return (uint64_t)vmid << VTTBR_VMID_SHIFT | root.addr;
 }
 
+bool port_has_hardware_dirty(void)
+{
+    return false; /* VTCR_EL2.HD is not set */
+}
+
 void port_publish(void)
 {
     /* Descriptor stores before it are complete for the table walks of all CPUs; pairs with them. */
