@@ -17,7 +17,7 @@ static bool open_whole_block(struct s2_vm *vm, const struct s2_pos *pos)
     if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
         return false;
     }
-    log_mark_range(vm, pos->base, s2_level_bytes(pos->level));
+    log_mark_range(vm, pos->base, s2_level_bytes(pos->level), DIRTY_WRITER_BLOCK);
     return true;
 }
 
@@ -49,10 +49,11 @@ static inline bool open_page(struct s2_vm *vm, struct s2_cpu_line *line, const s
     if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
         return false;
     }
-    if (marking) {
-        log_mark(vm, ipa_gfn(ipa));
+    if (marking && log_mark(vm, ipa_gfn(ipa))) {
+        s2_count(&line->bits_set[DIRTY_WRITER_VCPU]);
+    } else {
+        s2_count(&line->faults_reopened);
     }
-    s2_count(&line->faults_first_write);
     port_tlb_flush_local(vm, ipa);
     return true;
 }

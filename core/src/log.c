@@ -57,13 +57,25 @@ static uint64_t word_mask(uint64_t gfn, uint64_t end)
     return mask << first;
 }
 
-void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
+/* Adds to this CPU's count. Either lock. */
+static void count_bits(struct s2_vm *vm, enum dirty_log_writer writer, uint64_t bits)
+{
+    _Atomic uint64_t *counter = &vm->lock.cpu[port_cpu_id()].bits_set[writer];
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed); /* as s2_count */
+
+    atomic_store_explicit(counter, value + bits, memory_order_relaxed);
+}
+
+void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_writer writer)
 {
     uint64_t end = ipa_gfn(ipa_add(ipa, bytes));
+    uint64_t set = 0;
 
     for (uint64_t gfn = ipa_gfn(ipa); gfn < end; gfn = (gfn | 63) + 1) {
-        log_set(log_chunk_of(vm, gfn), log_word_of(gfn), word_mask(gfn, end));
+        set += (unsigned)__builtin_popcountll(
+            log_set(log_chunk_of(vm, gfn), log_word_of(gfn), word_mask(gfn, end)));
     }
+    count_bits(vm, writer, set);
 }
 
 void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
@@ -85,7 +97,7 @@ void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
     }
 }
 
-void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa)
+void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
     struct s2_pos pos = s2_find(vm, ipa);
 
@@ -93,12 +105,13 @@ void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa)
         port_cpu_relax();
         pos = s2_find(vm, ipa);
     }
-    if (s2_pos_is_leaf(&pos) && s2_type_is_ram(s2_pte_type(pos.old, pos.level))) {
-        log_mark(vm, ipa_gfn(ipa));
+    if (s2_pos_is_leaf(&pos) && s2_type_is_ram(s2_pte_type(pos.old, pos.level)) &&
+        log_mark(vm, ipa_gfn(ipa))) {
+        count_bits(vm, writer, 1);
     }
 }
 
-void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
     struct s2_cpu_line *line;
 
@@ -107,7 +120,7 @@ void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
     }
     line = s2_read_lock(vm);
     if (log_is_marking(vm)) {
-        log_mark_if_ram(vm, ipa);
+        log_mark_if_ram(vm, ipa, writer);
     }
     s2_read_unlock(line);
 }

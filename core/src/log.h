@@ -33,8 +33,8 @@ static inline bool log_has_chunks(const struct s2_vm *vm)
     return (unsigned)log_state(vm) - DIRTY_LOG_PREPARE <= DIRTY_LOG_ON - DIRTY_LOG_PREPARE;
 }
 
-/* Sets bits of one word. The log covers the word; either lock. */
-static inline void log_set(struct dirty_log_chunk *chunk, unsigned word, uint64_t bits)
+/* Sets bits of one word; returns those that were zero. The log covers the word; either lock. */
+static inline uint64_t log_set(struct dirty_log_chunk *chunk, unsigned word, uint64_t bits)
 {
     /*
      * Release: pairs with the acquire in log_take_word. Who takes the bit sees the
@@ -47,6 +47,7 @@ static inline void log_set(struct dirty_log_chunk *chunk, unsigned word, uint64_
         atomic_fetch_or_explicit(&chunk->summary[word / 64], UINT64_C(1) << (word % 64),
                                  memory_order_release);
     }
+    return bits & ~old;
 }
 
 /* Takes the marks that say which words in mask are not zero; before log_take_word. */
@@ -80,10 +81,10 @@ static inline unsigned log_word_of(uint64_t gfn)
     return (unsigned)(gfn % LOG_CHUNK_PAGES) / 64;
 }
 
-/* Marks one page of RAM, which the log covers. Either lock. */
-static inline void log_mark(struct s2_vm *vm, uint64_t gfn)
+/* Marks one page of RAM, which the log covers. False: it was marked already. Either lock. */
+static inline bool log_mark(struct s2_vm *vm, uint64_t gfn)
 {
-    log_set(log_chunk_of(vm, gfn), log_word_of(gfn), UINT64_C(1) << (gfn % 64));
+    return log_set(log_chunk_of(vm, gfn), log_word_of(gfn), UINT64_C(1) << (gfn % 64)) != 0;
 }
 
 /* The chunk of gfn if it has bitmaps, else NULL. Either lock. */
@@ -94,7 +95,7 @@ struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn);
 struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn);
 
 /* Marks all of a range of RAM that the log covers. Either lock. */
-void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes);
+void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_writer writer);
 /* Forgets a range: it is not RAM any more. Write lock. */
 void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes);
 
@@ -111,7 +112,7 @@ uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_t
 void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages);
 
 /* Marks the page at ipa if it is RAM, through its descriptor. Logging is on; either lock. */
-void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa);
+void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer);
 
 static inline bool s2_type_is_ram(enum s2_type type)
 {

@@ -151,7 +151,7 @@ static int map_locked(struct s2_vm *vm, const struct map_request *request)
     }
     port_publish();
     if (is_ram && log_is_marking(vm)) {
-        log_mark_range(vm, request->ipa, request->bytes);
+        log_mark_range(vm, request->ipa, request->bytes, DIRTY_WRITER_MAPPING);
     }
     return 0;
 }

@@ -137,7 +137,7 @@ int dirty_log_pin(struct s2_vm *vm, ipa_t ipa)
     s2_spin_unlock(&vm->pins.lock);
     if (error == 0) {
         /* After the pin: a harvest that takes this mark finds the pin and sets it again. */
-        dirty_log_mark(vm, ipa);
+        dirty_log_mark(vm, ipa, DIRTY_WRITER_FOREIGN);
     }
     return error;
 }
@@ -151,7 +151,7 @@ void dirty_log_unpin(struct s2_vm *vm, ipa_t ipa)
     drop_pin(&vm->pins, ipa_gfn(ipa));
     s2_spin_unlock(&vm->pins.lock);
     /* After it: what was written up to now is reported once more, whoever took the last mark. */
-    dirty_log_mark(vm, ipa);
+    dirty_log_mark(vm, ipa, DIRTY_WRITER_FOREIGN);
 }
 
 void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages)
@@ -170,7 +170,7 @@ void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages)
         uint64_t gfn = entry_gfn(pins->entries[i]);
 
         if (pins->entries[i] != 0 && gfn - first < pages) {
-            log_mark_if_ram(vm, ipa_from_gfn(gfn));
+            log_mark_if_ram(vm, ipa_from_gfn(gfn), DIRTY_WRITER_FOREIGN);
         }
     }
     s2_spin_unlock(&pins->lock);

@@ -212,10 +212,15 @@ void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)
         const struct s2_cpu_line *line = &vm->lock.cpu[cpu];
 
         ret_stats->faults_first_write +=
-            atomic_load_explicit(&line->faults_first_write, memory_order_relaxed);
+            atomic_load_explicit(&line->faults_reopened, memory_order_relaxed) +
+            atomic_load_explicit(&line->bits_set[DIRTY_WRITER_VCPU], memory_order_relaxed);
         ret_stats->faults_spurious +=
             atomic_load_explicit(&line->faults_spurious, memory_order_relaxed);
         ret_stats->faults_split += atomic_load_explicit(&line->faults_split, memory_order_relaxed);
+        for (unsigned i = 0; i < DIRTY_WRITERS; i++) {
+            ret_stats->bits_set[i] +=
+                atomic_load_explicit(&line->bits_set[i], memory_order_relaxed);
+        }
     }
     count_leaves(vm, ret_stats);
 }

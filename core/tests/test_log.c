@@ -297,16 +297,16 @@ static void other_writers_mark_ram_only(void **state)
     assert_int_equal(s2_map(&vm, ipa_make(MIB(2)), frame_for(MIB(2)), KIB(4), S2_RAM_RO), 0);
     assert_int_equal(s2_map(&vm, ipa_make(MIB(4)), frame_for(MIB(4)), KIB(4), S2_SHARED), 0);
     assert_int_equal(s2_map(&vm, ipa_make(MIB(6)), frame_for(MIB(6)), KIB(4), S2_FOREIGN_RW), 0);
-    dirty_log_mark(&vm, ipa_make(0)); /* logging is off */
+    dirty_log_mark(&vm, ipa_make(0), DIRTY_WRITER_DEVICE); /* logging is off */
     enable_log(&vm);
     assert_int_equal(dirty_log_count(&vm), 0);
-    dirty_log_mark(&vm, ipa_make(MIB(1) + 5));
-    dirty_log_mark(&vm, ipa_make(MIB(2)));
-    dirty_log_mark(&vm, ipa_make(MIB(4)));
-    dirty_log_mark(&vm, ipa_make(MIB(6)));
-    dirty_log_mark(&vm, ipa_make(MIB(8)));
-    dirty_log_mark(&vm, ipa_make(GIB(8)));
-    dirty_log_mark(&vm, ipa_make(~UINT64_C(0)));
+    dirty_log_mark(&vm, ipa_make(MIB(1) + 5), DIRTY_WRITER_DEVICE);
+    dirty_log_mark(&vm, ipa_make(MIB(2)), DIRTY_WRITER_DEVICE);
+    dirty_log_mark(&vm, ipa_make(MIB(4)), DIRTY_WRITER_DEVICE);
+    dirty_log_mark(&vm, ipa_make(MIB(6)), DIRTY_WRITER_DEVICE);
+    dirty_log_mark(&vm, ipa_make(MIB(8)), DIRTY_WRITER_DEVICE);
+    dirty_log_mark(&vm, ipa_make(GIB(8)), DIRTY_WRITER_DEVICE);
+    dirty_log_mark(&vm, ipa_make(~UINT64_C(0)), DIRTY_WRITER_DEVICE);
     /* A mark opens nothing and splits nothing. */
     assert_int_equal(s2_lookup(&vm, ipa_make(MIB(1))).bytes, MIB(2));
     assert_int_equal(harvest(), 2);
@@ -389,7 +389,7 @@ static void an_abandoned_off_is_finished_by_enable(void **state)
             assert_int_equal(dirty_log_off(&vm), i == 3 ? 0 : -CORE_ERESTART);
             assert_false(dirty_log_is_on(&vm));
             store(MIB(9)); /* open and not marked */
-            dirty_log_mark(&vm, ipa_make(0));
+            dirty_log_mark(&vm, ipa_make(0), DIRTY_WRITER_DEVICE);
         }
         enable_log(&vm);
         assert_int_equal(dirty_log_count(&vm), 0);

@@ -246,7 +246,7 @@ static void do_mark(void)
 {
     unsigned i = below(PAGES);
 
-    dirty_log_mark(&vm, ipa_of(i));
+    dirty_log_mark(&vm, ipa_of(i), DIRTY_WRITER_DEVICE);
     pages[i].marked |= logging && is_ram(pages[i].type);
 }
 

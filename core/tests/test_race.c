@@ -81,7 +81,7 @@ static void mark_0(void)
 {
     *fake_word(frame_for(0)) = ++next_value;
     fake_point();
-    dirty_log_mark(&vm, ipa_make(0));
+    dirty_log_mark(&vm, ipa_make(0), DIRTY_WRITER_DEVICE);
 }
 
 static void write_other_block(void)

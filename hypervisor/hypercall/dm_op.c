@@ -38,7 +38,7 @@ static bool mark_extent(struct domain *d, const struct xen_dm_op_modified_memory
                         uint32_t *opaque)
 {
     while (*opaque < extent->nr) {
-        dirty_log_mark(&d->s2, ipa_from_gfn(extent->first_pfn + *opaque));
+        dirty_log_mark(&d->s2, ipa_from_gfn(extent->first_pfn + *opaque), DIRTY_WRITER_MODEL);
         ++*opaque;
         if (*opaque % PAGES_BETWEEN_CHECKS == 0 && *opaque < extent->nr && cpu_preempt_pending()) {
             return false;

@@ -21,12 +21,12 @@ static void mark_permanent_mappings(struct domain *d)
 {
     for (uint32_t id = 0; id < d->max_vcpus; id++) {
         if (d->vcpus[id] != NULL && d->vcpus[id]->vcpu_info_pa.addr != 0) {
-            dirty_log_mark(&d->s2, d->vcpus[id]->vcpu_info_ipa);
+            dirty_log_mark(&d->s2, d->vcpus[id]->vcpu_info_ipa, DIRTY_WRITER_SHARED);
         }
     }
     spin_lock(&d->vpl011.lock);
     if (d->vpl011.ring_pa.addr != 0) {
-        dirty_log_mark(&d->s2, ipa_from_gfn(d->vpl011.ring_gfn));
+        dirty_log_mark(&d->s2, ipa_from_gfn(d->vpl011.ring_gfn), DIRTY_WRITER_DEVICE);
     }
     spin_unlock(&d->vpl011.lock);
 }

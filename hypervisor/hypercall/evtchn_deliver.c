@@ -46,7 +46,7 @@ static _Atomic uint8_t *upcall_flag(uint8_t *info)
 static void vcpu_info_written(struct vcpu *v)
 {
     if (v->vcpu_info_pa.addr != 0) {
-        dirty_log_mark(&v->domain->s2, v->vcpu_info_ipa);
+        dirty_log_mark(&v->domain->s2, v->vcpu_info_ipa, DIRTY_WRITER_SHARED);
     }
 }
 

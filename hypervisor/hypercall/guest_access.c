@@ -49,8 +49,8 @@ static bool page_open(struct domain *d, ipa_t ipa, bool write, struct guest_page
 static void page_close(struct domain *d, const struct guest_page *page, bool written)
 {
     if (written) {
-        dirty_log_mark(&d->s2,
-                       page->ipa); /* after the write: a harvest in between finds it next time */
+        /* After the write: a harvest in between finds it next time. */
+        dirty_log_mark(&d->s2, page->ipa, DIRTY_WRITER_HYPERCALL);
     }
     frame_put(page->frame);
 }

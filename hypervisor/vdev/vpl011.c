@@ -247,7 +247,7 @@ static void write_register(struct domain *d, uint32_t reg, uint32_t value, struc
 static void finish(struct domain *d, const struct after *after)
 {
     if (after->ring_written) {
-        dirty_log_mark(&d->s2, ipa_from_gfn(d->vpl011.ring_gfn));
+        dirty_log_mark(&d->s2, ipa_from_gfn(d->vpl011.ring_gfn), DIRTY_WRITER_DEVICE);
         evtchn_notify_xen_port(d, d->vpl011.evtchn_port);
     }
 }

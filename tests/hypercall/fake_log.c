@@ -36,8 +36,9 @@ bool dirty_log_is_on(const struct s2_vm *vm)
     return fake.log_state != FAKE_LOG_OFF;
 }
 
-void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
+    (void)writer;
     fake.marks++;
     if (ipa_gfn(ipa) < FAKE_LOG_PAGES) {
         fake.dirty[ipa_gfn(ipa)] = 1;

@@ -100,8 +100,9 @@ enum s2_fault p2m_fault_write(struct domain *d, ipa_t ipa)
     return S2_FAULT_RETRY;
 }
 
-void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
+    (void)writer;
     struct model_page *page = page_at(ipa);
 
     assert_int_equal(page->references, 1); /* the frame is still held */

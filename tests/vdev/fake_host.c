@@ -88,8 +88,9 @@ int mmio_add(struct mmio_map *map, const struct mmio_region *region)
     return 0;
 }
 
-void dirty_log_mark(struct s2_vm *vm, ipa_t ipa)
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
+    (void)writer;
     fake.marks++;
     fake.last_marked_gfn = ipa_gfn(ipa);
 }

@@ -14,9 +14,8 @@
 
 #include <core/addr.h>
 #include <core/error.h>
+#include <core/s2_vm.h>
 #include <stddef.h>
-
-struct s2_vm;
 
 struct dirty_log_options {
     bool hardware;    /* the CPU notes first writes in the descriptors: no faults */
@@ -41,9 +40,10 @@ bool dirty_log_is_on(const struct s2_vm *vm);
 /*
  * Marks the page at ipa: for every writer that is not a vCPU's own store
  * (hypercall output, vcpu_info, devices, foreign mappings). Call it AFTER the
- * write. No-op when logging is off or ipa is not RAM of this VM. Read lock inside.
+ * write. writer: whom to count it for, if the page was not marked already. No-op
+ * when logging is off or ipa is not RAM of this VM. Read lock inside.
  */
-void dirty_log_mark(struct s2_vm *vm, ipa_t ipa);
+void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer);
 
 /*
  * A page that somebody may write without faulting (a writable foreign mapping)

@@ -14,6 +14,7 @@
 
 #include <core/addr.h>
 #include <core/error.h>
+#include <core/s2_vm.h>
 #include <stddef.h>
 
 struct s2_vm; /* defined in core/s2_vm.h; embed it, do not look inside */
@@ -136,6 +137,7 @@ struct s2_stats {
     uint64_t tables_prepaid;
     uint64_t faults_first_write, faults_spurious, faults_split;
     uint64_t splits, merges, invalidations;
+    uint64_t bits_set[DIRTY_WRITERS]; /* of the dirty log, by who set them */
 };
 
 /* Counts leaves by walking (read lock); the rest are running counters. */

@@ -11,12 +11,30 @@
 
 #define S2_CPUS_MAX 64
 
-/* One CPU's line: nobody else writes it, so a fault touches no shared counter. */
+/* Who set a bit of the dirty log. */
+enum dirty_log_writer {
+    DIRTY_WRITER_VCPU,      /* a vCPU's first write to a page, or its table walker's, by a fault */
+    DIRTY_WRITER_HARDWARE,  /* a vCPU, noticed by the MMU and found by a harvest */
+    DIRTY_WRITER_HYPERCALL, /* output of a hypercall */
+    DIRTY_WRITER_SHARED,    /* vcpu_info, runstate: what the hypervisor keeps telling the guest */
+    DIRTY_WRITER_DEVICE,    /* an emulated device */
+    DIRTY_WRITER_FOREIGN,   /* a writable mapping in another VM: pins */
+    DIRTY_WRITER_MODEL,     /* a device model outside the hypervisor said so */
+    DIRTY_WRITER_MAPPING,   /* no write: the page was mapped while logging was on */
+    DIRTY_WRITER_BLOCK,     /* no write: neighbours in a block that had to be opened as a whole */
+    DIRTY_WRITERS,
+};
+
+/*
+ * One CPU's lines: nobody else writes them, so a fault touches no shared counter. A first write
+ * touches the first line only.
+ */
 struct s2_cpu_line {
     _Alignas(64) _Atomic uint32_t reading; /* this CPU holds the read lock */
-    _Atomic uint64_t faults_first_write;
+    _Atomic uint64_t faults_reopened; /* opened a page that was marked already, or is not logged */
     _Atomic uint64_t faults_spurious;
     _Atomic uint64_t faults_split;
+    _Atomic uint64_t bits_set[DIRTY_WRITERS]; /* zero to one */
 };
 
 /* Reader-writer lock: readers write only their own line, writers take tickets. Does not nest. */

@@ -26,18 +26,17 @@ MUTANTS = {
     if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
         return false;
     }
-    if (marking) {
-        log_mark(vm, ipa_gfn(ipa));
-    }
+    if (marking && log_mark(vm, ipa_gfn(ipa))) {
 """, """
-    if (marking) {
-        log_mark(vm, ipa_gfn(ipa));
-    }
+    bool marked = marking && log_mark(vm, ipa_gfn(ipa));
+
     if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
         return false;
     }
+    if (marked) {
 """),
-    "fault-does-not-mark": ("log", "fault.c", "        log_mark(vm, ipa_gfn(ipa));", ";"),
+    "fault-does-not-mark": ("log", "fault.c", "if (marking && log_mark(vm, ipa_gfn(ipa))) {",
+        "if (marking) {"),
     "fault-without-invalidation": ("log", "fault.c", """
     port_tlb_flush_local(vm, ipa);
     return true;
@@ -51,7 +50,7 @@ MUTANTS = {
             s2_count(&line->faults_spurious);
 """),
     "whole-block-opened-unmarked": ("log_map", "fault.c",
-        "    log_mark_range(vm, pos->base, s2_level_bytes(pos->level));", ""),
+        "    log_mark_range(vm, pos->base, s2_level_bytes(pos->level), DIRTY_WRITER_BLOCK);", ""),
     "read-only-ram-is-opened": ("s2", "fault.c", "if (type != S2_RAM_RW) {",
         "if (type != S2_RAM_RW && type != S2_RAM_RO) {"),
     "drain-does-not-wait": ("threads", "s2.c", """
@@ -140,7 +139,7 @@ MUTANTS = {
     "unmap-without-invalidation": ("s2", "unmap.c", "    s2_gather_flush(&batch->gather);", ""),
     "unmap-keeps-marks": ("log_map", "unmap.c", "        log_forget_range(vm, ipa, bytes);", ";"),
     "new-pages-are-not-marked": ("log_map", "map.c",
-        "        log_mark_range(vm, request->ipa, request->bytes);", ";"),
+        "        log_mark_range(vm, request->ipa, request->bytes, DIRTY_WRITER_MAPPING);", ";"),
     "set-type-opens-logged-pages": ("log_map", "unmap.c",
         "bool writable = type == S2_RAM_RW && !log_is_marking(vm);",
         "bool writable = type == S2_RAM_RW;"),
