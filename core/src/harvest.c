@@ -109,9 +109,7 @@ static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, u
                        unsigned word, unsigned end, uint8_t *bits)
 {
     unsigned first = word & ~63u;
-    uint64_t mask =
-        (end - first == 64 ? 0 : UINT64_C(1) << (end - first)) - (UINT64_C(1) << (word - first));
-    uint64_t summary = log_take_summary(chunk, first / 64, mask);
+    uint64_t summary = log_take_summary(chunk, first / 64, log_bits(word - first, end - word));
 
     while (summary != 0) {
         unsigned i = first + (unsigned)__builtin_ctzll(summary);
@@ -135,15 +133,12 @@ static void take_range(struct harvest *harvest, uint64_t first, uint64_t pages, 
 
     for (uint64_t gfn = first; gfn < end;) {
         struct dirty_log_chunk *chunk = log_chunk_at(harvest->vm, gfn);
-        uint64_t run_end = (gfn | (64 * 64 - 1)) + 1;
+        uint64_t run_end = log_run_end(gfn, end);
 
-        if (run_end > end) {
-            run_end = end;
-        }
         if (chunk != NULL) {
             unsigned word = log_word_of(gfn);
 
-            take_words(harvest, chunk, gfn & ~(uint64_t)(LOG_CHUNK_PAGES - 1), word,
+            take_words(harvest, chunk, log_chunk_begin(gfn), word,
                        word + (unsigned)(run_end - gfn) / 64, bits + (gfn - first) / 8);
         }
         gfn = run_end;

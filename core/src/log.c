@@ -16,7 +16,7 @@ bool dirty_log_is_on(const struct s2_vm *vm)
 
 struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn)
 {
-    uint64_t group = gfn >> LOG_GROUP_SHIFT;
+    uint64_t group = log_group_of(gfn);
     struct dirty_log_chunk *chunk;
 
     if (group >= vm->log.group_count || vm->log.groups[group] == NULL) {
@@ -28,8 +28,8 @@ struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn)
 
 struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn)
 {
-    const uint64_t end = vm->log.group_count << LOG_GROUP_SHIFT;
-    uint64_t at = *gfn & ~(uint64_t)(LOG_CHUNK_PAGES - 1);
+    const uint64_t end = vm->log.group_count * LOG_GROUP_PAGES;
+    uint64_t at = log_chunk_begin(*gfn);
 
     while (at < end) {
         struct dirty_log_chunk *chunk = log_chunk_at(vm, at);
@@ -38,23 +38,9 @@ struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn)
             *gfn = at;
             return chunk;
         }
-        if (vm->log.groups[at >> LOG_GROUP_SHIFT] == NULL) {
-            at = ((at >> LOG_GROUP_SHIFT) + 1) << LOG_GROUP_SHIFT;
-        } else {
-            at += LOG_CHUNK_PAGES;
-        }
+        at = vm->log.groups[log_group_of(at)] == NULL ? log_group_end(at) : log_chunk_end(at);
     }
     return NULL;
-}
-
-/* The bits of gfns [gfn, end) that lie in gfn's word. */
-static uint64_t word_mask(uint64_t gfn, uint64_t end)
-{
-    uint64_t first = gfn % 64;
-    uint64_t n = end - gfn;
-    uint64_t mask = n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
-
-    return mask << first;
 }
 
 /* Adds to this CPU's count. Either lock. */
@@ -70,10 +56,12 @@ void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_
 {
     uint64_t end = ipa_gfn(ipa_add(ipa, bytes));
     uint64_t set = 0;
+    unsigned pages;
 
-    for (uint64_t gfn = ipa_gfn(ipa); gfn < end; gfn = (gfn | 63) + 1) {
+    for (uint64_t gfn = ipa_gfn(ipa); gfn < end; gfn += pages) {
+        pages = log_word_pages(gfn, end);
         set += (unsigned)__builtin_popcountll(
-            log_set(log_chunk_of(vm, gfn), log_word_of(gfn), word_mask(gfn, end)));
+            log_set(log_chunk_of(vm, gfn), log_word_of(gfn), log_bits(log_bit_of(gfn), pages)));
     }
     count_bits(vm, writer, set);
 }
@@ -84,16 +72,17 @@ void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
 
     for (uint64_t gfn = ipa_gfn(ipa); gfn < end;) {
         struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
-        uint64_t keep = ~word_mask(gfn, end);
+        unsigned pages = log_word_pages(gfn, end);
+        uint64_t keep = ~log_bits(log_bit_of(gfn), pages);
 
         if (chunk == NULL) {
-            gfn = (gfn | (LOG_CHUNK_PAGES - 1)) + 1;
+            gfn = log_chunk_end(gfn);
             continue;
         }
         /* Write lock: nobody else is at the bitmaps, so these order nothing. */
         atomic_fetch_and_explicit(&chunk->bits[log_word_of(gfn)], keep, memory_order_relaxed);
         atomic_fetch_and_explicit(&chunk->taken[log_word_of(gfn)], keep, memory_order_relaxed);
-        gfn = (gfn | 63) + 1;
+        gfn += pages;
     }
 }
 
@@ -148,7 +137,7 @@ static unsigned order_for_groups(uint64_t groups)
 int log_grow(struct s2_vm *vm, uint64_t end_gfn)
 {
     struct dirty_log *log = &vm->log;
-    uint64_t needed = (end_gfn + (UINT64_C(1) << LOG_GROUP_SHIFT) - 1) >> LOG_GROUP_SHIFT;
+    uint64_t needed = log_groups_for(end_gfn);
     unsigned order = order_for_groups(needed);
     struct dirty_log_group **grown;
 
@@ -173,7 +162,7 @@ int log_grow(struct s2_vm *vm, uint64_t end_gfn)
 
 int log_add_bitmaps(struct s2_vm *vm, uint64_t gfn)
 {
-    struct dirty_log_group **group = &vm->log.groups[gfn >> LOG_GROUP_SHIFT];
+    struct dirty_log_group **group = &vm->log.groups[log_group_of(gfn)];
     struct dirty_log_chunk *chunk;
     _Atomic uint64_t *bitmaps;
 
@@ -201,8 +190,7 @@ int log_cover(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
     uint64_t end = ipa_gfn(ipa_add(ipa, bytes));
     int error = log_grow(vm, end);
 
-    for (uint64_t gfn = ipa_gfn(ipa); error == 0 && gfn < end;
-         gfn = (gfn | (LOG_CHUNK_PAGES - 1)) + 1) {
+    for (uint64_t gfn = ipa_gfn(ipa); error == 0 && gfn < end; gfn = log_chunk_end(gfn)) {
         error = log_add_bitmaps(vm, gfn);
     }
     if (error == 0 && end > vm->log.limit_gfn) {

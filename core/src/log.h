@@ -6,13 +6,12 @@
 #include <core/dirty_log.h>
 #include <core/port.h>
 
-#define LOG_CHUNK_SHIFT 15u
-#define LOG_CHUNK_PAGES (1u << LOG_CHUNK_SHIFT)
-#define LOG_GROUP_SHIFT (LOG_CHUNK_SHIFT + 4)
+#include "log_range.h"
+
 _Static_assert(LOG_CHUNK_PAGES == DIRTY_LOG_CHUNK_PAGES, "one harvest step is one chunk");
-_Static_assert(LOG_CHUNK_PAGES == 64 * DIRTY_LOG_CHUNK_WORDS, "a bit per page");
+_Static_assert(LOG_CHUNK_PAGES == LOG_WORD_PAGES * DIRTY_LOG_CHUNK_WORDS, "a bit per page");
 _Static_assert(DIRTY_LOG_CHUNK_WORDS == 64 * DIRTY_LOG_SUMMARY_WORDS, "a bit per word");
-_Static_assert(DIRTY_LOG_GROUP_CHUNKS == 1u << (LOG_GROUP_SHIFT - LOG_CHUNK_SHIFT), "16 chunks");
+_Static_assert(LOG_GROUP_CHUNKS == DIRTY_LOG_GROUP_CHUNKS, "a page of chunks");
 _Static_assert(sizeof(struct dirty_log_group) == PAGE_SIZE_BYTES, "a group is a page");
 
 static inline enum dirty_log_state log_state(const struct s2_vm *vm)
@@ -71,20 +70,15 @@ static inline uint64_t log_take_word(struct dirty_log_chunk *chunk, unsigned wor
 /* The log covers gfn, at least by a group. */
 static inline struct dirty_log_chunk *log_chunk_of(struct s2_vm *vm, uint64_t gfn)
 {
-    struct dirty_log_group *group = vm->log.groups[gfn >> LOG_GROUP_SHIFT];
+    struct dirty_log_group *group = vm->log.groups[log_group_of(gfn)];
 
-    return &group->chunks[gfn >> LOG_CHUNK_SHIFT & (DIRTY_LOG_GROUP_CHUNKS - 1)];
-}
-
-static inline unsigned log_word_of(uint64_t gfn)
-{
-    return (unsigned)(gfn % LOG_CHUNK_PAGES) / 64;
+    return &group->chunks[log_chunk_index_of(gfn)];
 }
 
 /* Marks one page of RAM, which the log covers. False: it was marked already. Either lock. */
 static inline bool log_mark(struct s2_vm *vm, uint64_t gfn)
 {
-    return log_set(log_chunk_of(vm, gfn), log_word_of(gfn), UINT64_C(1) << (gfn % 64)) != 0;
+    return log_set(log_chunk_of(vm, gfn), log_word_of(gfn), log_bits(log_bit_of(gfn), 1)) != 0;
 }
 
 /* The chunk of gfn if it has bitmaps, else NULL. Either lock. */

@@ -104,7 +104,7 @@ static int prepare_bitmaps(struct s2_vm *vm, unsigned *pages)
             return -CORE_ENOMEM;
         }
         *pages += 2;
-        *cursor = ipa_from_gfn((ipa_gfn(*cursor) | (LOG_CHUNK_PAGES - 1)) + 1);
+        *cursor = ipa_from_gfn(log_chunk_end(ipa_gfn(*cursor)));
     }
     return 0;
 }

@@ -62,7 +62,7 @@ void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)
         struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
 
         if (chunk != NULL && chunk->taken_epoch == vm->log.epoch) {
-            put_back(chunk, log_word_of(gfn), UINT64_C(1) << (gfn % 64));
+            put_back(chunk, log_word_of(gfn), log_bits(log_bit_of(gfn), 1));
         }
     }
     s2_read_unlock(line);
