@@ -164,6 +164,7 @@ uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages
         /* Before anybody reads the pages that we report: no CPU writes through an old entry. */
         s2_gather_flush(&harvest.gather);
         log_mark_pinned(vm, first, pages);
+        s2_count_by(&line->harvested, harvest.taken);
     }
     s2_read_unlock(line);
     return harvest.taken;

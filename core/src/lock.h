@@ -78,11 +78,16 @@ static inline void s2_spin_unlock(struct s2_spinlock *lock)
 }
 
 /* A counter that one CPU alone writes (s2_cpu_line) and anybody may read: no read-modify-write. */
-static inline void s2_count(_Atomic uint64_t *counter)
+static inline void s2_count_by(_Atomic uint64_t *counter, uint64_t n)
 {
     uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
 
-    atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+    atomic_store_explicit(counter, value + n, memory_order_relaxed);
+}
+
+static inline void s2_count(_Atomic uint64_t *counter)
+{
+    s2_count_by(counter, 1);
 }
 
 /* A counter that several CPUs write; orders nothing. */

@@ -46,10 +46,7 @@ struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn)
 /* Adds to this CPU's count. Either lock. */
 static void count_bits(struct s2_vm *vm, enum dirty_log_writer writer, uint64_t bits)
 {
-    _Atomic uint64_t *counter = &vm->lock.cpu[port_cpu_id()].bits_set[writer];
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed); /* as s2_count */
-
-    atomic_store_explicit(counter, value + bits, memory_order_relaxed);
+    s2_count_by(&vm->lock.cpu[port_cpu_id()].bits_set[writer], bits);
 }
 
 void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_writer writer)

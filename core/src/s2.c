@@ -198,29 +198,41 @@ uint64_t s2_table_count(const struct s2_vm *vm)
     return atomic_load_explicit(&vm->tables, memory_order_relaxed); /* a snapshot */
 }
 
+void s2_stats_count_walk(struct s2_vm *vm)
+{
+    s2_count(&vm->lock.cpu[port_cpu_id()].faults_walk);
+}
+
+static uint64_t counter(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed); /* a snapshot orders nothing */
+}
+
+static void add_line(struct s2_stats *stats, const struct s2_cpu_line *line)
+{
+    stats->faults_first_write +=
+        counter(&line->faults_reopened) + counter(&line->bits_set[DIRTY_WRITER_VCPU]);
+    stats->faults_spurious += counter(&line->faults_spurious);
+    stats->faults_split += counter(&line->faults_split);
+    stats->faults_walk += counter(&line->faults_walk);
+    stats->harvested += counter(&line->harvested);
+    stats->returned += counter(&line->returned);
+    for (unsigned i = 0; i < DIRTY_WRITERS; i++) {
+        stats->bits_set[i] += counter(&line->bits_set[i]);
+    }
+}
+
 void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)
 {
-    /* Running counters order nothing; a sum of them is a snapshot. */
     *ret_stats = (struct s2_stats){
-        .tables = atomic_load_explicit(&vm->tables, memory_order_relaxed),
+        .tables = counter(&vm->tables),
         .tables_prepaid = s2_pool_pages(vm),
-        .splits = atomic_load_explicit(&vm->splits, memory_order_relaxed),
-        .merges = atomic_load_explicit(&vm->merges, memory_order_relaxed),
-        .invalidations = atomic_load_explicit(&vm->invalidations, memory_order_relaxed),
+        .splits = counter(&vm->splits),
+        .merges = counter(&vm->merges),
+        .invalidations = counter(&vm->invalidations),
     };
     for (unsigned cpu = 0; cpu < S2_CPUS_MAX; cpu++) {
-        const struct s2_cpu_line *line = &vm->lock.cpu[cpu];
-
-        ret_stats->faults_first_write +=
-            atomic_load_explicit(&line->faults_reopened, memory_order_relaxed) +
-            atomic_load_explicit(&line->bits_set[DIRTY_WRITER_VCPU], memory_order_relaxed);
-        ret_stats->faults_spurious +=
-            atomic_load_explicit(&line->faults_spurious, memory_order_relaxed);
-        ret_stats->faults_split += atomic_load_explicit(&line->faults_split, memory_order_relaxed);
-        for (unsigned i = 0; i < DIRTY_WRITERS; i++) {
-            ret_stats->bits_set[i] +=
-                atomic_load_explicit(&line->bits_set[i], memory_order_relaxed);
-        }
+        add_line(ret_stats, &vm->lock.cpu[cpu]);
     }
     count_leaves(vm, ret_stats);
 }

@@ -142,7 +142,7 @@ static void bench_switch(void)
 
 static void print_memory(uint64_t free_before)
 {
-    struct godwit_stats stats = {.domid = driver.guest.domid};
+    struct godwit_stats stats = {.domid = driver.guest.domid, .bytes = sizeof(stats)};
 
     hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&stats, 0, 0, 0);
     print_cost("hypervisor_memory_per_guest", stats.hv_bytes, 1, "bytes");

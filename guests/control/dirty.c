@@ -28,7 +28,7 @@ static struct shadow_result shadow(uint32_t op, void *bits)
 
 static struct godwit_stats stats(void)
 {
-    struct godwit_stats result = {.domid = driver.guest.domid};
+    struct godwit_stats result = {.domid = driver.guest.domid, .bytes = sizeof(result)};
 
     hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&result, 0, 0, 0);
     return result;
@@ -155,6 +155,46 @@ static void test_foreign(void)
     report(!bit_is_set(bitmap, gfn), "but not after it is unmapped");
 }
 
+/* Every bit that was set has been taken, or put back and taken again, or is still there. */
+static void test_counters(void)
+{
+    struct godwit_stats now = stats();
+    struct shadow_result peek = shadow(OP_PEEK, NULL);
+    uint64_t set = 0;
+
+    for (unsigned i = 0; i < GODWIT_WRITERS; i++) {
+        set += now.bits_set[i];
+    }
+    report(set + now.returned == now.harvested + peek.dirty_count,
+           "the counters add up: %lu set, %lu returned, %lu harvested, %u left", set, now.returned,
+           now.harvested, peek.dirty_count);
+    report(now.bits_set[GODWIT_WRITER_FOREIGN] >= 2, "foreign writes are counted each round");
+    report(peek.fault_count == 0, "fault_count is 0, as in Xen with two stages");
+}
+
+static void test_stats_sizes(void)
+{
+    struct godwit_stats small = {.domid = driver.guest.domid, .bytes = 16, .tables = 77};
+    struct godwit_stats none = {.domid = driver.guest.domid, .bytes = 7};
+    static struct {
+        struct godwit_stats stats;
+        uint64_t more;
+    } large;
+    int64_t rc = hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&small, 0, 0, 0);
+
+    report(rc == 0 && small.bytes == 16 && small.tables == 77,
+           "a caller that knows less gets less: %ld, %u bytes", rc, small.bytes);
+    large.stats.domid = driver.guest.domid;
+    large.stats.bytes = sizeof(large);
+    large.more = 1;
+    rc = hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&large, 0, 0, 0);
+    report(rc == 0 && large.stats.bytes == sizeof(large.stats) && large.more == 1,
+           "a caller that knows more is told how much it got: %ld, %u bytes", rc,
+           large.stats.bytes);
+    rc = hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&none, 0, 0, 0);
+    report(rc == -XEN_EINVAL, "no room for the header: %ld", rc);
+}
+
 static void test_off(struct godwit_stats before)
 {
     struct shadow_result result = shadow(OP_OFF, NULL);
@@ -191,6 +231,8 @@ void guest_main(const void *dtb)
     test_partial();
     test_errors();
     test_foreign();
+    test_counters();
+    test_stats_sizes();
     test_off(before);
     store_driver_stop(&driver);
     report(control_window_close() == 0, "take our pages back");

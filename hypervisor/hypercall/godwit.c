@@ -10,16 +10,28 @@
 #include <hv/save.h>
 #include <hv/time.h>
 #include <hv/vpl061.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "call.h"
 
-static long op_power_key(struct domain *d)
-{
-    return vpl061_press_power_key(d);
-}
+/* The ABI numbers writers as core does. */
+#define SAME_WRITER(name) _Static_assert(DIRTY_WRITER_##name - GODWIT_WRITER_##name == 0, "ABI")
+SAME_WRITER(VCPU);
+SAME_WRITER(HARDWARE);
+SAME_WRITER(HYPERCALL);
+SAME_WRITER(SHARED);
+SAME_WRITER(DEVICE);
+SAME_WRITER(FOREIGN);
+SAME_WRITER(MODEL);
+SAME_WRITER(MAPPING);
+SAME_WRITER(BLOCK);
+_Static_assert(sizeof(((struct s2_stats *)0)->bits_set) <=
+                   sizeof(((struct godwit_stats *)0)->bits_set),
+               "ABI");
+_Static_assert(offsetof(struct godwit_stats, leaves) == sizeof(struct godwit_domain_op), "ABI");
 
-static long op_stats(struct domain *d, struct godwit_stats *stats)
+static void get_stats(struct domain *d, struct godwit_stats *stats)
 {
     struct s2_stats s2;
     uint64_t vcpus = 0;
@@ -34,16 +46,19 @@ static long op_stats(struct domain *d, struct godwit_stats *stats)
     stats->faults_first_write = s2.faults_first_write;
     stats->faults_spurious = s2.faults_spurious;
     stats->faults_split = s2.faults_split;
+    stats->faults_walk = s2.faults_walk;
     stats->splits = s2.splits;
     stats->merges = s2.merges;
     stats->invalidations = s2.invalidations;
+    stats->harvested = s2.harvested;
+    stats->returned = s2.returned;
+    memcpy(stats->bits_set, s2.bits_set, sizeof(s2.bits_set));
     stats->hv_bytes = (s2.tables + s2.tables_prepaid) * PAGE_SIZE_BYTES + sizeof(struct domain) +
                       vcpus * sizeof(struct vcpu) +
                       (uint64_t)d->vgic.spi_count * sizeof(struct virq);
     stats->console_dropped_bytes =
         atomic_load_explicit(&d->vpl011.dropped_bytes, memory_order_relaxed);
     stats->logdirty = dirty_log_is_on(&d->s2);
-    return 0;
 }
 
 static void host_info(struct godwit_host_info *info)
@@ -57,31 +72,49 @@ static void host_info(struct godwit_host_info *info)
     info->lr_count = gic_info()->lr_count;
 }
 
-static long on_domain(struct hcall *call)
+/* As much as the caller has room for: it may know fewer or more fields than we do. */
+static long op_stats(uint64_t gva)
 {
-    uint64_t op = call->arg[0];
     struct godwit_stats stats;
-    size_t bytes = op == GODWIT_OP_STATS ? sizeof(stats) : sizeof(struct godwit_domain_op);
     struct domain *d;
-    long error;
 
     memset(&stats, 0, sizeof(stats));
-    /* Both structures begin with the domain and its padding. */
-    if (copy_from_guest(&stats, call->arg[1], sizeof(struct godwit_domain_op)) != 0) {
+    if (copy_from_guest(&stats, gva, offsetof(struct godwit_stats, leaves)) != 0) {
         return -EFAULT;
     }
-    if (stats.pad[0] != 0 || stats.pad[1] != 0 || stats.pad[2] != 0) {
+    if (stats.pad != 0 || stats.bytes < offsetof(struct godwit_stats, leaves)) {
         return -EINVAL;
     }
     d = domain_get(stats.domid);
     if (d == NULL) {
         return -ESRCH;
     }
-    error = op == GODWIT_OP_STATS ? op_stats(d, &stats) : op_power_key(d);
+    get_stats(d, &stats);
     domain_put(d);
-    if (error == 0 && op == GODWIT_OP_STATS && copy_to_guest(call->arg[1], &stats, bytes) != 0) {
+    if (stats.bytes > sizeof(stats)) {
+        stats.bytes = sizeof(stats);
+    }
+    return copy_to_guest(gva, &stats, stats.bytes) != 0 ? -EFAULT : 0;
+}
+
+static long op_power_key(uint64_t gva)
+{
+    struct godwit_domain_op op;
+    struct domain *d;
+    long error;
+
+    if (copy_from_guest(&op, gva, sizeof(op)) != 0) {
         return -EFAULT;
     }
+    if (op.pad[0] != 0 || op.pad[1] != 0 || op.pad[2] != 0) {
+        return -EINVAL;
+    }
+    d = domain_get(op.domid);
+    if (d == NULL) {
+        return -ESRCH;
+    }
+    error = vpl061_press_power_key(d);
+    domain_put(d);
     return error;
 }
 
@@ -96,8 +129,9 @@ long hcall_godwit(struct hcall *call)
     case GODWIT_OP_VERSION:
         return GODWIT_ABI_VERSION;
     case GODWIT_OP_POWER_KEY:
+        return op_power_key(call->arg[1]);
     case GODWIT_OP_STATS:
-        return on_domain(call);
+        return op_stats(call->arg[1]);
     case GODWIT_OP_HOST_INFO:
         host_info(&info);
         return copy_to_guest(call->arg[1], &info, sizeof(info)) != 0 ? -EFAULT : 0;

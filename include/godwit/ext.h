@@ -17,7 +17,7 @@ enum godwit_op {
     GODWIT_OP_HOST_INFO = 3, /* struct godwit_host_info */
 };
 
-#define GODWIT_ABI_VERSION 1
+#define GODWIT_ABI_VERSION 2
 
 /* Indices into id_aa64, the registers as guests see them. The stream keeps this order for ever. */
 enum godwit_id_register {
@@ -44,9 +44,28 @@ struct godwit_domain_op {
     uint16_t pad[3]; /* 0 */
 };
 
+/* Indices into godwit_stats.bits_set: who set bits of the dirty log. New ones go to the end. */
+enum godwit_writer {
+    GODWIT_WRITER_VCPU = 0,      /* a vCPU's first write to a page, noticed by a fault */
+    GODWIT_WRITER_HARDWARE = 1,  /* a vCPU's write, noticed by the MMU */
+    GODWIT_WRITER_HYPERCALL = 2, /* output of a hypercall */
+    GODWIT_WRITER_SHARED = 3,    /* vcpu_info, runstate */
+    GODWIT_WRITER_DEVICE = 4,    /* an emulated device */
+    GODWIT_WRITER_FOREIGN = 5,   /* a writable mapping in the control domain */
+    GODWIT_WRITER_MODEL = 6,     /* a device model, by dm_op */
+    GODWIT_WRITER_MAPPING = 7,   /* no write: the page was mapped while logging was on */
+    GODWIT_WRITER_BLOCK = 8,     /* no write: neighbours in a block that was opened as a whole */
+    GODWIT_WRITERS = 16,         /* room in the structure */
+};
+
+/*
+ * bytes: in, the size of the caller's structure (-EINVAL: less than the first 8 bytes); out, how
+ * many bytes the hypervisor has written. A later version appends fields.
+ */
 struct godwit_stats {
     uint16_t domid;
-    uint16_t pad[3];    /* 0 */
+    uint16_t pad; /* 0 */
+    uint32_t bytes;
     uint64_t leaves[4]; /* mapped leaves by level (1: 1 GiB, 2: 2 MiB, 3: 4 KiB) */
     uint64_t tables;    /* stage-2 table pages in use */
     uint64_t tables_prepaid;
@@ -60,6 +79,10 @@ struct godwit_stats {
     uint64_t console_dropped_bytes;
     uint32_t logdirty; /* 1: logging is on */
     uint32_t pad2;
+    uint64_t faults_walk; /* of the faults above, those that the guest's own table walks took */
+    uint64_t harvested;   /* pages that CLEAN took from the log */
+    uint64_t returned;    /* and those that went back because the CLEAN failed */
+    uint64_t bits_set[GODWIT_WRITERS];
 };
 
 struct godwit_host_info {
@@ -72,7 +95,8 @@ struct godwit_host_info {
 };
 
 _Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
-_Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8, "ABI");
+_Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (3 + GODWIT_WRITERS),
+               "ABI");
 _Static_assert(sizeof(struct godwit_host_info) == 128 + 24 + 8, "ABI");
 
 #endif

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "counters.h"
 
 #define STEP_MS                                                                                    \
     100u /* how late an interrupt or a migration that wants the log is noticed at most */
@@ -25,6 +26,7 @@ struct dirty {
     struct gw_log_owner owner;
     bool own;
     uint64_t last_peek;
+    struct godwit_stats counters; /* at the begin of the interval */
     unsigned interval_ms;
     unsigned long lines; /* 0: no end */
     bool json;
@@ -102,14 +104,54 @@ static int sample(struct dirty *d, uint64_t *ret_pages, struct gw_error *err)
     return 0;
 }
 
-static void print_sample(const struct dirty *d, bool own, uint64_t pages, uint64_t elapsed_ms)
+static int read_counters(struct dirty *d, struct godwit_stats *ret_stats, struct gw_error *err)
+{
+    int rc = gw_hv_stats(d->hv, d->guest.info.domid, ret_stats);
+
+    return rc < 0 ? gw_error_errno(err, rc, "cannot read the counters of %s", d->guest.name) : 0;
+}
+
+/* Who wrote in this interval, and how many faults that took. */
+static void print_writers(const struct godwit_stats *before, const struct godwit_stats *now)
+{
+    const char *separator = "  by ";
+    const char *name;
+
+    for (unsigned i = 0; (name = cli_writer_name(i)); i++) {
+        uint64_t pages = now->bits_set[i] - before->bits_set[i];
+
+        if (pages) {
+            printf("%s%s %" PRIu64, separator, name, pages);
+            separator = ", ";
+        }
+    }
+    printf("; faults %" PRIu64, now->faults_first_write + now->faults_spurious + now->faults_split -
+                                    before->faults_first_write - before->faults_spurious -
+                                    before->faults_split);
+}
+
+static struct json_object *json_counters(const struct godwit_stats *before,
+                                         const struct godwit_stats *now)
+{
+    struct json_object *o = json_object_new_object();
+
+    for (unsigned i = 0; i < CLI_COUNTERS; i++)
+        json_object_object_add(o, cli_counters[i].name,
+                               json_object_new_uint64(cli_counter_value(&cli_counters[i], now) -
+                                                      cli_counter_value(&cli_counters[i], before)));
+    return o;
+}
+
+static void print_sample(const struct dirty *d, const struct godwit_stats *now, bool own,
+                         uint64_t pages, uint64_t elapsed_ms)
 {
     uint64_t per_s = elapsed_ms ? pages * 1000 / elapsed_ms : 0;
     struct json_object *o;
 
     if (!d->json) {
-        printf("%s: %8" PRIu64 " pages/s %9.1f MiB/s%s\n", d->guest.name, per_s,
-               (double)per_s / 256, own ? "" : "  (looking on)");
+        printf("%s: %8" PRIu64 " pages/s %9.1f MiB/s", d->guest.name, per_s, (double)per_s / 256);
+        print_writers(&d->counters, now);
+        puts(own ? "" : "  (looking on)");
     } else {
         o = json_object_new_object();
         json_object_object_add(o, "schema", json_object_new_string("godwit.dirty.v1"));
@@ -119,6 +161,7 @@ static void print_sample(const struct dirty *d, bool own, uint64_t pages, uint64
         json_object_object_add(o, "pages_per_s", json_object_new_uint64(per_s));
         json_object_object_add(o, "bytes_per_s", json_object_new_uint64(per_s * GW_PAGE_BYTES));
         json_object_object_add(o, "owner", json_object_new_boolean(own));
+        json_object_object_add(o, "counters", json_counters(&d->counters, now));
         puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
         json_object_put(o);
     }
@@ -140,6 +183,7 @@ static void sleep_interval(struct dirty *d, uint64_t end_ms)
 
 static int watch(struct dirty *d, struct gw_error *err)
 {
+    struct godwit_stats now;
     unsigned long printed = 0;
 
     while (!interrupted && (d->lines == 0 || printed < d->lines)) {
@@ -149,6 +193,8 @@ static int watch(struct dirty *d, struct gw_error *err)
         if (try_to_own(d, err) < 0)
             return -1;
         own = d->own;
+        if (read_counters(d, &d->counters, err) < 0)
+            return -1;
         start = now_ms();
         sleep_interval(d, start + d->interval_ms);
         if (interrupted)
@@ -156,9 +202,9 @@ static int watch(struct dirty *d, struct gw_error *err)
         if (own != d->own)
             continue; /* handed over in the middle: this interval has no number */
         elapsed = now_ms() - start;
-        if (sample(d, &pages, err) < 0)
+        if (sample(d, &pages, err) < 0 || read_counters(d, &now, err) < 0)
             return -1;
-        print_sample(d, own, pages, elapsed);
+        print_sample(d, &now, own, pages, elapsed);
         if (ferror(stdout))
             break;
         printed++;

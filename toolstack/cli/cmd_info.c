@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <libgodwit/registry.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
+#include "counters.h"
 
 struct field {
     const char *name;
@@ -82,16 +84,16 @@ static int guest_info(struct gw_hv *hv, const char *name, bool json, struct gw_e
         {"leaves_4kib", s.leaves[3]},
         {"tables", s.tables},
         {"tables_prepaid", s.tables_prepaid},
-        {"faults_first_write", s.faults_first_write},
-        {"faults_spurious", s.faults_spurious},
-        {"faults_split", s.faults_split},
-        {"splits", s.splits},
-        {"merges", s.merges},
-        {"invalidations", s.invalidations},
         {"hypervisor_bytes", s.hv_bytes},
         {"console_dropped_bytes", s.console_dropped_bytes},
     };
-    print_fields("godwit.guest.v1", guest.name, fields, sizeof(fields) / sizeof(fields[0]), json);
+    struct field all[sizeof(fields) / sizeof(fields[0]) + CLI_COUNTERS];
+    unsigned n = sizeof(fields) / sizeof(fields[0]);
+
+    memcpy(all, fields, sizeof(fields));
+    for (unsigned i = 0; i < CLI_COUNTERS; i++)
+        all[n++] = (struct field){cli_counters[i].name, cli_counter_value(&cli_counters[i], &s)};
+    print_fields("godwit.guest.v1", guest.name, all, n, json);
     return 0;
 }
 

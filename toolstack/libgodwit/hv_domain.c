@@ -158,7 +158,7 @@ int gw_hv_power_key(struct gw_hv *hv, uint32_t domid)
 
 int gw_hv_stats(struct gw_hv *hv, uint32_t domid, struct godwit_stats *ret_stats)
 {
-    struct godwit_stats stats = {.domid = (uint16_t)domid};
+    struct godwit_stats stats = {.domid = (uint16_t)domid, .bytes = sizeof(stats)};
     int rc = godwit_call(hv, GODWIT_OP_STATS, sizeof(stats), &stats);
 
     if (rc == 0)

@@ -335,6 +335,19 @@ static int do_version(uint64_t cmd, char *argument)
     return 0;
 }
 
+/* As if the guest wrote two pages, and a device one, between any two calls. */
+static void get_stats(struct fake_domain *d, struct godwit_stats *stats)
+{
+    if (stats->bytes != sizeof(*stats))
+        abort();
+    d->stats_calls++;
+    stats->logdirty = d->logdirty;
+    stats->faults_first_write = 2 * d->stats_calls;
+    stats->faults_split = d->stats_calls;
+    stats->bits_set[GODWIT_WRITER_VCPU] = 2 * d->stats_calls;
+    stats->bits_set[GODWIT_WRITER_DEVICE] = d->stats_calls;
+}
+
 static int do_godwit(uint64_t op, void *argument)
 {
     struct fake_domain *d;
@@ -354,7 +367,7 @@ static int do_godwit(uint64_t op, void *argument)
     if (op == GODWIT_OP_POWER_KEY)
         d->power_key_presses++;
     else if (op == GODWIT_OP_STATS)
-        ((struct godwit_stats *)argument)->logdirty = d->logdirty;
+        get_stats(d, argument);
     else
         return -ENOSYS;
     return 0;

@@ -201,6 +201,8 @@ static void test_json(void **state)
     json_object_put(o);
     assert_int_equal(run("info web1"), 0);
     assert_contains(out, "logdirty:");
+    assert_contains(out, "bits_set_vcpu:           2\n");
+    assert_contains(out, "bits_set_model:          0\n");
     assert_int_equal(run("version --json"), 0);
     assert_contains(out, "\"xen_minor\":17");
     assert_int_equal(run("destroy web1"), 0);
@@ -233,9 +235,12 @@ static void test_dirty(void **state)
     fake_mark_dirty(d, 0x40001);
     assert_int_equal(run("dirty -i 0.01 -n 1 web1"), 0);
     assert_contains(out, "(looking on)");
+    assert_contains(out, "by vcpu 2, device 1; faults 3");
     assert_int_equal(run("dirty -i 0.01 -n 1 --json web1"), 0);
     assert_contains(out, "\"pages\":2,");
     assert_contains(out, "\"owner\":false");
+    assert_contains(out, "\"faults_split\":1,");
+    assert_contains(out, "\"bits_set_device\":1,");
     assert_true(d->logdirty);
     assert_int_equal(d->dirty[0x40000], 1);
     gw_log_owner_release(&other);

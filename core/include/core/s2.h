@@ -136,9 +136,14 @@ struct s2_stats {
     uint64_t tables;    /* table pages in use, root included */
     uint64_t tables_prepaid;
     uint64_t faults_first_write, faults_spurious, faults_split;
+    uint64_t faults_walk; /* those of the other kinds that a table walk of the guest took */
     uint64_t splits, merges, invalidations;
+    uint64_t harvested, returned;     /* pages taken from the dirty log, and put back into it */
     uint64_t bits_set[DIRTY_WRITERS]; /* of the dirty log, by who set them */
 };
+
+/* A write fault that was just resolved came from the guest's own table walk (S1PTW). No lock. */
+void s2_stats_count_walk(struct s2_vm *vm);
 
 /* Counts leaves by walking (read lock); the rest are running counters. */
 void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats);

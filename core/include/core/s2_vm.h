@@ -34,7 +34,9 @@ struct s2_cpu_line {
     _Atomic uint64_t faults_reopened; /* opened a page that was marked already, or is not logged */
     _Atomic uint64_t faults_spurious;
     _Atomic uint64_t faults_split;
-    _Atomic uint64_t bits_set[DIRTY_WRITERS]; /* zero to one */
+    _Atomic uint64_t faults_walk;             /* of any kind, by the guest's own table walker */
+    _Atomic uint64_t bits_set[DIRTY_WRITERS]; /* zero to one; the first shares the first line */
+    _Atomic uint64_t harvested, returned;     /* bits taken, and those put back */
 };
 
 /* Reader-writer lock: readers write only their own line, writers take tickets. Does not nest. */

@@ -97,9 +97,15 @@ MUTANTS = {
         protect_word(harvest, chunk_gfn + (uint64_t)i * 64, taken);
         atomic_fetch_and(&chunk->summary[i / 64], ~(UINT64_C(1) << (i % 64)));
 """),
+    "marked-pages-are-counted-again": ("writers", "fault.c",
+        "if (marking && log_mark(vm, ipa_gfn(ipa))) {",
+        "if (marking && (log_mark(vm, ipa_gfn(ipa)) || true)) {"),
+    "returned-pages-are-not-counted": ("writers", "session.c",
+        "                s2_count_by(&line->returned, put_chunk_back(chunk));",
+        "                put_chunk_back(chunk);"),
     "pins-are-not-marked-again": ("log_map", "harvest.c",
         "        log_mark_pinned(vm, first, pages);\n    }\n    s2_read_unlock", "    }\n    s2_read_unlock"),
-    "abort-loses-bits": ("log", "session.c", "                put_chunk_back(chunk);", ""),
+    "abort-loses-bits": ("log", "session.c", "                s2_count_by(&line->returned, put_chunk_back(chunk));", ""),
     "committed-bits-come-back": ("log", "session.c", "    vm->log.epoch++;", ""),
     # Splits, merges and descriptors.
     "split-without-break": ("s2", "split.c",

@@ -50,7 +50,13 @@ bool trap_fast_write_fault(struct vcpu *v, uint64_t esr)
 {
     ipa_t ipa = ipa_make(0);
 
-    return !fault_ipa(esr, &ipa) || p2m_fault_write(v->domain, ipa) == S2_FAULT_RETRY;
+    if (!fault_ipa(esr, &ipa)) {
+        return true;
+    }
+    if (esr & ABORT_S1PTW) {
+        s2_stats_count_walk(&v->domain->s2);
+    }
+    return p2m_fault_write(v->domain, ipa) == S2_FAULT_RETRY;
 }
 
 static uint64_t sign_extend(uint64_t value, unsigned bytes)
@@ -171,6 +177,7 @@ void trap_instruction_abort(struct vcpu *v, uint64_t esr)
             return;
         }
         if (esr & ABORT_S1PTW) {
+            s2_stats_count_walk(&v->domain->s2);
             write_permission_fault(v, ipa);
             return;
         }
