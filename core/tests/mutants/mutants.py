@@ -3,11 +3,16 @@
 """Builds core/ with one rule broken and checks that the tests notice.
 
 Usage: mutants.py NAME --source DIR --libraries DIR [--cc CC]
+       mutants.py --self-test --source DIR --libraries DIR [--cc CC]
        mutants.py --list
+
+--self-test: a mutant that breaks nothing is reported as surviving, and one that does not apply or
+does not compile as an error.
 
 --source is the folder core/; --libraries holds libcore-mutant.a (core/ and the fake machine) and
 libcore-mutant-TEST.a for each test program. Only what the mutant changes is compiled again. Exit
-status: 0 when the test failed (or hung), 1 when it passed, 2 when the mutant does not apply.
+status: 0 when every test that must notice failed (or hung), 1 when one passed, 2 when the mutant does
+not apply.
 """
 import argparse
 import os
@@ -53,7 +58,7 @@ MUTANTS = {
         "    log_mark_range(vm, pos->base, s2_level_bytes(pos->level), DIRTY_WRITER_BLOCK);", ""),
     "read-only-ram-is-opened": ("s2", "fault.c", "if (type != S2_RAM_RW) {",
         "if (type != S2_RAM_RW && type != S2_RAM_RO) {"),
-    "drain-does-not-wait": ("threads", "s2.c", """
+    "drain-does-not-wait": ("lock", "s2.c", """
     s2_write_lock(vm);
     s2_write_unlock(vm);
 }
@@ -104,7 +109,7 @@ MUTANTS = {
         "                s2_count_by(&line->returned, put_chunk_back(chunk));",
         "                put_chunk_back(chunk);"),
     "pins-are-not-marked-again": ("log_map", "harvest.c",
-        "        log_mark_pinned(vm, first, pages);\n    }\n    s2_read_unlock", "    }\n    s2_read_unlock"),
+        "        log_mark_pinned(vm, first, pages);", ";"),
     "abort-loses-bits": ("log", "session.c", "                s2_count_by(&line->returned, put_chunk_back(chunk));", ""),
     "committed-bits-come-back": ("log", "session.c", "    vm->log.epoch++;", ""),
     # Splits, merges and descriptors.
@@ -156,13 +161,78 @@ MUTANTS = {
 }
 """),
     "enable-without-invalidation": ("log", "log_switch.c", "        port_tlb_flush_vm(vm);", ""),
-    "reader-ignores-writers": ("threads", "lock.h",
+    "reader-ignores-writers": ("lock", "lock.h",
         "if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {",
         "{"),
-    "writer-ignores-readers": ("threads", "lock.h",
+    "writer-ignores-readers": ("lock", "lock.h",
         "while (atomic_load_explicit(&lock->cpu[cpu].reading, memory_order_seq_cst)) {",
         "while (0) {"),
 }
+
+# Mutants that the tests named after bugs of other hypervisors are there for.
+BUG_MUTANTS = {
+    "block-opened-one-page-marked": ("fault.c", "if (marking && pos.level != S2_LEVEL_PAGE) {",
+        "if (marking && pos.level < S2_LEVEL_2M) {"),
+    "set-type-forgets-marks": ("unmap.c", "        set_type_locked(vm, ipa, bytes, type);",
+        "        set_type_locked(vm, ipa, bytes, type);\n"
+        "        if (log_has_chunks(vm)) {\n            log_forget_range(vm, ipa, bytes);\n        }"),
+    "foreign-frames-in-blocks": ("map.c", "    return s2_type_is_ram(type) || type == S2_DEVICE;",
+        "    return s2_type_is_ram(type) || type == S2_DEVICE || type == S2_FOREIGN_RW;"),
+    "sixty-four-pages-are-none": ("log_range.h", "    return ~UINT64_C(0) >> (64 - count) << first;",
+        "    return ((UINT64_C(1) << count % 64) - 1) << first;"),
+    "runs-cross-the-summary": ("log_range.h", "    return run < end ? run : end;", "    return end;"),
+    "unmap-forgets-whole-words": ("log.c",
+        "        uint64_t keep = ~log_bits(log_bit_of(gfn), pages);", "        uint64_t keep = 0;"),
+    "take-clears-the-whole-summary": ("log.h", "&chunk->summary[index], ~mask, memory_order_acquire)",
+        "&chunk->summary[index], 0, memory_order_acquire)"),
+    "untake-forgets": ("session.c", "put_back(chunk, log_word_of(gfn), log_bits(log_bit_of(gfn), 1))",
+        "put_back(chunk, log_word_of(gfn), 0)"),
+    "old-session-blocks-the-new-log": ("log_switch.c",
+        "        atomic_store_explicit(&log->session, 0, memory_order_relaxed); /* write lock */", ";"),
+    "second-session-is-let-in": ("session.c", "            result = -CORE_EBUSY;\n        }", "        }"),
+    "off-keeps-the-marks": ("log_switch.c",
+        "s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES && log_free(vm, STEP_GROUPS)",
+        "s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES"),
+}
+MUTANTS.update({name: (None, *rest) for name, rest in BUG_MUTANTS.items()})
+
+# The tests of test_bugs.c by number, and the mutants that each of them must notice by itself.
+BUGS = {
+    1: ["protect-before-take"],
+    2: ["block-opened-one-page-marked", "whole-block-opened-unmarked", "split-opens-pages"],
+    3: ["set-type-forgets-marks", "new-pages-are-not-marked"],
+    4: ["foreign-frames-in-blocks", "pins-are-not-marked-again"],
+    6: ["sixty-four-pages-are-none", "runs-cross-the-summary"],
+    7: ["untake-forgets", "take-clears-the-whole-summary"],
+    8: ["new-pages-are-not-marked", "unmap-keeps-marks"],
+    9: ["unmap-forgets-whole-words"],
+    10: ["harvest-without-invalidation", "harvest-does-not-protect"],
+    14: ["enable-without-invalidation"],
+    15: ["runs-cross-the-summary"],
+    16: ["abort-loses-bits"],
+    17: ["off-keeps-the-marks"],
+    19: ["old-session-blocks-the-new-log"],
+    20: ["drain-does-not-wait"],
+    23: ["pins-are-not-marked-again"],
+    24: ["second-session-is-let-in"],
+    26: ["new-pages-are-not-marked", "unmap-keeps-marks"],
+    27: ["swap-does-not-compare"],
+}
+
+# For --self-test: mutants that are none, and the exit status that each must give.
+SELF_TEST = {
+    "survivor": (1, ("lock", "fault.c", "/* Write faults:", "/* Faults by writes:")),
+    "stale": (2, ("lock", "fault.c", "no such text", "")),
+    "broken": (2, ("lock", "fault.c", "/* Write faults:", "error /* Write faults:")),
+}
+MUTANTS.update({name: mutant for name, (_, mutant) in SELF_TEST.items()})
+
+
+def witnesses(name):
+    """(test program, filter or None) of each test that must notice."""
+    own = MUTANTS[name][0]
+    return ([(own, None)] if own else []) + [
+        ("bugs", "bug_%02d_*" % number) for number, mutants in BUGS.items() if name in mutants]
 
 
 def fail(message):
@@ -179,8 +249,8 @@ def apply(name, directory):
     path.write_text(text.replace(old, new))
 
 
-def notices(args, name, sources, program):
-    test, file, _, _ = MUTANTS[name]
+def build(args, name, test, sources, program):
+    file = MUTANTS[name][1]
     core = pathlib.Path(args.source)
     libraries = pathlib.Path(args.libraries)
     changed = [sources / file] if file.endswith(".c") else sorted(sources.glob("*.c"))
@@ -193,40 +263,61 @@ def notices(args, name, sources, program):
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         fail(result.stderr)
+
+
+def notices(name, test, only, program):
     try:
-        result = subprocess.run([program], capture_output=True, text=True, errors="replace",
+        result = subprocess.run([program] + ([only] if only else []), capture_output=True, text=True, errors="replace",
                                 timeout=TIMEOUT_S, env=dict(os.environ, CORE_CHECK_ENTRIES="1"))
     except subprocess.TimeoutExpired:
-        print(f"{name}: test_{test} hangs")
+        print(f"{name}: {only or 'test_' + test} hangs")
         return True
     if result.returncode == 0:
-        print(f"{name}: test_{test} did not notice")
+        print(f"{name}: {only or 'test_' + test} did not notice")
         return False
     signs = [line for line in (result.stdout + result.stderr).splitlines()
              if "fake machine:" in line or "[   LINE   ]" in line]
-    print(f"{name}: test_{test}: {signs[0] if signs else f'status {result.returncode}'}")
+    print(f"{name}: {only or 'test_' + test}: {signs[0] if signs else f'status {result.returncode}'}")
     return True
+
+
+def self_test():
+    bad = 0
+    for name, (wanted, _) in SELF_TEST.items():
+        command = [sys.executable, __file__, name] + [a for a in sys.argv[1:] if a != "--self-test"]
+        status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+        print(f"{name}: exit status {status}, must be {wanted}")
+        bad += status != wanted
+    return bad
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("name", nargs="?")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--self-test", action="store_true")
     parser.add_argument("--source", help="the folder core/")
     parser.add_argument("--libraries")
     parser.add_argument("--cc", default="cc")
     args = parser.parse_args()
     if args.list:
-        print("\n".join(MUTANTS))
+        print("\n".join(name for name in MUTANTS if name not in SELF_TEST))
         return
+    if args.self_test:
+        sys.exit(1 if self_test() else 0)
     if args.name not in MUTANTS:
         fail(f"no mutant {args.name}")
     with tempfile.TemporaryDirectory() as directory:
         sources = pathlib.Path(directory) / "src"
         shutil.copytree(pathlib.Path(args.source) / "src", sources)
         apply(args.name, sources)
-        program = os.path.join(directory, "program")
-        sys.exit(0 if notices(args, args.name, sources, program) else 1)
+        survived = False
+        for test, only in witnesses(args.name):
+            program = os.path.join(directory, "test_" + test)
+            if not os.path.exists(program):
+                build(args, args.name, test, sources, program)
+            survived |= not notices(args.name, test, only, program)
+        sys.exit(1 if survived or not witnesses(args.name) else 0)
 
 
 if __name__ == "__main__":
