@@ -1,120 +1,72 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dm_op: a device model in the control domain tells which pages of a guest it has written.
- * The other operations of Xen's list belong to emulation outside the hypervisor, which does not
- * exist.
+ * dm_op: calls of a device model in the control domain. Of Xen's list those exist that are about
+ * memory; the others belong to emulation outside the hypervisor, which does not exist.
  */
-#include <core/dirty_log.h>
-#include <hv/cpu.h>
+#include "dm_op.h"
+
 #include <hv/guest_access.h>
 #include <stddef.h>
 #include <string.h>
-#include <xen/hvm/dm_op.h>
-
-#include "call.h"
-
-#define PAGES_BETWEEN_CHECKS 256u
 
 _Static_assert(sizeof(struct xen_dm_op) == 32, "ABI");
-_Static_assert(sizeof(struct xen_dm_op_modified_memory_extent) == 16, "ABI");
 
-/* Extents that end at or behind the highest page are refused, as in Xen. */
-static long check_extent(const struct domain *d,
-                         const struct xen_dm_op_modified_memory_extent *extent)
-{
-    uint64_t last = extent->first_pfn + extent->nr - 1;
+static const struct {
+    size_t bytes; /* of the operation's own structure; 0: there is no such operation */
+    long (*run)(struct domain *d, struct dm_call *call);
+} operations[] = {
+    [XEN_DMOP_modified_memory] = {sizeof(struct xen_dm_op_modified_memory), dm_op_modified_memory},
+    [XEN_DMOP_set_mem_type] = {sizeof(struct xen_dm_op_set_mem_type), dm_op_set_mem_type},
+};
 
-    if (extent->pad != 0) {
-        return -EINVAL;
-    }
-    return extent->nr == 0 || last < extent->first_pfn || last >= d->max_gfn ? -EINVAL : 0;
-}
-
-/*
- * Marks one extent from page opaque on. True: all of it is marked; false: *opaque says where to
- * go on, because others want this CPU.
- */
-static bool mark_extent(struct domain *d, const struct xen_dm_op_modified_memory_extent *extent,
-                        uint32_t *opaque)
-{
-    while (*opaque < extent->nr) {
-        dirty_log_mark(&d->s2, ipa_from_gfn(extent->first_pfn + *opaque), DIRTY_WRITER_MODEL);
-        ++*opaque;
-        if (*opaque % PAGES_BETWEEN_CHECKS == 0 && *opaque < extent->nr && cpu_preempt_pending()) {
-            return false;
-        }
-    }
-    *opaque = 0;
-    return true;
-}
-
-/* From the last extent to the first; nr_extents and opaque are the progress. */
-static long modified_memory(struct domain *d, struct xen_dm_op_modified_memory *request,
-                            const struct xen_dm_op_buf *extents)
-{
-    bool first = true;
-
-    if (request->nr_extents > extents->size / sizeof(struct xen_dm_op_modified_memory_extent)) {
-        return -EINVAL;
-    }
-    if (!dirty_log_is_on(&d->s2)) {
-        return 0;
-    }
-    for (; request->nr_extents != 0; request->nr_extents--) {
-        struct xen_dm_op_modified_memory_extent extent;
-        uint64_t at = extents->h.q + (request->nr_extents - 1) * sizeof(extent);
-        long error;
-
-        if (!first && cpu_preempt_pending()) {
-            return -ERESTART;
-        }
-        first = false;
-        if (copy_from_guest(&extent, at, sizeof(extent)) != 0) {
-            return -EFAULT;
-        }
-        error = check_extent(d, &extent);
-        if (error != 0) {
-            return error;
-        }
-        if (!mark_extent(d, &extent, &request->opaque)) {
-            return -ERESTART;
-        }
-    }
-    return 0;
-}
-
-static long run(struct domain *d, uint64_t buffers_gva, uint32_t buffers_count)
+static long read_call(uint64_t buffers_gva, uint32_t buffers_count, struct dm_call *call,
+                      struct xen_dm_op_buf *ret_buffer)
 {
     struct xen_dm_op_buf buffers[2];
-    struct xen_dm_op op;
-    uint32_t count = buffers_count < 2 ? buffers_count : 2;
-    long error;
+    size_t bytes;
 
     memset(buffers, 0, sizeof(buffers));
     if (buffers_count == 0) {
         return -EINVAL;
     }
-    if (copy_from_guest(buffers, buffers_gva, count * sizeof(buffers[0])) != 0) {
+    if (copy_from_guest(buffers, buffers_gva, (buffers_count < 2 ? 1 : 2) * sizeof(buffers[0])) !=
+        0) {
         return -EFAULT;
     }
-    memset(&op, 0, sizeof(op));
+    memset(call, 0, sizeof(*call));
+    bytes = buffers[0].size < sizeof(call->op) ? buffers[0].size : sizeof(call->op);
     if (buffers[0].size < offsetof(struct xen_dm_op, u) ||
-        copy_from_guest(&op, buffers[0].h.q,
-                        buffers[0].size < sizeof(op) ? buffers[0].size : sizeof(op)) != 0) {
+        copy_from_guest(&call->op, buffers[0].h.q, bytes) != 0) {
         return -EFAULT;
     }
-    if (op.op != XEN_DMOP_modified_memory) {
+    *ret_buffer = buffers[0];
+    call->data = buffers[1];
+    return 0;
+}
+
+static long run(struct domain *d, uint64_t buffers_gva, uint32_t buffers_count)
+{
+    struct xen_dm_op_buf buffer;
+    struct dm_call call;
+    size_t bytes;
+    long error = read_call(buffers_gva, buffers_count, &call, &buffer);
+
+    if (error != 0) {
+        return error;
+    }
+    if (call.op.op >= sizeof(operations) / sizeof(operations[0]) ||
+        operations[call.op.op].bytes == 0) {
         return -EOPNOTSUPP;
     }
-    if (buffers[0].size < offsetof(struct xen_dm_op, u) + sizeof(op.u.modified_memory)) {
+    bytes = offsetof(struct xen_dm_op, u) + operations[call.op.op].bytes;
+    if (buffer.size < bytes) {
         return -EFAULT;
     }
-    if (op.pad != 0) {
+    if (call.op.pad != 0) {
         return -EINVAL;
     }
-    error = modified_memory(d, &op.u.modified_memory, &buffers[1]);
-    if (copy_to_guest(buffers[0].h.q, &op,
-                      offsetof(struct xen_dm_op, u) + sizeof(op.u.modified_memory)) != 0) {
+    error = operations[call.op.op].run(d, &call);
+    if (copy_to_guest(buffer.h.q, &call.op, bytes) != 0) {
         return -EFAULT;
     }
     return error == -ERESTART ? HYPERCALL_RESTART : error;

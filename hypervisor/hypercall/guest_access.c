@@ -46,11 +46,21 @@ static bool page_open(struct domain *d, ipa_t ipa, bool write, struct guest_page
     return false;
 }
 
-static void page_close(struct domain *d, const struct guest_page *page, bool written)
+/* What to do with one piece: exactly one of the two is set, or none (probe). */
+struct transfer {
+    void *to;
+    const void *from;
+    bool write; /* the guest's side is written: from it or, if NULL, zeros */
+    bool probe;
+    enum dirty_log_writer writer; /* for whom a page that was written is counted */
+};
+
+static void page_close(struct domain *d, const struct guest_page *page,
+                       const struct transfer *transfer)
 {
-    if (written) {
+    if (transfer->write && !transfer->probe) {
         /* After the write: a harvest in between finds it next time. */
-        dirty_log_mark(&d->s2, page->ipa, DIRTY_WRITER_HYPERCALL);
+        dirty_log_mark(&d->s2, page->ipa, transfer->writer);
     }
     frame_put(page->frame);
 }
@@ -61,14 +71,6 @@ static size_t page_rest(uint64_t address, size_t bytes)
 
     return bytes < rest ? bytes : rest;
 }
-
-/* What to do with one piece: exactly one of the two is set, or none (probe). */
-struct transfer {
-    void *to;
-    const void *from;
-    bool write; /* the guest's side is written: from it or, if NULL, zeros */
-    bool probe;
-};
 
 static void transfer_piece(struct transfer *transfer, uint8_t *guest, size_t bytes)
 {
@@ -103,7 +105,7 @@ static size_t transfer_gva(struct transfer *transfer, uint64_t gva, size_t bytes
             break;
         }
         transfer_piece(transfer, page.va, piece);
-        page_close(d, &page, transfer->write && !transfer->probe);
+        page_close(d, &page, transfer);
         gva += piece;
         bytes -= piece;
     }
@@ -123,7 +125,7 @@ static int transfer_ipa(struct domain *d, struct transfer *transfer, ipa_t ipa, 
             return -EFAULT;
         }
         transfer_piece(transfer, page.va, piece);
-        page_close(d, &page, transfer->write);
+        page_close(d, &page, transfer);
         ipa = ipa_add(ipa, piece);
         bytes -= piece;
     }
@@ -139,14 +141,21 @@ size_t copy_from_guest(void *to, uint64_t from_gva, size_t bytes)
 
 size_t copy_to_guest(uint64_t to_gva, const void *from, size_t bytes)
 {
-    struct transfer transfer = {.from = from, .write = true};
+    struct transfer transfer = {.from = from, .write = true, .writer = DIRTY_WRITER_HYPERCALL};
+
+    return transfer_gva(&transfer, to_gva, bytes);
+}
+
+size_t copy_to_guest_area(uint64_t to_gva, const void *from, size_t bytes)
+{
+    struct transfer transfer = {.from = from, .write = true, .writer = DIRTY_WRITER_SHARED};
 
     return transfer_gva(&transfer, to_gva, bytes);
 }
 
 size_t clear_guest(uint64_t to_gva, size_t bytes)
 {
-    struct transfer transfer = {.write = true};
+    struct transfer transfer = {.write = true, .writer = DIRTY_WRITER_HYPERCALL};
 
     return transfer_gva(&transfer, to_gva, bytes);
 }
@@ -160,7 +169,7 @@ size_t probe_guest_write(uint64_t gva, size_t bytes)
 
 int copy_to_ipa(struct domain *d, ipa_t to, const void *from, size_t bytes)
 {
-    struct transfer transfer = {.from = from, .write = true};
+    struct transfer transfer = {.from = from, .write = true, .writer = DIRTY_WRITER_HYPERCALL};
 
     return transfer_ipa(d, &transfer, to, bytes);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* hvm_op: parameters that the toolstack leaves for a guest. A guest reads five of them, writes
- * none. */
+/* hvm_op: parameters that the toolstack leaves for a guest (which reads five of them, and writes
+ * none), and what kind of memory a page is. */
+#include <core/s2.h>
 #include <hv/guest_access.h>
+#include <hv/p2m.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 
@@ -63,16 +65,52 @@ static void param_set(struct domain *d, uint32_t index, uint64_t value)
     spin_unlock(&d->lock);
 }
 
-long hcall_hvm_op(struct hcall *call)
+/* What is no memory of its own is for a device model to answer, as in Xen. */
+static uint16_t mem_type_of(enum s2_type type)
 {
-    bool set = (uint32_t)call->arg[0] == HVMOP_set_param;
+    switch (type) {
+    case S2_RAM_RO:
+    case S2_FOREIGN_RO:
+        return HVMMEM_ram_ro;
+    case S2_NONE:
+    case S2_DEVICE:
+        return HVMMEM_mmio_dm;
+    default:
+        return HVMMEM_ram_rw;
+    }
+}
+
+static long get_mem_type(struct hcall *call)
+{
+    struct xen_hvm_get_mem_type request;
+    struct domain *d;
+    long error = -EPERM;
+
+    if (copy_from_guest(&request, call->arg[1], sizeof(request)) != 0) {
+        return -EFAULT;
+    }
+    d = hcall_domain_get(call, request.domid);
+    if (d == NULL) {
+        return -ESRCH;
+    }
+    if (hcall_may_manage(call, d)) {
+        enum s2_type type = request.pfn > UINT64_MAX >> PAGE_SHIFT
+                                ? S2_NONE
+                                : s2_lookup(&d->s2, ipa_from_gfn(request.pfn)).type;
+
+        request.mem_type = mem_type_of(type);
+        error = copy_to_guest(call->arg[1], &request, sizeof(request)) != 0 ? -EFAULT : 0;
+    }
+    domain_put(d);
+    return error;
+}
+
+static long param_op(struct hcall *call, bool set)
+{
     struct xen_hvm_param param;
     struct domain *d;
     long error;
 
-    if (!set && (uint32_t)call->arg[0] != HVMOP_get_param) {
-        return -ENOSYS;
-    }
     if (copy_from_guest(&param, call->arg[1], sizeof(param)) != 0) {
         return -EFAULT;
     }
@@ -92,4 +130,18 @@ long hcall_hvm_op(struct hcall *call)
     }
     domain_put(d);
     return error;
+}
+
+long hcall_hvm_op(struct hcall *call)
+{
+    switch ((uint32_t)call->arg[0]) {
+    case HVMOP_set_param:
+        return param_op(call, true);
+    case HVMOP_get_param:
+        return param_op(call, false);
+    case HVMOP_get_mem_type:
+        return get_mem_type(call);
+    default:
+        return -ENOSYS;
+    }
 }

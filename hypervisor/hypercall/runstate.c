@@ -38,6 +38,6 @@ void hypercall_vcpu_switched_in(struct vcpu *v)
     if (v->runstate_gva != 0) {
         runstate_get(v, &info);
         /* The guest may have unmapped it: then there is nowhere to tell it. */
-        (void)copy_to_guest(v->runstate_gva, &info, sizeof(info));
+        (void)copy_to_guest_area(v->runstate_gva, &info, sizeof(info));
     }
 }

@@ -128,6 +128,25 @@ int p2m_add_shared(struct domain *d, uint64_t gfn, void *page)
     return error;
 }
 
+int p2m_set_type(struct domain *d, uint64_t gfn, uint64_t pages, enum s2_type type)
+{
+    int error = -EINVAL;
+
+    if (!p2m_range_valid(gfn, pages)) {
+        return -EINVAL;
+    }
+    /* Also keeps a removal from meeting more leaves than it has looked at. */
+    spin_lock(&d->lock);
+    if (atomic_load_explicit(&d->dying, memory_order_relaxed) == DOMAIN_ALIVE) {
+        if (type == S2_RAM_RO) {
+            atomic_store_explicit(&d->has_readonly, true, memory_order_relaxed); /* never goes */
+        }
+        error = s2_set_type(&d->s2, ipa_from_gfn(gfn), pages << PAGE_SHIFT, type);
+    }
+    spin_unlock(&d->lock);
+    return error == -ENOENT ? -EINVAL : error;
+}
+
 static void removal_add(void *context, ipa_t ipa, pa_t pa, uint64_t bytes, enum s2_type type,
                         bool writable)
 {

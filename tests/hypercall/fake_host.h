@@ -33,6 +33,8 @@ struct fake_host {
     uint8_t dirty[FAKE_LOG_PAGES], taken[FAKE_LOG_PAGES];
     bool harvest_open;
     unsigned marks;
+    uint8_t types[FAKE_LOG_PAGES];              /* enum s2_type, as set by p2m_set_type */
+    unsigned set_type_calls, set_type_fails_at; /* the n-th one fails; 0: none */
 
     /* Guest memory is host memory, but for [hole_start, hole_end) and what the countdown forbids.
      */

@@ -3,6 +3,7 @@
 #include <core/dirty_log.h>
 #include <core/s2.h>
 #include <hv/errno.h>
+#include <hv/p2m.h>
 
 #include "fake_host.h"
 
@@ -113,6 +114,17 @@ void dirty_log_harvest_abort(struct s2_vm *vm)
     assert_true(fake.harvest_open);
     dirty_log_harvest_untake(vm, 0, FAKE_LOG_PAGES);
     fake.harvest_open = false;
+}
+
+int p2m_set_type(struct domain *d, uint64_t gfn, uint64_t pages, enum s2_type type)
+{
+    assert_ptr_equal(d, fake.guest);
+    assert_true(pages > 0 && gfn / 512 == (gfn + pages - 1) / 512);
+    if (++fake.set_type_calls == fake.set_type_fails_at) {
+        return -ENOMEM;
+    }
+    memset(&fake.types[gfn], (int)type, (size_t)pages);
+    return 0;
 }
 
 void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)

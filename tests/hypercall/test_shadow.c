@@ -2,7 +2,6 @@
 /* shadow_op: what Xen's tools rely on, and that no error and no disappearing caller loses a bit. */
 #include <hv/errno.h>
 #include <xen/domctl.h>
-#include <xen/hvm/dm_op.h>
 
 #include "fake_host.h"
 
@@ -326,44 +325,6 @@ static void inside_a_multicall(void **state)
     assert_false(fake.harvest_open);
 }
 
-static int64_t modified(struct xen_dm_op_modified_memory_extent *extents, uint32_t count)
-{
-    struct xen_dm_op op = {.op = XEN_DMOP_modified_memory, .u.modified_memory.nr_extents = count};
-    struct xen_dm_op_buf buffers[2] = {
-        {.h.p = &op, .size = sizeof(op)},
-        {.h.p = extents, .size = count * sizeof(*extents)},
-    };
-
-    return fake_hvc(__HYPERVISOR_dm_op, fake.guest->id, 2, (uintptr_t)buffers);
-}
-
-static void device_models_mark(void **state)
-{
-    struct xen_dm_op_modified_memory_extent extents[2] = {{.nr = 3, .first_pfn = 100},
-                                                          {.nr = 600, .first_pfn = 1000}};
-
-    fake.guest->max_gfn = 2000;
-    assert_int_equal(modified(extents, 2), 0);
-    assert_int_equal(fake.marks, 0); /* logging is off */
-    enable();
-    fake.preempt_after = 1; /* whenever it asks */
-    assert_int_equal(modified(extents, 2), 0);
-    assert_int_equal(fake.marks, 603);
-    assert_true(fake.dirty[100] && fake.dirty[102] && fake.dirty[1000] && fake.dirty[1599]);
-    assert_false(fake.dirty[99] || fake.dirty[103] || fake.dirty[1600]);
-    extents[0].nr = 0;
-    assert_int_equal(modified(extents, 1), -EINVAL);
-    extents[0] = (struct xen_dm_op_modified_memory_extent){.nr = 1, .first_pfn = 2000};
-    assert_int_equal(modified(extents, 1), -EINVAL);
-    extents[0] = (struct xen_dm_op_modified_memory_extent){.nr = 2, .first_pfn = UINT64_MAX};
-    assert_int_equal(modified(extents, 1), -EINVAL);
-    extents[0] = (struct xen_dm_op_modified_memory_extent){.nr = 1, .pad = 1};
-    assert_int_equal(modified(extents, 1), -EINVAL);
-    fake_run_as(fake.guest, 0);
-    assert_int_equal(modified(extents, 1), -EINVAL); /* on itself */
-    fake_run_as(fake.control, 0);
-}
-
 static void no_memory_changes_nothing(void **state)
 {
     enable();
@@ -393,7 +354,6 @@ int main(void)
         CASE(off_by_another_ends_it),
         CASE(abandoned_enable_goes_on),
         CASE(inside_a_multicall),
-        CASE(device_models_mark),
         CASE(no_memory_changes_nothing),
     };
 

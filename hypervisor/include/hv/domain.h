@@ -38,6 +38,7 @@ struct domain {
     uint64_t max_pages;
     _Atomic uint64_t max_gfn;       /* high-water mark of mapped gfns, inclusive */
     uint64_t pool_pages;            /* paging_mempool_size */
+    _Atomic bool has_readonly;      /* pages of type S2_RAM_RO were made; relaxed, never cleared */
     _Atomic uint64_t foreign_pages; /* frames of other domains mapped here */
 
     uint32_t max_vcpus;

@@ -23,6 +23,8 @@ struct domain;
  */
 size_t copy_from_guest(void *to, uint64_t from_gva, size_t bytes);
 size_t copy_to_guest(uint64_t to_gva, const void *from, size_t bytes);
+/* For what the hypervisor keeps telling a guest, without being asked each time: counted apart. */
+size_t copy_to_guest_area(uint64_t to_gva, const void *from, size_t bytes);
 size_t clear_guest(uint64_t to_gva, size_t bytes);
 /* All of the range may be written now: nothing is changed. Returns bytes that may not. */
 size_t probe_guest_write(uint64_t gva, size_t bytes);

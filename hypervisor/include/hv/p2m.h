@@ -42,6 +42,14 @@ int p2m_add_foreign(struct domain *d, uint64_t gfn, struct domain *source, uint6
 /* Maps a page of the hypervisor (shared_info, grant table) that the guest may write. */
 int p2m_add_shared(struct domain *d, uint64_t gfn, void *page);
 
+/*
+ * Changes what pages of RAM are: S2_RAM_RW, or S2_RAM_RO for pages that the guest may never write.
+ * Holds domain.lock and the stage-2 lock for all of the range: at most 2 MiB at a time. Mappings in
+ * other domains stay what they are. -EINVAL: not all of it is RAM, or d is being destroyed;
+ * -ENOMEM: a block could not be split. Nothing has changed then.
+ */
+int p2m_set_type(struct domain *d, uint64_t gfn, uint64_t pages, enum s2_type type);
+
 /* Turns the 2 MiB regions that hold [gfn, gfn + pages) back into blocks where they are whole again.
  */
 void p2m_merge_around(struct domain *d, uint64_t gfn, uint64_t pages);
