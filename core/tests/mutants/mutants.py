@@ -161,6 +161,14 @@ MUTANTS = {
 }
 """),
     "enable-without-invalidation": ("log", "log_switch.c", "        port_tlb_flush_vm(vm);", ""),
+    # What is left behind when memory runs out.
+    "reserve-keeps-what-it-got": ("memory", "pool.c", "        s2_pool_shrink(vm, added);", ""),
+    "enable-undoes-nothing": ("memory", "log_switch.c", "            undo_prepare(vm);", ""),
+    "type-changes-without-memory": ("memory", "unmap.c", "    if (error == 0) {\n        set_type_locked(",
+        "    if (error == 0 || error == -CORE_ENOMEM) {\n        set_type_locked("),
+    "limit-rises-before-it-is-covered": ("memory", "log.c",
+        "    if (error == 0 && end > vm->log.limit_gfn) {", "    if (end > vm->log.limit_gfn) {"),
+    # The lock.
     "reader-ignores-writers": ("lock", "lock.h",
         "if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {",
         "{"),
