@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing descriptors. Every descriptor of a linked table is written by
- * s2_entry_swap and by nothing else; where old and new may not follow each other
- * directly, s2_entry_replace goes through break-before-make with it.
+ * Changing descriptors. Every descriptor of a linked table is written by the functions
+ * here and by nothing else: s2_entry_swap changes anything, s2_entry_open and
+ * s2_entry_close the permission of a leaf; where old and new may not follow each other
+ * directly, s2_entry_replace goes through break-before-make.
  */
 #ifndef CORE_SRC_ENTRY_H
 #define CORE_SRC_ENTRY_H
@@ -28,6 +29,28 @@ static inline bool s2_entry_swap(const struct s2_vm *vm, const struct s2_pos *po
     }
     port_entry_written(vm, pos->base, pos->level, pos->old, pte);
     return true;
+}
+
+/*
+ * Give or take away the write permission of a page, whatever it is, and return what the descriptor
+ * held. For leaves of a leaf table that are RAM, under the read lock at least: then only their
+ * permission can change meanwhile. One read-modify-write, so that an update by the CPU's own table
+ * walk is either seen in what is returned or comes later; ordered as in s2_entry_swap.
+ */
+static inline uint64_t s2_entry_open(const struct s2_vm *vm, s2_entry_t *entry, ipa_t ipa)
+{
+    uint64_t old = s2_pte_open(entry, S2_LEVEL_PAGE);
+
+    port_entry_written(vm, ipa, S2_LEVEL_PAGE, old, s2_pte_opened(old, S2_LEVEL_PAGE));
+    return old;
+}
+
+static inline uint64_t s2_entry_close(const struct s2_vm *vm, s2_entry_t *entry, ipa_t ipa)
+{
+    uint64_t old = s2_pte_close(entry, S2_LEVEL_PAGE);
+
+    port_entry_written(vm, ipa, S2_LEVEL_PAGE, old, s2_pte_closed(old, S2_LEVEL_PAGE));
+    return old;
 }
 
 /*

@@ -8,31 +8,33 @@
 #include "lock.h"
 #include "log.h"
 
-#define WORDS_PER_TABLE (S2_ENTRIES / 64)
+/* Far from every gfn. */
+#define NO_TABLE (UINT64_C(1) << 63)
+_Static_assert(DIRTY_LOG_WORDS >= 64, "a summary word is taken whole");
 
 /* Where one call of take stands. */
 struct harvest {
     struct s2_vm *vm;
     struct s2_gather gather;
-    uint64_t table_gfn; /* first gfn of the leaf table that leaves points to; or ~0 */
-    s2_entry_t *leaves; /* NULL: there is no table, a block decides about these gfns */
-    uint64_t taken;     /* pages */
+    uint64_t middle_gfn; /* first gfn of the table of 2 MiB entries at middle, or NO_TABLE */
+    s2_entry_t *middle;
+    uint64_t table_gfn; /* first gfn of the leaf table at leaves, or NO_TABLE */
+    s2_entry_t *leaves;
+    struct dirty_log_word *words;
+    unsigned count;  /* of words */
+    unsigned looked; /* words that were looked at: what bounds a call */
+    uint64_t taken;  /* pages */
 };
 
-static void store_word(uint8_t *bits, uint64_t word)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        bits[i] = (uint8_t)(word >> (8 * i));
-    }
-}
-
-/* Write-protects what decides about gfn, page or block, if it is open. pos: what it was a moment
- * ago. */
-static void protect(struct harvest *harvest, struct s2_pos pos, uint64_t gfn)
+/* Write-protects what decides about gfn, page or block, if it is open. */
+static void protect(struct harvest *harvest, uint64_t gfn)
 {
     struct s2_vm *vm = harvest->vm;
 
     for (;;) {
+        /* From the root each time: a block may have become a table meanwhile. */
+        struct s2_pos pos = s2_find(vm, ipa_from_gfn(gfn));
+
         if (s2_is_in_transit(pos.old)) {
             /* Never skipped: what is being linked was made from the open leaf. */
             port_cpu_relax();
@@ -44,186 +46,329 @@ static void protect(struct harvest *harvest, struct s2_pos pos, uint64_t gfn)
                           s2_level_bytes(pos.level));
             return;
         }
-        /* From the root: a block may have become a table meanwhile. */
-        pos = s2_find(vm, ipa_from_gfn(gfn));
     }
 }
 
-/* Finds the leaf table of gfn once for all words that lie in it. */
-static void find_table(struct harvest *harvest, uint64_t gfn)
+/*
+ * Finds the leaf table of gfn, once for all words that lie in it, from the table above it. False:
+ * there is none, or not yet. Tables stay while we hold the read lock.
+ */
+static inline bool find_leaves(struct harvest *harvest, uint64_t gfn)
 {
-    struct s2_pos pos = s2_find(harvest->vm, ipa_from_gfn(gfn));
+    const unsigned shift = 2 * S2_INDEX_SHIFT;
+    uint64_t old;
 
+    if (harvest->middle_gfn != gfn >> shift << shift) {
+        struct s2_pos pos = s2_find_at(harvest->vm, ipa_from_gfn(gfn), S2_LEVEL_2M);
+
+        if (pos.level != S2_LEVEL_2M) {
+            return false;
+        }
+        harvest->middle = pos.entry - (gfn >> S2_INDEX_SHIFT) % S2_ENTRIES;
+        harvest->middle_gfn = gfn >> shift << shift;
+    }
+    old = s2_entry_load(&harvest->middle[(gfn >> S2_INDEX_SHIFT) % S2_ENTRIES]);
+    if (!s2_pte_is_table(old, S2_LEVEL_2M)) {
+        return false;
+    }
+    harvest->leaves = s2_table_of(old, S2_LEVEL_2M);
     harvest->table_gfn = gfn & ~(uint64_t)(S2_ENTRIES - 1);
-    harvest->leaves = pos.level == S2_LEVEL_PAGE ? pos.entry - (gfn & (S2_ENTRIES - 1)) : NULL;
+    return true;
 }
 
-static struct s2_pos find_page(const struct harvest *harvest, uint64_t gfn)
+/*
+ * Protects the pages of one taken word. What is marked is RAM, and no leaf of a table changes its
+ * type while we hold the read lock: so no look before the change.
+ */
+static inline void protect_word(struct harvest *harvest, uint64_t gfn, uint64_t word)
 {
-    struct s2_pos pos;
+    s2_entry_t *leaves;
+    bool opened = false;
+    unsigned first = (unsigned)__builtin_ctzll(word), pages;
 
-    if (harvest->leaves == NULL) {
-        return s2_find(harvest->vm, ipa_from_gfn(gfn));
+    if (gfn - harvest->table_gfn >= S2_ENTRIES && !find_leaves(harvest, gfn)) {
+        for (; word != 0; word &= word - 1) {
+            protect(harvest, gfn + (unsigned)__builtin_ctzll(word));
+        }
+        return;
     }
-    pos.entry = harvest->leaves + (gfn & (S2_ENTRIES - 1));
-    pos.old = s2_entry_load(pos.entry);
-    pos.base = ipa_from_gfn(gfn);
-    pos.level = S2_LEVEL_PAGE;
-    return pos;
-}
-
-/* Protects the pages of one taken word. */
-static void protect_word(struct harvest *harvest, uint64_t gfn, uint64_t word)
-{
-    if (gfn - harvest->table_gfn >= S2_ENTRIES || harvest->leaves == NULL) {
-        find_table(harvest, gfn);
-    }
+    leaves = harvest->leaves + gfn % S2_ENTRIES;
+    pages = 64 - first - (unsigned)__builtin_clzll(word);
     for (; word != 0; word &= word - 1) {
-        uint64_t page = gfn + (unsigned)__builtin_ctzll(word);
+        unsigned i = (unsigned)__builtin_ctzll(word);
+        uint64_t old = s2_entry_close(harvest->vm, leaves + i, ipa_from_gfn(gfn + i));
 
-        protect(harvest, find_page(harvest, page), page);
+        opened |= s2_pte_is_writable(old, S2_LEVEL_PAGE);
+    }
+    if (opened) {
+        s2_gather_add(&harvest->gather, ipa_from_gfn(gfn + first), (uint64_t)pages << PAGE_SHIFT,
+                      PAGE_SIZE_BYTES);
     }
 }
 
-/* Keeps what was taken until commit. */
-static void keep_taken(struct dirty_log *log, struct dirty_log_chunk *chunk, unsigned word,
-                       uint64_t bits)
+/* What an earlier session took is committed: forget it now, where it costs least. */
+static void begin_chunk(const struct dirty_log *log, struct dirty_log_chunk *chunk)
 {
     if (chunk->taken_epoch != log->epoch) {
-        /* What an earlier session took is committed: forget it now, where it costs least. */
-        for (unsigned i = 0; i < DIRTY_LOG_CHUNK_WORDS; i++) {
-            atomic_store_explicit(&chunk->taken[i], 0, memory_order_relaxed);
-        }
         for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
             chunk->taken_summary[i] = 0;
         }
         chunk->taken_epoch = log->epoch;
     }
-    /* taken belongs to the session, whose calls come one after the other. */
-    atomic_fetch_or_explicit(&chunk->taken[word], bits, memory_order_relaxed);
-    chunk->taken_summary[word / 64] |= UINT64_C(1) << (word % 64);
 }
 
-/* Takes the words [word, end) of a chunk that one summary word stands for. */
-static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, uint64_t chunk_gfn,
-                       unsigned word, unsigned end, uint8_t *bits)
+/* Keeps what was taken until commit. */
+static inline void keep_taken(struct dirty_log_chunk *chunk, unsigned word, uint64_t bits)
 {
-    unsigned first = word & ~63u;
-    uint64_t summary = log_take_summary(chunk, first / 64, log_bits(word - first, end - word));
+    uint64_t bit = UINT64_C(1) << (word % 64);
 
-    while (summary != 0) {
-        unsigned i = first + (unsigned)__builtin_ctzll(summary);
-        uint64_t taken = log_take_word(chunk, i);
+    /* Relaxed: taken belongs to the session, whose calls come one after the other. */
+    if ((chunk->taken_summary[word / 64] & bit) != 0) {
+        bits |= atomic_load_explicit(&chunk->taken[word], memory_order_relaxed);
+    }
+    chunk->taken_summary[word / 64] |= bit;
+    atomic_store_explicit(&chunk->taken[word], bits, memory_order_relaxed);
+}
 
-        summary &= summary - 1;
-        if (taken == 0) {
-            continue;
+static unsigned count_bits(uint64_t word)
+{
+    return (word & (word - 1)) == 0 ? word != 0 : (unsigned)__builtin_popcountll(word);
+}
+
+/* Takes gfns [gfn, end), for which one summary word stands. */
+static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, uint64_t gfn,
+                       uint64_t end)
+{
+    uint64_t first = gfn - gfn % LOG_RUN_PAGES;
+    unsigned word = log_word_of(gfn);
+    uint64_t mask = log_bits(word % 64, log_word_of(end - 1) + 1 - word);
+    uint64_t summary = log_take_summary(chunk, word / 64, mask);
+
+    for (; summary != 0; summary &= summary - 1, harvest->looked++) {
+        uint64_t at = first + (uint64_t)(unsigned)__builtin_ctzll(summary) * 64;
+        uint64_t taken =
+            log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+
+        if (taken != 0) {
+            keep_taken(chunk, log_word_of(at), taken);
+            harvest->taken += count_bits(taken);
+            harvest->words[harvest->count++] = (struct dirty_log_word){at, taken};
+            protect_word(harvest, at, taken);
         }
-        keep_taken(&harvest->vm->log, chunk, i, taken);
-        store_word(bits + (size_t)(i - word) * 8, taken);
-        harvest->taken += (unsigned)__builtin_popcountll(taken);
-        protect_word(harvest, chunk_gfn + (uint64_t)i * 64, taken);
     }
 }
 
-/* Calls for each run of words [first, first + pages) that has bitmaps and one summary word. */
-static void take_range(struct harvest *harvest, uint64_t first, uint64_t pages, uint8_t *bits)
+/* Takes gfns [gfn, end) of one chunk while there is room. Returns where it stopped. */
+static uint64_t take_chunk(struct harvest *harvest, uint64_t gfn, uint64_t end)
 {
-    uint64_t end = first + pages;
+    struct s2_vm *vm = harvest->vm;
+    struct dirty_log_chunk *chunk = log_chunk_of(vm, gfn);
+    uint64_t at = gfn;
 
-    for (uint64_t gfn = first; gfn < end;) {
-        struct dirty_log_chunk *chunk = log_chunk_at(harvest->vm, gfn);
-        uint64_t run_end = log_run_end(gfn, end);
+    log_take_top(vm, gfn);
+    begin_chunk(&vm->log, chunk);
+    while (at < end && harvest->looked + 64 <= DIRTY_LOG_WORDS) {
+        uint64_t run_end = log_run_end(at, end);
 
-        if (chunk != NULL) {
-            unsigned word = log_word_of(gfn);
-
-            take_words(harvest, chunk, log_chunk_begin(gfn), word,
-                       word + (unsigned)(run_end - gfn) / 64, bits + (gfn - first) / 8);
+        take_words(harvest, chunk, at, run_end);
+        at = run_end;
+    }
+    /* What was left, or was marked meanwhile: its summary bit was set before its bit in top. */
+    for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
+        if (atomic_load_explicit(&chunk->summary[i], memory_order_relaxed) != 0) {
+            log_set_top(vm, gfn);
+            break;
         }
-        gfn = run_end;
+    }
+    return at;
+}
+
+/* Takes gfns [gfn, end) while there is room. Returns where it stopped. */
+static uint64_t take_range(struct harvest *harvest, uint64_t gfn, uint64_t end)
+{
+    while ((gfn = log_next_marked(harvest->vm, gfn, end)) < end) {
+        uint64_t stop = log_chunk_end(gfn) < end ? log_chunk_end(gfn) : end;
+
+        gfn = take_chunk(harvest, gfn, stop);
+        if (gfn < stop) {
+            break;
+        }
+    }
+    return gfn;
+}
+
+static void begin_take(struct harvest *harvest, struct s2_vm *vm, struct dirty_log_word *words)
+{
+    harvest->vm = vm;
+    harvest->middle_gfn = NO_TABLE;
+    harvest->table_gfn = NO_TABLE;
+    harvest->words = words;
+    harvest->count = 0;
+    harvest->looked = 0;
+    harvest->taken = 0;
+    s2_gather_init(&harvest->gather, vm);
+}
+
+/* The caller's session is still there: turning logging off ends it. Read lock. */
+static bool may_take(const struct s2_vm *vm)
+{
+    return log_state(vm) == DIRTY_LOG_ON &&
+           atomic_load_explicit(&vm->log.session, memory_order_relaxed); /* caller's own */
+}
+
+/* What ends a take. Read lock. */
+static void finish_take(struct harvest *harvest, struct s2_cpu_line *line, uint64_t first,
+                        uint64_t end)
+{
+    /* Before anybody reads the pages that we report: no CPU writes through an old entry. */
+    s2_gather_flush(&harvest->gather);
+    log_mark_pinned(harvest->vm, first, end - first);
+    s2_count_by(&line->harvested, harvest->taken);
+}
+
+unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
+                                 struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    uint64_t limit = log_limit(vm, end);
+    struct harvest harvest;
+
+    begin_take(&harvest, vm, words);
+    if (may_take(vm) && *gfn < limit) {
+        uint64_t stop = take_range(&harvest, *gfn, limit);
+
+        finish_take(&harvest, line, *gfn, stop);
+        *gfn = stop < limit ? stop : end;
+    } else {
+        *gfn = end;
+    }
+    s2_read_unlock(line);
+    *ret_pages = harvest.taken;
+    return harvest.count;
+}
+
+static void store_word(uint8_t *bits, uint64_t word)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        bits[i] = (uint8_t)(word >> (8 * i));
     }
 }
 
-static void zero(uint8_t *bits, uint64_t bytes)
+/* Stores words where they belong in the bitmap of gfns from first on. */
+static void store_words(uint8_t *bits, uint64_t first, const struct dirty_log_word *words,
+                        unsigned count)
 {
-    __builtin_memset(bits, 0, bytes);
+    for (unsigned i = 0; i < count; i++) {
+        store_word(bits + (words[i].gfn - first) / 8, words[i].bits);
+    }
 }
 
 uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
 {
-    struct harvest harvest = {.vm = vm, .table_gfn = ~UINT64_C(0)};
-    struct s2_cpu_line *line;
+    struct dirty_log_word words[DIRTY_LOG_WORDS];
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    uint64_t limit = log_limit(vm, first + pages);
+    struct harvest harvest;
 
-    zero(bits, pages / 8);
-    s2_gather_init(&harvest.gather, vm);
-    line = s2_read_lock(vm);
-    if (log_state(vm) == DIRTY_LOG_ON &&
-        atomic_load_explicit(&vm->log.session, memory_order_relaxed)) { /* caller's own session */
-        take_range(&harvest, first, pages, bits);
-        /* Before anybody reads the pages that we report: no CPU writes through an old entry. */
-        s2_gather_flush(&harvest.gather);
-        log_mark_pinned(vm, first, pages);
-        s2_count_by(&line->harvested, harvest.taken);
+    __builtin_memset(bits, 0, pages / 8);
+    begin_take(&harvest, vm, words);
+    if (may_take(vm) && first < limit) {
+        for (uint64_t gfn = first; gfn < limit;) {
+            harvest.count = 0;
+            harvest.looked = 0;
+            gfn = take_range(&harvest, gfn, limit);
+            store_words(bits, first, words, harvest.count);
+        }
+        finish_take(&harvest, line, first, limit);
     }
     s2_read_unlock(line);
     return harvest.taken;
 }
 
-uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
+/* The words of gfns [gfn, end), for which one summary word stands, as they are now. */
+static unsigned look_at_words(const struct dirty_log_chunk *chunk, uint64_t gfn, uint64_t end,
+                              struct dirty_log_word *words)
 {
-    struct s2_cpu_line *line = s2_read_lock(vm);
-    uint64_t count = 0;
+    uint64_t first = gfn - gfn % LOG_RUN_PAGES;
+    unsigned word = log_word_of(gfn);
+    uint64_t mask = log_bits(word % 64, log_word_of(end - 1) + 1 - word);
+    unsigned count = 0;
+    /* Relaxed, here and below: a snapshot, nobody acts on pages because of it. */
+    uint64_t summary =
+        atomic_load_explicit(&chunk->summary[word / 64], memory_order_relaxed) & mask;
 
-    zero(bits, pages / 8);
-    for (uint64_t gfn = first; log_is_marking(vm) && gfn < first + pages; gfn += 64) {
-        struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
-        uint64_t word;
+    for (; summary != 0; summary &= summary - 1) {
+        uint64_t at = first + (uint64_t)(unsigned)__builtin_ctzll(summary) * 64;
+        uint64_t bits = atomic_load_explicit(&chunk->bits[log_word_of(at)], memory_order_relaxed) &
+                        log_bits(0, log_word_pages(at, end));
 
-        if (chunk == NULL) {
-            continue;
-        }
-        /* Relaxed: a snapshot, nobody acts on pages because of it. */
-        word = atomic_load_explicit(&chunk->bits[log_word_of(gfn)], memory_order_relaxed);
-        if (word != 0) {
-            store_word(bits + (gfn - first) / 8, word);
-            count += (unsigned)__builtin_popcountll(word);
+        if (bits != 0) {
+            words[count++] = (struct dirty_log_word){at, bits};
         }
     }
-    s2_read_unlock(line);
     return count;
 }
 
-static uint64_t count_chunk(const struct dirty_log_chunk *chunk)
+/* Looks at gfns [*gfn, end) while there is room. Read lock. */
+static unsigned look(struct s2_vm *vm, uint64_t *gfn, uint64_t end, struct dirty_log_word *words)
 {
-    uint64_t count = 0;
+    unsigned count = 0;
 
-    for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
-        /* Relaxed, here and below: a snapshot. */
-        uint64_t summary = atomic_load_explicit(&chunk->summary[i], memory_order_relaxed);
+    while ((*gfn = log_next_marked(vm, *gfn, end)) < end && count + 64 <= DIRTY_LOG_WORDS) {
+        uint64_t run_end = log_run_end(*gfn, end);
 
-        for (; summary != 0; summary &= summary - 1) {
-            unsigned word = i * 64 + (unsigned)__builtin_ctzll(summary);
+        count += look_at_words(log_chunk_of(vm, *gfn), *gfn, run_end, words + count);
+        *gfn = run_end;
+    }
+    return count;
+}
 
-            count += (unsigned)__builtin_popcountll(
-                atomic_load_explicit(&chunk->bits[word], memory_order_relaxed));
-        }
+unsigned dirty_log_peek_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
+                              struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    uint64_t limit = log_limit(vm, end);
+    unsigned count = 0;
+
+    if (log_is_marking(vm) && *gfn < limit) {
+        count = look(vm, gfn, limit, words);
+        *gfn = *gfn < limit ? *gfn : end;
+    } else {
+        *gfn = end;
+    }
+    s2_read_unlock(line);
+    *ret_pages = 0;
+    for (unsigned i = 0; i < count; i++) {
+        *ret_pages += count_bits(words[i].bits);
+    }
+    return count;
+}
+
+uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
+{
+    struct dirty_log_word words[DIRTY_LOG_WORDS];
+    uint64_t count = 0, found;
+
+    __builtin_memset(bits, 0, pages / 8);
+    for (uint64_t gfn = first; gfn < first + pages; count += found) {
+        store_words(bits, first, words,
+                    dirty_log_peek_words(vm, &gfn, first + pages, words, &found));
+    }
+    return count;
+}
+
+uint64_t dirty_log_count_from(struct s2_vm *vm, uint64_t gfn)
+{
+    struct dirty_log_word words[DIRTY_LOG_WORDS];
+    uint64_t count = 0, found;
+
+    for (; gfn != UINT64_MAX; count += found) {
+        (void)dirty_log_peek_words(vm, &gfn, UINT64_MAX, words, &found);
     }
     return count;
 }
 
 uint64_t dirty_log_count(struct s2_vm *vm)
 {
-    struct s2_cpu_line *line = s2_read_lock(vm);
-    uint64_t count = 0;
-
-    if (log_is_marking(vm)) {
-        const struct dirty_log_chunk *chunk;
-
-        for (uint64_t gfn = 0; (chunk = log_next_chunk(vm, &gfn)) != NULL; gfn += LOG_CHUNK_PAGES) {
-            count += count_chunk(chunk);
-        }
-    }
-    s2_read_unlock(line);
-    return count;
+    return dirty_log_count_from(vm, 0);
 }

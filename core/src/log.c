@@ -43,6 +43,23 @@ struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn)
     return NULL;
 }
 
+uint64_t log_next_marked(const struct s2_vm *vm, uint64_t gfn, uint64_t end)
+{
+    while (gfn < end) {
+        uint64_t chunk = gfn / LOG_CHUNK_PAGES;
+        /* Relaxed: a mark that is being set may be missed; log_take_top orders what is found. */
+        uint64_t marked =
+            atomic_load_explicit(&vm->log.top[chunk / 64], memory_order_relaxed) >> (chunk % 64);
+
+        if ((marked & 1) != 0) {
+            return gfn;
+        }
+        chunk = marked == 0 ? (chunk | 63) + 1 : chunk + (unsigned)__builtin_ctzll(marked);
+        gfn = chunk * LOG_CHUNK_PAGES;
+    }
+    return end;
+}
+
 /* Adds to this CPU's count. Either lock. */
 static void count_bits(struct s2_vm *vm, enum dirty_log_writer writer, uint64_t bits)
 {
@@ -58,7 +75,7 @@ void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_
     for (uint64_t gfn = ipa_gfn(ipa); gfn < end; gfn += pages) {
         pages = log_word_pages(gfn, end);
         set += (unsigned)__builtin_popcountll(
-            log_set(log_chunk_of(vm, gfn), log_word_of(gfn), log_bits(log_bit_of(gfn), pages)));
+            log_set(vm, log_chunk_of(vm, gfn), gfn, log_bits(log_bit_of(gfn), pages)));
     }
     count_bits(vm, writer, set);
 }
@@ -120,40 +137,52 @@ uint64_t dirty_log_limit_gfn(struct s2_vm *vm)
     return limit;
 }
 
-/* Smallest order whose pages hold that many pointers. */
-static unsigned order_for_groups(uint64_t groups)
-{
-    unsigned order = 0;
+/* Four groups have 64 chunks, which share a word of top. */
+#define GROUPS_PER_TOP_WORD (64u / DIRTY_LOG_GROUP_CHUNKS)
 
-    while ((PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_group *) < groups) {
-        order++;
-    }
-    return order;
+/* Groups whose pointers and bits of top fit in that many pages. */
+static uint64_t groups_in(unsigned order)
+{
+    const uint64_t unit = GROUPS_PER_TOP_WORD * sizeof(struct dirty_log_group *) + sizeof(uint64_t);
+
+    return (PAGE_SIZE_BYTES << order) / unit * GROUPS_PER_TOP_WORD;
 }
 
 int log_grow(struct s2_vm *vm, uint64_t end_gfn)
 {
     struct dirty_log *log = &vm->log;
     uint64_t needed = log_groups_for(end_gfn);
-    unsigned order = order_for_groups(needed);
     struct dirty_log_group **grown;
+    _Atomic uint64_t *top;
+    unsigned order = 0;
 
     if (needed <= log->group_count) {
         return 0;
+    }
+    while (groups_in(order) < needed) {
+        order++;
     }
     grown = port_pages_alloc(order);
     if (grown == NULL) {
         return -CORE_ENOMEM;
     }
+    top = (_Atomic uint64_t *)(void *)(grown + groups_in(order));
     for (uint64_t i = 0; i < log->group_count; i++) {
         grown[i] = log->groups[i];
+    }
+    for (uint64_t i = 0; i < log->group_count / GROUPS_PER_TOP_WORD; i++) {
+        /* Write lock: nobody else is at the bitmaps, so these order nothing. */
+        uint64_t marked = atomic_load_explicit(&log->top[i], memory_order_relaxed);
+
+        atomic_store_explicit(&top[i], marked, memory_order_relaxed);
     }
     if (log->groups != NULL) {
         port_pages_free((void *)log->groups, log->groups_order);
     }
     log->groups = grown;
+    log->top = top;
     log->groups_order = order;
-    log->group_count = (PAGE_SIZE_BYTES << order) / sizeof(struct dirty_log_group *);
+    log->group_count = groups_in(order);
     return 0;
 }
 
@@ -223,6 +252,7 @@ bool log_free(struct s2_vm *vm, unsigned groups)
     if (log->groups != NULL) {
         port_pages_free((void *)log->groups, log->groups_order);
         log->groups = NULL;
+        log->top = NULL;
     }
     log->limit_gfn = 0;
     return true;

@@ -32,41 +32,6 @@ static inline bool log_has_chunks(const struct s2_vm *vm)
     return (unsigned)log_state(vm) - DIRTY_LOG_PREPARE <= DIRTY_LOG_ON - DIRTY_LOG_PREPARE;
 }
 
-/* Sets bits of one word; returns those that were zero. The log covers the word; either lock. */
-static inline uint64_t log_set(struct dirty_log_chunk *chunk, unsigned word, uint64_t bits)
-{
-    /*
-     * Release: pairs with the acquire in log_take_word. Who takes the bit sees the
-     * page open, or it would leave it open and unmarked.
-     */
-    uint64_t old = atomic_fetch_or_explicit(&chunk->bits[word], bits, memory_order_release);
-
-    if (old == 0) {
-        /* Release: pairs with the acquire in log_take_summary: who takes it sees the word. */
-        atomic_fetch_or_explicit(&chunk->summary[word / 64], UINT64_C(1) << (word % 64),
-                                 memory_order_release);
-    }
-    return bits & ~old;
-}
-
-/* Takes the marks that say which words in mask are not zero; before log_take_word. */
-static inline uint64_t log_take_summary(struct dirty_log_chunk *chunk, unsigned index,
-                                        uint64_t mask)
-{
-    /* Most chunks are clean: look before writing. Missing a mark that is being set is harmless. */
-    if ((atomic_load_explicit(&chunk->summary[index], memory_order_relaxed) & mask) == 0) {
-        return 0;
-    }
-    /* Acquire: pairs with the release in log_set. */
-    return atomic_fetch_and_explicit(&chunk->summary[index], ~mask, memory_order_acquire) & mask;
-}
-
-static inline uint64_t log_take_word(struct dirty_log_chunk *chunk, unsigned word)
-{
-    /* Acquire: pairs with the release in log_set. */
-    return atomic_exchange_explicit(&chunk->bits[word], 0, memory_order_acquire);
-}
-
 /* The log covers gfn, at least by a group. */
 static inline struct dirty_log_chunk *log_chunk_of(struct s2_vm *vm, uint64_t gfn)
 {
@@ -75,10 +40,89 @@ static inline struct dirty_log_chunk *log_chunk_of(struct s2_vm *vm, uint64_t gf
     return &group->chunks[log_chunk_index_of(gfn)];
 }
 
+/* Says that the chunk of gfn may have marks. */
+static inline void log_set_top(struct s2_vm *vm, uint64_t gfn)
+{
+    uint64_t chunk = gfn / LOG_CHUNK_PAGES;
+
+    /* Release: pairs with the acquire in log_take_top: who takes it sees the summary. */
+    atomic_fetch_or_explicit(&vm->log.top[chunk / 64], UINT64_C(1) << (chunk % 64),
+                             memory_order_release);
+}
+
+/* log_set, when the word was zero: says so one level up, and there the same. */
+static inline void log_set_summary(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t gfn)
+{
+    unsigned word = log_word_of(gfn);
+
+    /* Release: pairs with the acquire in log_take_summary: who takes it sees the word. */
+    if (atomic_fetch_or_explicit(&chunk->summary[word / 64], UINT64_C(1) << (word % 64),
+                                 memory_order_release) == 0) {
+        log_set_top(vm, gfn);
+    }
+}
+
+/* Sets bits of gfn's word; returns those that were zero. The log covers gfn; either lock. */
+static inline uint64_t log_set(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t gfn,
+                               uint64_t bits)
+{
+    /*
+     * Release: pairs with the acquire in log_take_word. Who takes the bit sees the
+     * page open, or it would leave it open and unmarked.
+     */
+    uint64_t old =
+        atomic_fetch_or_explicit(&chunk->bits[log_word_of(gfn)], bits, memory_order_release);
+
+    if (old == 0) {
+        log_set_summary(vm, chunk, gfn);
+    }
+    return bits & ~old;
+}
+
+/* Takes the mark that says that the chunk of gfn has any; before log_take_summary. */
+static inline void log_take_top(struct s2_vm *vm, uint64_t gfn)
+{
+    uint64_t chunk = gfn / LOG_CHUNK_PAGES;
+
+    /* Acquire: pairs with the release in log_set_top. */
+    atomic_fetch_and_explicit(&vm->log.top[chunk / 64], ~(UINT64_C(1) << (chunk % 64)),
+                              memory_order_acquire);
+}
+
+/* Takes the marks that say which words in mask are not zero; before log_take_word. */
+static inline uint64_t log_take_summary(struct dirty_log_chunk *chunk, unsigned index,
+                                        uint64_t mask)
+{
+    /* Look before writing. Missing a mark that is being set is harmless. */
+    if ((atomic_load_explicit(&chunk->summary[index], memory_order_relaxed) & mask) == 0) {
+        return 0;
+    }
+    /* Acquire: pairs with the release in log_set_summary. */
+    return atomic_fetch_and_explicit(&chunk->summary[index], ~mask, memory_order_acquire) & mask;
+}
+
+/* Takes the bits in mask of gfn's word. */
+static inline uint64_t log_take_word(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t gfn,
+                                     uint64_t mask)
+{
+    _Atomic uint64_t *word = &chunk->bits[log_word_of(gfn)];
+    uint64_t old;
+
+    /* Acquire: pairs with the release in log_set. */
+    if (mask == ~UINT64_C(0)) {
+        return atomic_exchange_explicit(word, 0, memory_order_acquire);
+    }
+    old = atomic_fetch_and_explicit(word, ~mask, memory_order_acquire);
+    if ((old & ~mask) != 0) {
+        log_set_summary(vm, chunk, gfn); /* what stays must be found again */
+    }
+    return old & mask;
+}
+
 /* Marks one page of RAM, which the log covers. False: it was marked already. Either lock. */
 static inline bool log_mark(struct s2_vm *vm, uint64_t gfn)
 {
-    return log_set(log_chunk_of(vm, gfn), log_word_of(gfn), log_bits(log_bit_of(gfn), 1)) != 0;
+    return log_set(vm, log_chunk_of(vm, gfn), gfn, log_bits(log_bit_of(gfn), 1)) != 0;
 }
 
 /* The chunk of gfn if it has bitmaps, else NULL. Either lock. */
@@ -87,6 +131,20 @@ struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn);
 /* The next chunk with bitmaps from *gfn on, which becomes its first gfn; NULL: none. Either lock.
  */
 struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn);
+
+/* end, or the end of what the log has records for. Either lock. */
+static inline uint64_t log_limit(const struct s2_vm *vm, uint64_t end)
+{
+    uint64_t covered = vm->log.group_count * LOG_GROUP_PAGES;
+
+    return end < covered ? end : covered;
+}
+
+/*
+ * The first gfn from gfn on and below end whose chunk may have marks: gfn itself or the first of a
+ * chunk; end: there is none. end is at most log_limit. Either lock.
+ */
+uint64_t log_next_marked(const struct s2_vm *vm, uint64_t gfn, uint64_t end);
 
 /* Marks all of a range of RAM that the log covers. Either lock. */
 void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_writer writer);

@@ -110,10 +110,10 @@ static inline unsigned log_word_pages(uint64_t gfn, uint64_t end)
 
 /* Where the run of gfn ends, or the range [gfn, end) in it. */
 /*@ requires gfn < end <= LOG_GFN_END;
-    requires gfn % LOG_WORD_PAGES == 0 && end % LOG_WORD_PAGES == 0;
+    requires gfn % LOG_WORD_PAGES == 0;
     assigns \nothing;
     ensures gfn < \result <= end;
-    ensures \result % LOG_WORD_PAGES == 0;
+    ensures \result == end || \result % LOG_WORD_PAGES == 0;
     ensures (\result - 1) / LOG_RUN_PAGES == gfn / LOG_RUN_PAGES;
     ensures \result == end || \result % LOG_RUN_PAGES == 0; */
 static inline uint64_t log_run_end(uint64_t gfn, uint64_t end)

@@ -43,14 +43,21 @@ static bool session_is_open(struct s2_vm *vm)
            atomic_load_explicit(&vm->log.session, memory_order_relaxed); /* caller's own */
 }
 
-/* Returns how many bits that has set. */
-static uint64_t put_back(struct dirty_log_chunk *chunk, unsigned word, uint64_t mask)
+/* Puts taken bits of gfn's word back into the log; returns how many that has set. */
+static uint64_t put_back(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t gfn,
+                         uint64_t mask)
 {
-    /* taken belongs to the session, whose calls come one after the other. */
-    uint64_t taken =
-        atomic_fetch_and_explicit(&chunk->taken[word], ~mask, memory_order_relaxed) & mask;
+    unsigned word = log_word_of(gfn);
+    uint64_t taken;
 
-    return taken == 0 ? 0 : (unsigned)__builtin_popcountll(log_set(chunk, word, taken));
+    if ((chunk->taken_summary[word / 64] >> (word % 64) & 1) == 0) {
+        return 0;
+    }
+    /* Relaxed: taken belongs to the session, whose calls come one after the other. */
+    taken = atomic_load_explicit(&chunk->taken[word], memory_order_relaxed);
+    atomic_store_explicit(&chunk->taken[word], taken & ~mask, memory_order_relaxed);
+    taken &= mask;
+    return taken == 0 ? 0 : (unsigned)__builtin_popcountll(log_set(vm, chunk, gfn, taken));
 }
 
 void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)
@@ -61,20 +68,21 @@ void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)
         struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
 
         if (chunk != NULL && chunk->taken_epoch == vm->log.epoch) {
-            s2_count_by(&line->returned,
-                        put_back(chunk, log_word_of(gfn), log_bits(log_bit_of(gfn), 1)));
+            s2_count_by(&line->returned, put_back(vm, chunk, gfn, log_bits(log_bit_of(gfn), 1)));
         }
     }
     s2_read_unlock(line);
 }
 
-static uint64_t put_chunk_back(struct dirty_log_chunk *chunk)
+static uint64_t put_chunk_back(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t chunk_gfn)
 {
     uint64_t pages = 0;
 
     for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
         for (uint64_t summary = chunk->taken_summary[i]; summary != 0; summary &= summary - 1) {
-            pages += put_back(chunk, i * 64 + (unsigned)__builtin_ctzll(summary), ~UINT64_C(0));
+            unsigned word = i * 64 + (unsigned)__builtin_ctzll(summary);
+
+            pages += put_back(vm, chunk, chunk_gfn + (uint64_t)word * 64, ~UINT64_C(0));
         }
     }
     return pages;
@@ -89,7 +97,7 @@ void dirty_log_harvest_abort(struct s2_vm *vm)
 
         for (uint64_t gfn = 0; (chunk = log_next_chunk(vm, &gfn)) != NULL; gfn += LOG_CHUNK_PAGES) {
             if (chunk->taken_epoch == vm->log.epoch) {
-                s2_count_by(&line->returned, put_chunk_back(chunk));
+                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));
             }
         }
         close_session(vm);

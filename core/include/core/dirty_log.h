@@ -55,8 +55,9 @@ void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer);
 __attribute__((warn_unused_result)) int dirty_log_pin(struct s2_vm *vm, ipa_t ipa);
 void dirty_log_unpin(struct s2_vm *vm, ipa_t ipa);
 
-/* Number of marked pages (pinned ones included). */
+/* Number of marked pages (pinned ones included), and of those from a gfn on. */
 uint64_t dirty_log_count(struct s2_vm *vm);
+uint64_t dirty_log_count_from(struct s2_vm *vm, uint64_t gfn);
 
 /* First gfn above everything the log covers. */
 uint64_t dirty_log_limit_gfn(struct s2_vm *vm);
@@ -64,17 +65,36 @@ uint64_t dirty_log_limit_gfn(struct s2_vm *vm);
 /* Opens the one harvest session of this VM. -CORE_EBUSY, or -CORE_EINVAL when logging is off. */
 int dirty_log_harvest_begin(struct s2_vm *vm);
 
+/* 64 pages with marks: bit i is gfn + i; gfn is a multiple of 64. */
+struct dirty_log_word {
+    uint64_t gfn;
+    uint64_t bits;
+};
+
+/* Words that one call has room for. It stops when there is no room for 64 more. */
+#define DIRTY_LOG_WORDS 128u
+
 /*
- * Takes and clears the marks of gfns [first, first + pages), write-protects those
- * pages again, invalidates once, and stores the bits at bits (bit i of byte
- * i/8 for gfn first + i; first and pages multiples of 64, at most
- * DIRTY_LOG_CHUNK_PAGES). Read lock inside. Never fails: retries descriptors in transit.
- * Returns how many bits are set.
+ * Takes and clears the marks of gfns [*gfn, end), write-protects those pages again, invalidates
+ * once, and stores the words that are not zero in ascending order. What has no marks costs next to
+ * nothing. Returns the number of words, in *ret_pages their
+ * bits; *gfn becomes where to go on, end when all is done. *gfn
+ * is a multiple of 64; end need not be, marks from there on stay. Read lock inside. Never fails:
+ * retries descriptors in transit. Takes nothing when the caller's session is gone.
+ */
+unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
+                                 struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages);
+
+/* As above but changes nothing; needs no session. */
+unsigned dirty_log_peek_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
+                              struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages);
+
+/*
+ * The same as a bitmap: bit i of byte i/8 for gfn first + i; first and pages multiples of 64, at
+ * most DIRTY_LOG_CHUNK_PAGES. One invalidation. Returns how many bits are set.
  */
 #define DIRTY_LOG_CHUNK_PAGES 32768u
 uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits);
-
-/* As above but changes nothing; needs no session. */
 uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits);
 
 /* Clears one taken bit again: for a page the caller did not report after all (partial last byte).

@@ -76,9 +76,9 @@ enum dirty_log_state {
 struct dirty_log_chunk {
     _Alignas(128) _Atomic uint64_t *bits; /* one bit per page; NULL: no RAM in this chunk */
     _Atomic uint64_t *taken;              /* reported by the open session, not committed yet */
-    uint64_t taken_epoch;                 /* taken is valid if this is the log's epoch */
+    uint64_t taken_epoch;                 /* taken_summary is valid if this is the log's epoch */
     _Atomic uint64_t summary[DIRTY_LOG_SUMMARY_WORDS]; /* one bit per non-zero word of bits */
-    uint64_t taken_summary[DIRTY_LOG_SUMMARY_WORDS];   /* the same for taken */
+    uint64_t taken_summary[DIRTY_LOG_SUMMARY_WORDS];   /* one bit per valid word of taken */
 };
 
 /* The records of 2 GiB, one page. */
@@ -92,8 +92,9 @@ struct dirty_log {
     struct s2_spinlock control; /* one step of enable or off at a time; taken before s2_vm.lock */
     _Atomic uint32_t state;     /* enum dirty_log_state; changes under the write lock only */
     struct dirty_log_group **groups; /* by gfn >> 19; NULL: no RAM in there */
+    _Atomic uint64_t *top; /* one bit per chunk whose summary may not be zero; behind groups */
     uint64_t group_count;
-    unsigned groups_order; /* pages that groups occupies, as a power of two */
+    unsigned groups_order; /* pages that groups and top occupy, as a power of two */
     uint64_t limit_gfn;
     uint64_t tables_needed;   /* to split every block, as last counted */
     ipa_t cursor;             /* how far the state's steps have come */

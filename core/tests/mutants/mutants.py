@@ -68,49 +68,84 @@ MUTANTS = {
 """),
     # The order of a harvest.
     "protect-before-take": ("race", "harvest.c", """
-        uint64_t taken = log_take_word(chunk, i);
-
-        summary &= summary - 1;
+            log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
 """, """
-        uint64_t taken = atomic_load(&chunk->bits[i]);
+            atomic_load(&chunk->bits[log_word_of(at)]) & log_bits(0, log_word_pages(at, end));
 
-        protect_word(harvest, chunk_gfn + (uint64_t)i * 64, taken);
-        taken = log_take_word(chunk, i);
-        summary &= summary - 1;
         if (taken != 0) {
-            keep_taken(&harvest->vm->log, chunk, i, taken);
-            store_word(bits + (size_t)(i - word) * 8, taken);
-            harvest->taken += (unsigned)__builtin_popcountll(taken);
+            protect_word(harvest, at, taken);
+            taken = log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+            keep_taken(chunk, log_word_of(at), taken);
+            harvest->words[harvest->count++] = (struct dirty_log_word){at, taken};
             continue;
         }
 """),
     "harvest-does-not-protect": ("log", "harvest.c",
-        "        protect_word(harvest, chunk_gfn + (uint64_t)i * 64, taken);", ""),
-    "harvest-without-invalidation": ("log", "harvest.c", "        s2_gather_flush(&harvest.gather);", ""),
+        "            protect_word(harvest, at, taken);", ""),
+    "harvest-protects-without-gathering": ("log", "harvest.c",
+        "        opened |= s2_pte_is_writable(old, S2_LEVEL_PAGE);", "        (void)old;"),
+    "harvest-without-invalidation": ("race", "harvest.c", "    s2_gather_flush(&harvest->gather);", ""),
     "harvest-skips-what-is-in-transit": ("race", "harvest.c", """
             /* Never skipped: what is being linked was made from the open leaf. */
             port_cpu_relax();
 """, """
             return;
 """),
-    "harvest-retries-the-old-entry-only": ("race", "harvest.c",
-        "        pos = s2_find(vm, ipa_from_gfn(gfn));",
-        "        pos.old = s2_entry_load(pos.entry);"),
-    "summary-cleared-after-the-word": ("race", "harvest.c", """
-        protect_word(harvest, chunk_gfn + (uint64_t)i * 64, taken);
+    "harvest-retries-the-old-entry-only": ("race", "harvest.c", """
+    for (;;) {
+        /* From the root each time: a block may have become a table meanwhile. */
+        struct s2_pos pos = s2_find(vm, ipa_from_gfn(gfn));
 """, """
-        protect_word(harvest, chunk_gfn + (uint64_t)i * 64, taken);
-        atomic_fetch_and(&chunk->summary[i / 64], ~(UINT64_C(1) << (i % 64)));
+    struct s2_pos pos = s2_find(vm, ipa_from_gfn(gfn));
+    for (;; pos.old = s2_entry_load(pos.entry)) {
 """),
+    "summary-cleared-after-the-word": ("race", "harvest.c", """
+            protect_word(harvest, at, taken);
+""", """
+            protect_word(harvest, at, taken);
+            atomic_fetch_and(&chunk->summary[log_word_of(at) / 64],
+                             ~(UINT64_C(1) << (log_word_of(at) % 64)));
+"""),
+    # With a point between the two steps at which the other CPU may act.
+    "top-cleared-after-the-summary": ("race", "harvest.c", """
+    for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
+        if (atomic_load_explicit(&chunk->summary[i], memory_order_relaxed) != 0) {
+            log_set_top(vm, gfn);
+            break;
+        }
+    }
+    return at;
+""", """
+    for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
+        if (atomic_load_explicit(&chunk->summary[i], memory_order_relaxed) != 0) {
+            log_set_top(vm, gfn);
+            return at;
+        }
+    }
+    (void)s2_find(vm, ipa_from_gfn(gfn));
+    log_take_top(vm, gfn);
+    return at;
+"""),
+    "top-forgets-the-rest-of-a-chunk": ("log", "harvest.c",
+        "            log_set_top(vm, gfn);", ";"),
+    "part-of-a-word-forgets-the-rest": ("words", "log.h", """
+        log_set_summary(vm, chunk, gfn); /* what stays must be found again */
+""", ""),
+    "taken-words-of-an-old-session": ("words", "harvest.c", """
+    if ((chunk->taken_summary[word / 64] & bit) != 0) {
+        bits |=""", """
+    if (true) {
+        bits |="""),
+    "pins-are-not-marked-again": ("log_map", "harvest.c",
+        "    log_mark_pinned(harvest->vm, first, end - first);", ""),
     "marked-pages-are-counted-again": ("writers", "fault.c",
         "if (marking && log_mark(vm, ipa_gfn(ipa))) {",
         "if (marking && (log_mark(vm, ipa_gfn(ipa)) || true)) {"),
     "returned-pages-are-not-counted": ("writers", "session.c",
-        "                s2_count_by(&line->returned, put_chunk_back(chunk));",
-        "                put_chunk_back(chunk);"),
-    "pins-are-not-marked-again": ("log_map", "harvest.c",
-        "        log_mark_pinned(vm, first, pages);", ";"),
-    "abort-loses-bits": ("log", "session.c", "                s2_count_by(&line->returned, put_chunk_back(chunk));", ""),
+        "                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));",
+        "                put_chunk_back(vm, chunk, gfn);"),
+    "abort-loses-bits": ("log", "session.c",
+        "                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));", ""),
     "committed-bits-come-back": ("log", "session.c", "    vm->log.epoch++;", ""),
     # Splits, merges and descriptors.
     "split-without-break": ("s2", "split.c",
@@ -193,8 +228,8 @@ BUG_MUTANTS = {
         "        uint64_t keep = ~log_bits(log_bit_of(gfn), pages);", "        uint64_t keep = 0;"),
     "take-clears-the-whole-summary": ("log.h", "&chunk->summary[index], ~mask, memory_order_acquire)",
         "&chunk->summary[index], 0, memory_order_acquire)"),
-    "untake-forgets": ("session.c", "put_back(chunk, log_word_of(gfn), log_bits(log_bit_of(gfn), 1))",
-        "put_back(chunk, log_word_of(gfn), 0)"),
+    "untake-forgets": ("session.c", "put_back(vm, chunk, gfn, log_bits(log_bit_of(gfn), 1))",
+        "put_back(vm, chunk, gfn, 0)"),
     "old-session-blocks-the-new-log": ("log_switch.c",
         "        atomic_store_explicit(&log->session, 0, memory_order_relaxed); /* write lock */", ";"),
     "second-session-is-let-in": ("session.c", "            result = -CORE_EBUSY;\n        }", "        }"),

@@ -9,6 +9,7 @@
 
 #include <core/addr.h>
 #include <core/s2.h>
+#include <stdatomic.h>
 
 #define TOY_TABLE      UINT64_C(1)
 #define TOY_LEAF       UINT64_C(2)
@@ -66,6 +67,16 @@ static inline uint64_t s2_pte_opened(uint64_t pte, unsigned level)
 static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
 {
     return pte & ~TOY_WRITABLE;
+}
+
+static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
+{
+    return atomic_fetch_or(entry, TOY_WRITABLE);
+}
+
+static inline uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level)
+{
+    return atomic_fetch_and(entry, ~TOY_WRITABLE);
 }
 
 #endif

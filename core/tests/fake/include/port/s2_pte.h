@@ -9,6 +9,7 @@
 
 #include <core/addr.h>
 #include <core/s2.h>
+#include <stdatomic.h>
 #include <port/inline.h>
 
 #define FAKE_MULTIPLIER UINT64_C(0xc2b2ae3d27d4eb4f)
@@ -92,6 +93,24 @@ static inline uint64_t s2_pte_opened(uint64_t pte, unsigned level)
 static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
 {
     return fake_encode(fake_decode(pte, level) | FAKE_CLOSED, level);
+}
+
+static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
+{
+    uint64_t old = atomic_load(entry);
+
+    while (!atomic_compare_exchange_weak(entry, &old, s2_pte_opened(old, level))) {
+    }
+    return old;
+}
+
+static inline uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level)
+{
+    uint64_t old = atomic_load(entry);
+
+    while (!atomic_compare_exchange_weak(entry, &old, s2_pte_closed(old, level))) {
+    }
+    return old;
 }
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <core/addr.h>
 #include <core/s2.h>
+#include <stdatomic.h>
 
 #define S2_PTE_VALID      (UINT64_C(1) << 0)
 #define S2_PTE_TABLE      (UINT64_C(1) << 1) /* a table above level 3, a page at level 3 */
@@ -107,6 +108,20 @@ static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
 {
     (void)level;
     return pte & ~S2_PTE_S2AP_W;
+}
+
+static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
+{
+    (void)level;
+    /* Pairs as s2_entry_swap does (core/src/entry.h). */
+    return atomic_fetch_or_explicit(entry, S2_PTE_S2AP_W, memory_order_acq_rel);
+}
+
+static inline uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level)
+{
+    (void)level;
+    /* As in s2_pte_open. */
+    return atomic_fetch_and_explicit(entry, ~S2_PTE_S2AP_W, memory_order_acq_rel);
 }
 
 #endif
