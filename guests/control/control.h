@@ -34,6 +34,10 @@ int64_t control_domctl(struct xen_domctl *op, uint32_t cmd, domid_t domid);
 
 /* Creates a paused guest with ram_bytes at RAM bank 0 and a vuart ring; nothing is loaded. */
 int control_guest_create(struct control_guest *guest, uint64_t ram_bytes, uint32_t vcpus);
+/* Copies data to a page-aligned guest physical address. */
+int control_guest_copy(struct control_guest *guest, uint64_t ipa, const void *data, size_t bytes);
+/* vCPU 0 starts at pc with this x0. */
+int control_guest_point(struct control_guest *guest, uint64_t pc, uint64_t x0);
 /* Copies a program to its load address and points vCPU 0 at it. */
 int control_guest_load(struct control_guest *guest, const void *program, size_t bytes);
 int control_guest_unpause(struct control_guest *guest);

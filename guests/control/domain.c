@@ -115,33 +115,45 @@ int control_guest_create(struct control_guest *guest, uint64_t ram_bytes, uint32
     return rc < 0 ? (int)rc : attach_console(guest);
 }
 
-int control_guest_load(struct control_guest *guest, const void *program, size_t bytes)
+int control_guest_copy(struct control_guest *guest, uint64_t ipa, const void *data, size_t bytes)
 {
-    static struct vcpu_guest_context context;
     struct xen_domctl op = {0};
 
     for (size_t done = 0; done < bytes; done += 4096) {
         size_t piece = bytes - done < 4096 ? bytes - done : 4096;
-        void *page = control_map(guest->domid, (GUEST_LOAD_IPA + done) >> 12);
+        void *page = control_map(guest->domid, (ipa + done) >> 12);
 
         if (page == NULL) {
             return -XEN_ENOMEM;
         }
-        memcpy(page, (const uint8_t *)program + done, piece);
+        memcpy(page, (const uint8_t *)data + done, piece);
         control_unmap(page);
     }
-    op.u.cacheflush.start_pfn = GUEST_LOAD_IPA >> 12;
+    op.u.cacheflush.start_pfn = ipa >> 12;
     op.u.cacheflush.nr_pfns = (bytes + 4095) >> 12;
-    control_domctl(&op, XEN_DOMCTL_cacheflush, guest->domid);
+    return (int)control_domctl(&op, XEN_DOMCTL_cacheflush, guest->domid);
+}
+
+int control_guest_point(struct control_guest *guest, uint64_t pc, uint64_t x0)
+{
+    static struct vcpu_guest_context context;
+    struct xen_domctl op = {.u.vcpucontext.vcpu = 0};
 
     memset(&context, 0, sizeof(context));
     context.flags = VGCF_online;
-    context.user_regs.pc64 = GUEST_LOAD_IPA;
+    context.user_regs.pc64 = pc;
+    context.user_regs.x0 = x0;
     context.user_regs.cpsr = PSR_GUEST64_INIT;
     context.sctlr = SCTLR_GUEST_INIT;
-    op = (struct xen_domctl){.u.vcpucontext.vcpu = 0};
     set_xen_guest_handle(op.u.vcpucontext.ctxt, &context);
     return (int)control_domctl(&op, XEN_DOMCTL_setvcpucontext, guest->domid);
+}
+
+int control_guest_load(struct control_guest *guest, const void *program, size_t bytes)
+{
+    int rc = control_guest_copy(guest, GUEST_LOAD_IPA, program, bytes);
+
+    return rc != 0 ? rc : control_guest_point(guest, GUEST_LOAD_IPA, 0);
 }
 
 int control_guest_unpause(struct control_guest *guest)
