@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "entry.h"
 
+#include "find.h"
 #include "gather.h"
 
 bool s2_entry_replace(struct s2_vm *vm, const struct s2_pos *pos, uint64_t pte, uint64_t leaf_bytes)
@@ -15,6 +16,7 @@ bool s2_entry_replace(struct s2_vm *vm, const struct s2_pos *pos, uint64_t pte, 
     s2_gather_init(&gather, vm);
     s2_gather_add(&gather, pos->base, s2_level_bytes(pos->level), leaf_bytes);
     s2_gather_flush(&gather);
+    s2_find_forget(vm, pos);
     /* Nobody else touches a descriptor in transit, so this cannot fail. */
     (void)s2_entry_swap(vm, &broken, pte);
     port_publish();

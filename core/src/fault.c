@@ -3,6 +3,7 @@
 #include <core/s2.h>
 
 #include "entry.h"
+#include "find.h"
 #include "lock.h"
 #include "log.h"
 #include "pool.h"
@@ -107,7 +108,7 @@ enum s2_fault s2_fault_write(struct s2_vm *vm, ipa_t ipa)
         return S2_FAULT_UNMAPPED;
     }
     line = s2_read_lock(vm);
-    pos = s2_find(vm, ipa);
+    pos = s2_find_page(vm, ipa);
     /* A logged guest's first write to a page, as nearly all are: no call, no spilled register. */
     if (pos.level == S2_LEVEL_PAGE && s2_pos_is_leaf(&pos) &&
         s2_pte_type(pos.old, pos.level) == S2_RAM_RW && !s2_pte_is_writable(pos.old, pos.level) &&
@@ -127,7 +128,7 @@ bool s2_open_foreign(struct s2_vm *vm, ipa_t ipa, pa_t pa)
         return false;
     }
     line = s2_read_lock(vm);
-    struct s2_pos pos = s2_find(vm, ipa);
+    struct s2_pos pos = s2_find_page(vm, ipa);
 
     if (s2_pos_is_leaf(&pos) && s2_pte_type(pos.old, pos.level) == S2_FOREIGN_RW &&
         pa_mfn(s2_pte_pa(pos.old, pos.level)) == pa_mfn(pa) &&

@@ -4,6 +4,7 @@
 #include <core/s2.h>
 
 #include "entry.h"
+#include "find.h"
 #include "gather.h"
 #include "lock.h"
 #include "log.h"
@@ -158,7 +159,7 @@ static int map_locked(struct s2_vm *vm, const struct map_request *request)
 
 int s2_map(struct s2_vm *vm, ipa_t ipa, pa_t pa, uint64_t bytes, enum s2_type type)
 {
-    struct map_request request = {ipa, pa, bytes, type, S2_LEVEL_1G};
+    struct map_request request = {ipa, pa, bytes, type, S2_FIND_LARGEST};
     int error;
 
     if (!s2_range_is_valid(vm, ipa, bytes) || (pa.addr & PAGE_MASK) != 0 ||

@@ -3,6 +3,7 @@
 #include <core/s2.h>
 
 #include "entry.h"
+#include "find.h"
 #include "lock.h"
 #include "log.h"
 #include "merge.h"
@@ -45,7 +46,7 @@ static bool find_replacement(const struct s2_pos *pos, uint64_t *ret_pte)
         *ret_pte = 0;
         return table_is_empty(table);
     }
-    if (!s2_pte_is_leaf(first, level)) {
+    if (!s2_pte_is_leaf(first, level) || pos->level < S2_FIND_LARGEST) {
         return false;
     }
     type = s2_pte_type(first, level);

@@ -2,6 +2,7 @@
 /* An address space as a whole: set up, torn down, looked at. */
 #include <core/s2.h>
 
+#include "find.h"
 #include "lock.h"
 #include "pins.h"
 #include "pool.h"
@@ -37,6 +38,10 @@ int s2_init(struct s2_vm *vm, const struct s2_config *config)
         return -CORE_ENOMEM;
     }
     vm->root = port_va_to_pa(root);
+    if (s2_find_init(vm) != 0) {
+        port_pages_free(root, vm->root_order);
+        return -CORE_ENOMEM;
+    }
     vm->control_register = port_s2_control(bits, vm->root_level);
     vm->root_register = port_s2_root(vm->root, config->vmid);
     atomic_init(&vm->tables, UINT64_C(1) << vm->root_order);
@@ -82,6 +87,7 @@ void s2_destroy(struct s2_vm *vm)
 
     /* Before the tables go, and for whoever gets the VMID next. */
     port_tlb_flush_vm(vm);
+    s2_find_destroy(vm);
     free_below(vm, root, s2_end(vm).addr >> s2_level_shift(vm->root_level), vm->root_level);
     port_pages_free(root, vm->root_order);
     s2_pool_release(vm);

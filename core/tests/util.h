@@ -14,10 +14,14 @@
 #include <core/s2_vm.h>
 
 #include "fake.h"
+#include "find.h"
 
 #define KIB(n) ((uint64_t)(n) << 10)
 #define MIB(n) ((uint64_t)(n) << 20)
 #define GIB(n) ((uint64_t)(n) << 30)
+
+/* find_linear makes no 1 GiB blocks: what would be one is 512 of 2 MiB in a table. */
+#define BLOCKS_OF_1G (S2_FIND_LARGEST == S2_LEVEL_1G)
 
 /* The frame that tests map at ipa unless they say otherwise: same offset from the RAM base. */
 static inline pa_t frame_for(uint64_t ipa)

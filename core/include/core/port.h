@@ -35,7 +35,17 @@
  *                                    ipa. Enough after a permission was added: others that hold
  *                                    the old entry take a spurious fault.
  *
- * A port may read vm->root_register and vm->vmid, and nothing else of struct s2_vm.
+ * <port/window.h>, only where core/ is built with find_linear: the translation tables of the machine
+ * that runs core/ are such that a VM's tables can serve in them, one level deeper, and the VM's leaf
+ * tables then appear as pages of a window (docs/design/stage2.md, "Finding the leaf").
+ *   uint64_t port_window_load(const struct s2_vm *vm, ipa_t ipa, _Atomic uint64_t **ret_entry);
+ *                                    with acquire, the level-3 descriptor that decides about ipa, and
+ *                                    where it is; 0 (or what is no leaf) if the window shows no leaf
+ *                                    table there. Either lock
+ *   void port_window_missed(void);   follows a load that gave no leaf: undoes what a failed access
+ *                                    leaves behind in the CPU
+ *
+ * A port may read vm->root_register, vm->vmid and vm->window, and nothing else of struct s2_vm.
  */
 #ifndef CORE_PORT_H
 #define CORE_PORT_H
@@ -81,5 +91,18 @@ struct port_tlb_range {
  */
 void port_tlb_flush(const struct s2_vm *vm, const struct port_tlb_range *ranges, unsigned count);
 void port_tlb_flush_vm(const struct s2_vm *vm);
+
+/*
+ * For find_linear alone. Opens the window of a VMID, which has none, onto a root of 1 to 16 tables
+ * at level 1, or of one at level 0. Returns vm->window, not 0; 0 when there is no room for it.
+ */
+uint64_t port_window_open(uint16_t vmid, pa_t root, unsigned root_level, unsigned root_tables);
+/* No CPU sees any of the VM's tables through the window on return. */
+void port_window_close(const struct s2_vm *vm);
+/*
+ * A descriptor for ipa at that level, which linked a table, has become invalid: no CPU sees that
+ * table, or one below it, through the window on return.
+ */
+void port_window_forget(const struct s2_vm *vm, ipa_t ipa, unsigned level);
 
 #endif

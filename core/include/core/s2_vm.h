@@ -112,6 +112,7 @@ struct dirty_pins {
 
 struct s2_vm {
     pa_t root;
+    uint64_t window; /* where find_linear sees the leaf tables; the port knows what it means */
     uint64_t root_register;
     uint64_t control_register;
     uint16_t vmid;

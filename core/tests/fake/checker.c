@@ -127,6 +127,9 @@ void port_entry_written(const struct s2_vm *vm, ipa_t ipa, unsigned level, uint6
         pthread_mutex_lock(&mutex);
         check_change(vm, ipa.addr, level, old, pte);
         pthread_mutex_unlock(&mutex);
+        if (s2_pte_is_table(pte, level)) {
+            fake_window_linked(vm, ipa);
+        }
         if (hook != NULL) {
             fake_hook = hook;
         }

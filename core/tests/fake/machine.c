@@ -39,6 +39,7 @@ void fake_reset(void)
     pa_bits = 48;
     memset((void *)ram, 0, sizeof(ram));
     fake_tlb_reset();
+    fake_window_reset();
     fake_checker_reset();
 }
 
@@ -89,6 +90,7 @@ void *port_pages_alloc(unsigned order)
 void port_pages_free(void *va, unsigned order)
 {
     fake_checker_page_freed(port_va_to_pa(va));
+    fake_window_pages_freed(port_va_to_pa(va), PAGE_SIZE_BYTES << order);
     atomic_fetch_sub(&pages_out, UINT64_C(1) << order);
     free(va);
 }

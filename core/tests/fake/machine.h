@@ -6,6 +6,7 @@
 #include "fake.h"
 
 void fake_tlb_reset(void);
+void fake_window_reset(void);
 void fake_checker_reset(void);
 
 /* What was cached of this range is gone from all TLBs. */
@@ -13,5 +14,8 @@ void fake_checker_flushed(const struct s2_vm *vm, uint64_t ipa, uint64_t bytes,
                           uint64_t leaf_bytes);
 /* A page goes back to the allocator. */
 void fake_checker_page_freed(pa_t pa);
+/* A table was linked in the descriptor for ipa. */
+void fake_window_linked(const struct s2_vm *vm, ipa_t ipa);
+void fake_window_pages_freed(pa_t pa, uint64_t bytes);
 
 #endif

@@ -203,6 +203,46 @@ MUTANTS = {
         "    if (error == 0 || error == -CORE_ENOMEM) {\n        set_type_locked("),
     "limit-rises-before-it-is-covered": ("memory", "log.c",
         "    if (error == 0 && end > vm->log.limit_gfn) {", "    if (end > vm->log.limit_gfn) {"),
+    # The window on the leaf tables.
+    "table-freed-while-windows-show-it": ("linear-window", "entry.c",
+        "    s2_find_forget(vm, pos);\n", ""),
+    "window-forgets-before-the-break": ("linear-window", "entry.c", """
+    if (!s2_entry_swap(vm, pos, broken.old)) {
+        return false;
+    }
+    s2_gather_init(&gather, vm);
+    s2_gather_add(&gather, pos->base, s2_level_bytes(pos->level), leaf_bytes);
+    s2_gather_flush(&gather);
+    s2_find_forget(vm, pos);
+""", """
+    s2_find_forget(vm, pos);
+    if (!s2_entry_swap(vm, pos, broken.old)) {
+        return false;
+    }
+    s2_gather_init(&gather, vm);
+    s2_gather_add(&gather, pos->base, s2_level_bytes(pos->level), leaf_bytes);
+    s2_gather_flush(&gather);
+"""),
+    "destroy-leaves-the-window": ("linear-window", "s2.c", "    s2_find_destroy(vm);\n", ""),
+    "window-closed-after-the-tables-went": ("linear-window", "s2.c", """
+    s2_find_destroy(vm);
+    free_below(vm, root, s2_end(vm).addr >> s2_level_shift(vm->root_level), vm->root_level);
+""", """
+    free_below(vm, root, s2_end(vm).addr >> s2_level_shift(vm->root_level), vm->root_level);
+    s2_find_destroy(vm);
+"""),
+    "gibibyte-blocks-in-a-window": ("linear-window", "find_linear/find_way.h",
+        "#define S2_FIND_LARGEST S2_LEVEL_2M", "#define S2_FIND_LARGEST S2_LEVEL_1G"),
+    "merge-to-gibibyte-blocks-in-a-window": ("linear-window", "merge.c",
+        " || pos->level < S2_FIND_LARGEST", ""),
+    "miss-is-taken-for-a-hole": ("linear-window", "find_linear/find_way.h", """
+        port_window_missed();
+        return s2_find(vm, ipa);
+""", """
+        static _Atomic uint64_t hole;
+
+        pos.entry = &hole;
+"""),
     # The lock.
     "reader-ignores-writers": ("lock", "lock.h",
         "if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {",
@@ -294,15 +334,20 @@ def apply(name, directory):
 
 def build(args, name, test, sources, program):
     file = MUTANTS[name][1]
+    # The way in which pages are found is a folder of its own, and a library of its own.
+    way = "linear" if test.startswith("linear-") else "walk"
+    library = "libcore-mutant-linear" if way == "linear" else "libcore-mutant"
+    test = test.removeprefix("linear-")
     core = pathlib.Path(args.source)
     libraries = pathlib.Path(args.libraries)
     changed = [sources / file] if file.endswith(".c") else sorted(sources.glob("*.c"))
     # The changed objects come first: the linker takes the others, only, from the library.
     command = args.cc.split() + [
         "-std=gnu11", "-g", "-O1", "-w",
-        *(f"-I{path}" for path in (core / "include", core / "tests/fake/include", sources)),
-        *map(str, changed), str(libraries / f"libcore-mutant-{test}.a"),
-        str(libraries / "libcore-mutant.a"), "-o", program, "-lcmocka", "-lpthread"]
+        *(f"-I{path}" for path in (core / "include", core / "tests/fake/include", sources,
+                                    sources / f"find_{way}")),
+        *map(str, changed), str(libraries / f"{library}-{test}.a"),
+        str(libraries / f"{library}.a"), "-o", program, "-lcmocka", "-lpthread"]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         fail(result.stderr)
