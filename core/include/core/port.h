@@ -35,15 +35,15 @@
  *                                    ipa. Enough after a permission was added: others that hold
  *                                    the old entry take a spurious fault.
  *
- * <port/window.h>, only where core/ is built with find_linear: the translation tables of the machine
- * that runs core/ are such that a VM's tables can serve in them, one level deeper, and the VM's leaf
- * tables then appear as pages of a window (docs/design/stage2.md, "Finding the leaf").
+ * <port/window.h>, only where core/ is built with find_linear: the translation tables of the
+ * machine that runs core/ are such that a VM's tables can serve in them, one level deeper, and the
+ * VM's leaf tables then appear as pages of a window (docs/design/stage2.md, "Finding the leaf").
  *   uint64_t port_window_load(const struct s2_vm *vm, ipa_t ipa, _Atomic uint64_t **ret_entry);
- *                                    with acquire, the level-3 descriptor that decides about ipa, and
- *                                    where it is; 0 (or what is no leaf) if the window shows no leaf
- *                                    table there. Either lock
- *   void port_window_missed(void);   follows a load that gave no leaf: undoes what a failed access
- *                                    leaves behind in the CPU
+ *                                    with acquire, the level-3 descriptor that decides about ipa,
+ *                                    and where it is; 0 if the window shows no leaf table there.
+ *                                    Either lock
+ *   void port_window_missed(void);   follows a load that gave no leaf: undoes what a failed
+ *                                    access leaves behind in the CPU
  *
  * A port may read vm->root_register, vm->vmid and vm->window, and nothing else of struct s2_vm.
  */

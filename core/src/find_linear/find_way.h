@@ -8,6 +8,8 @@
 #ifndef CORE_FIND_WAY_H
 #define CORE_FIND_WAY_H
 
+#include "../walk.h"
+
 #include <port/window.h>
 
 /* Seen from the window a 1 GiB block would be a block of descriptors: guest memory. There are none.

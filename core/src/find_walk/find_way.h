@@ -3,6 +3,8 @@
 #ifndef CORE_FIND_WAY_H
 #define CORE_FIND_WAY_H
 
+#include "../walk.h"
+
 #define S2_FIND_LARGEST S2_LEVEL_1G
 
 static inline struct s2_pos s2_find_page(const struct s2_vm *vm, ipa_t ipa)

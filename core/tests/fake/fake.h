@@ -42,7 +42,7 @@ void fake_check_tlbs(struct s2_vm *vm);
 /* Descriptors in transit at this moment. */
 unsigned fake_entries_locked(void);
 
-/* Loads through windows (find_linear) that found a leaf table, and that did not, since the reset. */
+/* Loads through windows (find_linear) that found a leaf table or did not, since the reset. */
 uint64_t fake_window_hits(void);
 uint64_t fake_window_misses(void);
 /* No window can be opened until the reset. */
