@@ -209,7 +209,7 @@ static void a_vmid_is_used_again(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        make_vm(&vm, 40);
+        assert_int_equal(s2_init(&vm, &(struct s2_config){.vmid = 1, .ipa_bits = 40}), 0);
         assert_int_equal(s2_init(&other, &(struct s2_config){.vmid = 2, .ipa_bits = 48}), 0);
         map_ram(&vm, MIB(2), KIB(8));
         map_ram(&other, MIB(2), KIB(4));

@@ -31,7 +31,10 @@ static inline pa_t frame_for(uint64_t ipa)
 
 static inline void make_vm(struct s2_vm *vm, uint8_t ipa_bits)
 {
-    assert_int_equal(s2_init(vm, &(struct s2_config){.vmid = 1, .ipa_bits = ipa_bits}), 0);
+    static uint16_t vmid; /* one after the other: some tests have several VMs */
+
+    vmid = vmid % 64 + 1;
+    assert_int_equal(s2_init(vm, &(struct s2_config){.vmid = vmid, .ipa_bits = ipa_bits}), 0);
 }
 
 static inline void map_ram(struct s2_vm *vm, uint64_t ipa, uint64_t bytes)
