@@ -154,6 +154,42 @@ static void test_after_log(void)
            stats.leaves[2], stats.leaves[3]);
 }
 
+/* All read-only ranges of the guest, with room for so many at a time; how many pages that are. */
+static uint64_t readonly_pages(uint32_t room, struct godwit_range *ret_first, unsigned *ret_calls)
+{
+    static struct godwit_range ranges[8];
+    struct godwit_readonly request = {.domid = driver.guest.domid, .ranges = (uint64_t)ranges};
+    uint64_t pages = 0;
+
+    for (*ret_calls = 0; request.first_gfn != UINT64_MAX && *ret_calls < 10000; ++*ret_calls) {
+        request.count = room;
+        if (hypercall(GODWIT_HYPERCALL, GODWIT_OP_READONLY, (uint64_t)&request, 0, 0, 0) != 0) {
+            return UINT64_MAX;
+        }
+        for (uint32_t i = 0; i < request.count; i++) {
+            *ret_first = pages == 0 ? ranges[i] : *ret_first;
+            pages += ranges[i].pages;
+        }
+    }
+    return pages;
+}
+
+static void test_list(void)
+{
+    struct godwit_range first = {0};
+    unsigned calls;
+    uint64_t pages = readonly_pages(8, &first, &calls);
+
+    report(pages == 513 && first.first_gfn == WRITER_REGION_GFN + 10 && first.pages == 1,
+           "the list of read-only memory: %lu pages", pages);
+    set_type(HVMMEM_ram_ro, 3000, 1);
+    set_type(HVMMEM_ram_ro, 3002, 1);
+    report(readonly_pages(8, &first, &calls) == 515, "two more");
+    report(readonly_pages(1, &first, &calls) == 515 && calls >= 4, "one at a time, in %u calls",
+           calls);
+    set_type(HVMMEM_ram_rw, 3000, 3);
+}
+
 static void test_errors(void)
 {
     report(set_type(HVMMEM_ram_ro, 40, 0) == -XEN_EINVAL, "no pages");
@@ -175,6 +211,7 @@ void guest_main(const void *dtb)
         return;
     }
     test_without_log();
+    test_list();
     test_with_log();
     test_foreign();
     test_after_log();

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "godwit_ops.h"
 
 /* The ABI numbers writers as core does. */
 #define SAME_WRITER(name) _Static_assert(DIRTY_WRITER_##name - GODWIT_WRITER_##name == 0, "ABI")
@@ -132,6 +133,8 @@ long hcall_godwit(struct hcall *call)
         return op_power_key(call->arg[1]);
     case GODWIT_OP_STATS:
         return op_stats(call->arg[1]);
+    case GODWIT_OP_READONLY:
+        return godwit_readonly(call->arg[1]);
     case GODWIT_OP_HOST_INFO:
         host_info(&info);
         return copy_to_guest(call->arg[1], &info, sizeof(info)) != 0 ? -EFAULT : 0;

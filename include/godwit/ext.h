@@ -15,6 +15,7 @@ enum godwit_op {
     GODWIT_OP_POWER_KEY = 1, /* struct godwit_domain_op: presses the guest's power key */
     GODWIT_OP_STATS = 2,     /* struct godwit_stats: counters of a domain */
     GODWIT_OP_HOST_INFO = 3, /* struct godwit_host_info */
+    GODWIT_OP_READONLY = 5,  /* struct godwit_readonly: where a domain has read-only memory */
 };
 
 #define GODWIT_ABI_VERSION 2
@@ -94,7 +95,26 @@ struct godwit_host_info {
     uint32_t lr_count;
 };
 
+struct godwit_range {
+    uint64_t first_gfn, pages;
+};
+
+/*
+ * Pages that the guest may only read (HVMMEM_ram_ro), in ascending order; ranges that touch may be
+ * given in pieces. A call does a bounded piece of work: it is to be repeated until first_gfn is
+ * UINT64_MAX.
+ */
+struct godwit_readonly {
+    uint16_t domid;
+    uint16_t pad[3];    /* 0 */
+    uint64_t first_gfn; /* in: look from here on; out: where to go on */
+    uint64_t ranges;    /* address of an array of struct godwit_range */
+    uint32_t count;     /* in: room in it, not 0; out: how many were stored, perhaps none */
+    uint32_t pad2;      /* 0 */
+};
+
 _Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
+_Static_assert(sizeof(struct godwit_readonly) == 32, "ABI");
 _Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (3 + GODWIT_WRITERS),
                "ABI");
 _Static_assert(sizeof(struct godwit_host_info) == 128 + 24 + 8, "ABI");

@@ -5,6 +5,10 @@
 
 #include "hv_internal.h"
 
+/* Needs the types of the headers above. */
+#include <xen/hvm/dm_op.h>
+#include <xen/hvm/hvm_op.h>
+
 int gw_hv_domain_create(struct gw_hv *hv, const struct gw_hv_create *create, uint32_t *ret_domid)
 {
     struct xen_domctl *domctl = hv_domctl_prepare(hv, XEN_DOMCTL_createdomain, 0);
@@ -174,4 +178,47 @@ int gw_hv_host_info(struct gw_hv *hv, struct godwit_host_info *ret_info)
     if (rc == 0)
         *ret_info = info;
     return rc;
+}
+
+int gw_hv_get_readonly(struct gw_hv *hv, uint32_t domid, uint64_t *gfn,
+                       struct godwit_range *ret_ranges, unsigned max, unsigned *ret_n)
+{
+    struct godwit_readonly *request = hv->scratch;
+    struct godwit_range *ranges = (struct godwit_range *)(void *)(request + 1);
+
+    if (max == 0 || max > GW_HV_RANGES_MAX)
+        return -EINVAL;
+    *request = (struct godwit_readonly){
+        .domid = (uint16_t)domid, .first_gfn = *gfn, .ranges = (uintptr_t)ranges, .count = max};
+    if (xencall2(hv->call, GODWIT_HYPERCALL, GODWIT_OP_READONLY, (uintptr_t)request) < 0)
+        return -errno;
+    if (request->count > max)
+        return -EIO;
+    memcpy(ret_ranges, ranges, request->count * sizeof(*ranges));
+    *ret_n = request->count;
+    *gfn = request->first_gfn;
+    return 0;
+}
+
+int gw_hv_set_readonly(struct gw_hv *hv, uint32_t domid, uint64_t first_gfn, uint64_t pages)
+{
+    struct xen_dm_op_buf *buffer = hv->scratch;
+    struct xen_dm_op *op = (struct xen_dm_op *)(void *)(buffer + 1);
+
+    while (pages) {
+        uint32_t n = pages > UINT32_MAX ? UINT32_MAX : (uint32_t)pages;
+
+        memset(op, 0, sizeof(*op));
+        op->op = XEN_DMOP_set_mem_type;
+        op->u.set_mem_type.nr = n;
+        op->u.set_mem_type.mem_type = HVMMEM_ram_ro;
+        op->u.set_mem_type.first_pfn = first_gfn;
+        set_xen_guest_handle(buffer->h, op);
+        buffer->size = sizeof(*op);
+        if (xencall3(hv->call, __HYPERVISOR_dm_op, domid, 1, (uintptr_t)buffer) < 0)
+            return -errno;
+        first_gfn += n;
+        pages -= n;
+    }
+    return 0;
 }

@@ -62,6 +62,15 @@ struct migrate_host_ops {
     int (*write_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                        const void *data, struct gw_error *err);
 
+    /*
+     * Memory that the guest may only read. get: up to max ranges from *gfn on, which becomes where
+     * to go on, or UINT64_MAX; pieces that touch are fine. set: makes a range of its memory so.
+     */
+    int (*get_readonly)(void *ctx, uint32_t domid, uint64_t *gfn, struct stream_range *ret_ranges,
+                        unsigned max, unsigned *ret_n, struct gw_error *err);
+    int (*set_readonly)(void *ctx, uint32_t domid, const struct stream_range *range,
+                        struct gw_error *err);
+
     /* CPUs and devices. *ret_state is malloc()ed. */
     int (*get_state)(void *ctx, uint32_t domid, void **ret_state, uint32_t *ret_bytes,
                      struct gw_error *err);

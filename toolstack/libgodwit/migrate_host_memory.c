@@ -214,3 +214,32 @@ int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, uns
 {
     return copy_pages(ctx, domid, gfns, n, (char *)(uintptr_t)data, PROT_READ | PROT_WRITE, err);
 }
+
+int migrate_xen_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,
+                             struct stream_range *ret_ranges, unsigned max, unsigned *ret_n,
+                             struct gw_error *err)
+{
+    struct godwit_range ranges[GW_HV_RANGES_MAX];
+    struct migrate_xen *x = ctx;
+    int rc = gw_hv_get_readonly(x->hv, domid, gfn, ranges,
+                                max < GW_HV_RANGES_MAX ? max : GW_HV_RANGES_MAX, ret_n);
+
+    if (rc < 0)
+        return gw_error_errno(err, rc, "cannot find the read-only memory of domain %u", domid);
+    for (unsigned i = 0; i < *ret_n; i++)
+        ret_ranges[i] = (struct stream_range){ranges[i].first_gfn, ranges[i].pages};
+    return 0;
+}
+
+int migrate_xen_set_readonly(void *ctx, uint32_t domid, const struct stream_range *range,
+                             struct gw_error *err)
+{
+    struct migrate_xen *x = ctx;
+    int rc = gw_hv_set_readonly(x->hv, domid, range->first_gfn, range->pages);
+
+    if (rc < 0)
+        return gw_error_errno(err, rc, "cannot make %llu pages at frame 0x%llx read-only",
+                              (unsigned long long)range->pages,
+                              (unsigned long long)range->first_gfn);
+    return 0;
+}

@@ -26,5 +26,10 @@ int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsi
                            void *ret_data, struct gw_error *err);
 int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                             const void *data, struct gw_error *err);
+int migrate_xen_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,
+                             struct stream_range *ret_ranges, unsigned max, unsigned *ret_n,
+                             struct gw_error *err);
+int migrate_xen_set_readonly(void *ctx, uint32_t domid, const struct stream_range *range,
+                             struct gw_error *err);
 
 #endif

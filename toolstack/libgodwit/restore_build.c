@@ -3,6 +3,7 @@
 
 #include "migrate_step.h"
 #include "restore_compare.h"
+#include "restore_types.h"
 #include "stream_view.h"
 #include <libgodwit/migrate.h>
 #include <stdio.h>
@@ -225,6 +226,8 @@ static int complete(struct restore_builder *b, struct gw_error *err)
     if (b->host->ops->prepare(b->host->ctx, b->domid, &b->memory, err) ||
         migrate_step("dest-state", err))
         return -1;
+    if (restore_types_apply(b, err))
+        return -1;
     return b->host->ops->set_state(b->host->ctx, b->domid, b->state, b->state_bytes, err);
 }
 
@@ -242,6 +245,8 @@ static int take_record(struct restore_builder *b, const struct stream_record *re
         return create_guest(b, err);
     case STREAM_PAGE_DATA:
         return take_pages(b, record, err);
+    case STREAM_READONLY:
+        return restore_types_take(b, record, err);
     case STREAM_HVM_CONTEXT:
         return take_state(b, record, err);
     case STREAM_VERIFY:
@@ -299,4 +304,5 @@ void restore_build_free(struct restore_builder *b)
     free(b->written);
     free(b->verified);
     free(b->scratch);
+    free(b->readonly);
 }

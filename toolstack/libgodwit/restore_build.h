@@ -25,6 +25,7 @@ struct restore_builder {
 
     uint8_t *seen, *written, *verified; /* bit per page, see stream_memory_index */
     uint8_t *scratch;                   /* STREAM_PAGES_MAX pages */
+    uint8_t *readonly;                  /* bit per page; NULL: there are none */
     uint64_t seen_pages, verified_pages;
     bool verifying;
     void *state; /* of CPUs and devices; loaded last, since the guest's clock runs from then on */

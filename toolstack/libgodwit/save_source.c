@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define READONLY_BATCH 256u /* ranges in a GODWIT_READONLY record */
+
 int save_source_open(struct save_source *s, struct migrate_host *host, struct handover_io *io,
                      const char *name, struct gw_error *err)
 {
@@ -142,10 +144,28 @@ int save_source_take_state(struct save_source *s, struct gw_error *err)
     return 0;
 }
 
+/* What the guest may only read, as it is now that the guest has stopped. */
+static int send_readonly(struct save_source *s, struct gw_error *err)
+{
+    struct stream_range ranges[READONLY_BATCH];
+    uint64_t gfn = 0;
+    unsigned n;
+
+    while (gfn != UINT64_MAX) {
+        if (s->host->ops->get_readonly(s->host->ctx, s->guest.domid, &gfn, ranges, READONLY_BATCH,
+                                       &n, err) ||
+            (n > 0 && stream_write_readonly(&s->writer, ranges, n, err)))
+            return -1;
+    }
+    return 0;
+}
+
 int save_source_send_state(struct save_source *s, struct gw_error *err)
 {
     struct iovec part = {.iov_base = s->state, .iov_len = s->state_bytes};
 
+    if (send_readonly(s, err))
+        return -1;
     return stream_write_record(&s->writer, STREAM_HVM_CONTEXT, &part, 1, err);
 }
 

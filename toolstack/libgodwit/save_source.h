@@ -44,7 +44,7 @@ int save_source_send_pages(struct save_source *source, const uint8_t *wanted, ui
  * it, and what passes between the two shows to the guest.
  */
 int save_source_take_state(struct save_source *source, struct gw_error *err);
-/* HVM_CONTEXT, as taken. */
+/* GODWIT_READONLY if there is such memory, then HVM_CONTEXT as taken. The guest is paused. */
 int save_source_send_state(struct save_source *source, struct gw_error *err);
 /* VERIFY and all pages again. The guest is paused. */
 int save_source_send_verify(struct save_source *source, struct gw_error *err);

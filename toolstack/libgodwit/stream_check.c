@@ -23,8 +23,10 @@ static int next_stage(enum stream_stage stage, uint32_t type)
         return stage == STREAM_WANT_STATIC_END ? STREAM_WANT_PAGES : -1;
     case STREAM_PAGE_DATA:
         return stage == STREAM_WANT_PAGES || stage == STREAM_WANT_VERIFY_PAGES ? (int)stage : -1;
+    case STREAM_READONLY:
+        return stage == STREAM_WANT_PAGES || stage == STREAM_WANT_STATE ? STREAM_WANT_STATE : -1;
     case STREAM_HVM_CONTEXT:
-        return stage == STREAM_WANT_PAGES ? STREAM_WANT_VERIFY : -1;
+        return stage == STREAM_WANT_PAGES || stage == STREAM_WANT_STATE ? STREAM_WANT_VERIFY : -1;
     case STREAM_VERIFY:
         return stage == STREAM_WANT_VERIFY ? STREAM_WANT_VERIFY_PAGES : -1;
     case STREAM_DIGEST:
@@ -63,6 +65,7 @@ static int check_body(struct stream_checker *checker, const struct stream_reader
 {
     struct stream_host host;
     struct stream_config config;
+    struct stream_readonly readonly;
     struct stream_pages pages;
 
     switch (record->type) {
@@ -74,6 +77,9 @@ static int check_body(struct stream_checker *checker, const struct stream_reader
         return stream_view_memory(record->body, record->length, &checker->memory, ret_why);
     case STREAM_PAGE_DATA:
         return stream_view_pages(record->body, record->length, &checker->memory, &pages, ret_why);
+    case STREAM_READONLY:
+        return stream_view_readonly(record->body, record->length, &checker->memory, &readonly,
+                                    ret_why);
     case STREAM_HVM_CONTEXT:
         return check_state(record, ret_why);
     case STREAM_DIGEST:

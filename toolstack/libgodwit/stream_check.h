@@ -13,7 +13,8 @@ enum stream_stage { /* what must or may come next */
                     STREAM_WANT_CONFIG,
                     STREAM_WANT_MEMORY,
                     STREAM_WANT_STATIC_END,
-                    STREAM_WANT_PAGES,        /* or HVM_CONTEXT */
+                    STREAM_WANT_PAGES,        /* or GODWIT_READONLY, HVM_CONTEXT */
+                    STREAM_WANT_STATE,        /* or GODWIT_READONLY */
                     STREAM_WANT_VERIFY,       /* or GODWIT_DIGEST */
                     STREAM_WANT_VERIFY_PAGES, /* or GODWIT_DIGEST */
                     STREAM_WANT_END,

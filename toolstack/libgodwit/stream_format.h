@@ -27,6 +27,7 @@ enum stream_record_type {
     STREAM_CONFIG = 0x47570002u,
     STREAM_MEMORY = 0x47570003u,
     STREAM_DIGEST = 0x47570004u,
+    STREAM_READONLY = 0x47570005u,
 };
 #define STREAM_VERSIONS 0xC7570001u /* does not fit an enumerator of ISO C */
 
@@ -36,6 +37,7 @@ enum stream_record_type {
 #define STREAM_TEXT_BYTES_MAX  65536u
 #define STREAM_RANGES_MAX      64u
 #define STREAM_VERSIONS_MAX    256u
+#define STREAM_READONLY_MAX    4096u /* ranges in one GODWIT_READONLY record */
 #define STREAM_VCPUS_MAX       64u
 #define STREAM_GFN_LIMIT       (1ULL << 36) /* first frame number that cannot occur */
 #define STREAM_MEMORY_PAGES    (1ULL << 28) /* in all ranges together */
@@ -121,6 +123,11 @@ enum stream_action {
 struct stream_memory {
     uint32_t count;
     struct stream_range ranges[STREAM_RANGES_MAX];
+};
+
+struct stream_readonly {
+    uint32_t count;
+    const uint8_t *ranges; /* count times struct stream_range: use stream_readonly_range */
 };
 
 struct stream_pages {

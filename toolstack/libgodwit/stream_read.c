@@ -89,6 +89,9 @@ uint32_t stream_body_limit(uint32_t type)
         return sizeof(struct stream_config_header) + STREAM_NAME_BYTES_MAX + STREAM_TEXT_BYTES_MAX;
     case STREAM_MEMORY:
         return sizeof(struct stream_count_header) + STREAM_RANGES_MAX * sizeof(struct stream_range);
+    case STREAM_READONLY:
+        return sizeof(struct stream_count_header) +
+               STREAM_READONLY_MAX * sizeof(struct stream_range);
     case STREAM_DIGEST:
         return sizeof(struct stream_digest);
     case STREAM_VERSIONS:

@@ -192,6 +192,51 @@ int stream_view_pages(const uint8_t *body, size_t length, const struct stream_me
     return 0;
 }
 
+struct stream_range stream_readonly_range(const struct stream_readonly *readonly, uint32_t i)
+{
+    struct stream_range range;
+
+    memcpy(&range, readonly->ranges + (size_t)i * sizeof(range), sizeof(range));
+    return range;
+}
+
+/* The range lies in one of the guest's: no gfn between its ends is anything else. */
+static bool range_is_memory(const struct stream_memory *memory, const struct stream_range *range)
+{
+    for (uint32_t i = 0; i < memory->count; i++) {
+        const struct stream_range *r = &memory->ranges[i];
+
+        if (range->first_gfn >= r->first_gfn && range->first_gfn - r->first_gfn < r->pages)
+            return range->pages <= r->pages - (range->first_gfn - r->first_gfn);
+    }
+    return false;
+}
+
+int stream_view_readonly(const uint8_t *body, size_t length, const struct stream_memory *memory,
+                         struct stream_readonly *ret_readonly, const char **ret_why)
+{
+    struct stream_count_header h;
+
+    if (length < sizeof(h))
+        return refuse(ret_why, "the list of read-only memory is too short");
+    memcpy(&h, body, sizeof(h));
+    if (h.reserved)
+        return refuse(ret_why, "a reserved field of the read-only memory is not zero");
+    if (h.count == 0 || h.count > STREAM_READONLY_MAX)
+        return refuse(ret_why, "the number of read-only ranges is not between 1 and 4096");
+    if (length != sizeof(h) + h.count * sizeof(struct stream_range))
+        return refuse(ret_why, "the length of the read-only memory does not fit its ranges");
+    ret_readonly->count = h.count;
+    ret_readonly->ranges = body + sizeof(h);
+    for (uint32_t i = 0; i < h.count; i++) {
+        struct stream_range range = stream_readonly_range(ret_readonly, i);
+
+        if (range.pages == 0 || !range_is_memory(memory, &range))
+            return refuse(ret_why, "a range of read-only memory lies outside the guest's memory");
+    }
+    return 0;
+}
+
 uint64_t stream_memory_pages(const struct stream_memory *memory)
 {
     uint64_t total = 0;

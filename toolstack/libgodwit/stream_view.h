@@ -23,6 +23,11 @@ int stream_view_memory(const uint8_t *body, size_t length, struct stream_memory 
 int stream_view_pages(const uint8_t *body, size_t length, const struct stream_memory *memory,
                       struct stream_pages *ret_pages, const char **ret_why);
 
+/* memory: every range must lie in it. */
+int stream_view_readonly(const uint8_t *body, size_t length, const struct stream_memory *memory,
+                         struct stream_readonly *ret_readonly, const char **ret_why);
+struct stream_range stream_readonly_range(const struct stream_readonly *readonly, uint32_t i);
+
 /* Word i of a checked page list, its type and its frame number. */
 uint64_t stream_pages_word(const struct stream_pages *pages, uint32_t i);
 static inline unsigned stream_word_type(uint64_t word)

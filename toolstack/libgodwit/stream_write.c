@@ -81,15 +81,27 @@ int stream_write_config(struct stream_writer *w, const struct stream_config *con
     return stream_write_record(w, STREAM_CONFIG, parts, 3, err);
 }
 
+static int write_ranges(struct stream_writer *w, uint32_t type, const struct stream_range *ranges,
+                        uint32_t n, struct gw_error *err)
+{
+    struct stream_count_header h = {.count = n};
+    struct iovec parts[2] = {
+        {.iov_base = &h, .iov_len = sizeof(h)},
+        {.iov_base = (void *)(uintptr_t)ranges, .iov_len = n * sizeof(*ranges)}};
+
+    return stream_write_record(w, type, parts, 2, err);
+}
+
 int stream_write_memory(struct stream_writer *w, const struct stream_memory *memory,
                         struct gw_error *err)
 {
-    struct stream_count_header h = {.count = memory->count};
-    struct iovec parts[2] = {{.iov_base = &h, .iov_len = sizeof(h)},
-                             {.iov_base = (void *)(uintptr_t)memory->ranges,
-                              .iov_len = memory->count * sizeof(memory->ranges[0])}};
+    return write_ranges(w, STREAM_MEMORY, memory->ranges, memory->count, err);
+}
 
-    return stream_write_record(w, STREAM_MEMORY, parts, 2, err);
+int stream_write_readonly(struct stream_writer *w, const struct stream_range *ranges, uint32_t n,
+                          struct gw_error *err)
+{
+    return write_ranges(w, STREAM_READONLY, ranges, n, err);
 }
 
 int stream_write_pages(struct stream_writer *w, const uint64_t *words, uint32_t n,

@@ -11,6 +11,10 @@
 
 #include <xencall.h>
 
+/* Needs the types of the headers above. */
+#include <xen/hvm/dm_op.h>
+#include <xen/hvm/hvm_op.h>
+
 struct xencall_handle {
     int unused;
 };
@@ -348,6 +352,34 @@ static void get_stats(struct fake_domain *d, struct godwit_stats *stats)
     stats->bits_set[GODWIT_WRITER_DEVICE] = d->stats_calls;
 }
 
+static int get_readonly(const struct fake_domain *d, struct godwit_readonly *request)
+{
+    struct godwit_range *ranges = (struct godwit_range *)(uintptr_t)request->ranges;
+
+    if (request->count == 0)
+        return -EINVAL;
+    request->count = 0;
+    if (d->readonly_pages && request->first_gfn <= d->readonly_gfn)
+        ranges[request->count++] = (struct godwit_range){d->readonly_gfn, d->readonly_pages};
+    request->first_gfn = UINT64_MAX;
+    return 0;
+}
+
+static int do_dm_op(uint64_t domid, uint64_t count, const struct xen_dm_op_buf *buffers)
+{
+    struct fake_domain *d = fake_domain((uint32_t)domid);
+    const struct xen_dm_op *op = buffers->h.p;
+
+    if (!d)
+        return -ESRCH;
+    if (count != 1 || buffers->size != sizeof(*op) || op->op != XEN_DMOP_set_mem_type ||
+        op->u.set_mem_type.mem_type != HVMMEM_ram_ro)
+        return -EINVAL;
+    d->readonly_gfn = op->u.set_mem_type.first_pfn;
+    d->readonly_pages = op->u.set_mem_type.nr;
+    return 0;
+}
+
 static int do_godwit(uint64_t op, void *argument)
 {
     struct fake_domain *d;
@@ -368,12 +400,14 @@ static int do_godwit(uint64_t op, void *argument)
         d->power_key_presses++;
     else if (op == GODWIT_OP_STATS)
         get_stats(d, argument);
+    else if (op == GODWIT_OP_READONLY)
+        return get_readonly(d, argument);
     else
         return -ENOSYS;
     return 0;
 }
 
-static long hypercall(unsigned op, uint64_t arg1, uint64_t arg2)
+static long hypercall(unsigned op, uint64_t arg1, uint64_t arg2, uint64_t arg3)
 {
     void *pointer = (void *)(uintptr_t)arg2;
     long rc;
@@ -389,6 +423,8 @@ static long hypercall(unsigned op, uint64_t arg1, uint64_t arg2)
         rc = fake_memory_op((unsigned)arg1, pointer);
     else if (op == __HYPERVISOR_xen_version)
         rc = do_version(arg1, pointer);
+    else if (op == __HYPERVISOR_dm_op)
+        rc = do_dm_op(arg1, arg2, (const struct xen_dm_op_buf *)(uintptr_t)arg3);
     else if (op == GODWIT_HYPERCALL)
         rc = do_godwit(arg1, pointer);
     else
@@ -419,19 +455,25 @@ int xencall_close(xencall_handle *xcall)
 int xencall1(xencall_handle *xcall, unsigned int op, uint64_t arg1)
 {
     (void)xcall;
-    return (int)hypercall(op, arg1, 0);
+    return (int)hypercall(op, arg1, 0, 0);
 }
 
 int xencall2(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2)
 {
     (void)xcall;
-    return (int)hypercall(op, arg1, arg2);
+    return (int)hypercall(op, arg1, arg2, 0);
+}
+
+int xencall3(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2, uint64_t arg3)
+{
+    (void)xcall;
+    return (int)hypercall(op, arg1, arg2, arg3);
 }
 
 long xencall2L(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2)
 {
     (void)xcall;
-    return hypercall(op, arg1, arg2);
+    return hypercall(op, arg1, arg2, 0);
 }
 
 void *xencall_alloc_buffer_pages(xencall_handle *xcall, size_t nr_pages)

@@ -41,6 +41,7 @@ struct fake_domain {
     uint32_t vuart_port; /* 0: none */
     unsigned power_key_presses;
     uint64_t stats_calls;
+    uint64_t readonly_gfn, readonly_pages; /* one range */
     uint64_t flushed_pages;
     bool logdirty;
     uint8_t *dirty; /* one byte per gfn below dirty_n */

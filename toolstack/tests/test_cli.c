@@ -208,6 +208,32 @@ static void test_json(void **state)
     assert_int_equal(run("destroy web1"), 0);
 }
 
+/* What the library says of read-only memory. */
+static void test_readonly(void **state)
+{
+    struct godwit_range ranges[4];
+    struct gw_error err;
+    struct gw_hv *hv;
+    uint64_t gfn = 0;
+    uint32_t domid;
+    unsigned n;
+
+    (void)state;
+    assert_int_equal(run_create(""), 0);
+    assert_int_equal(run("domid web1"), 0);
+    domid = (uint32_t)strtoul(out, NULL, 10);
+    assert_int_equal(gw_hv_open(&hv, &err), 0);
+    assert_int_equal(gw_hv_get_readonly(hv, domid, &gfn, ranges, 4, &n), 0);
+    assert_true(n == 0 && gfn == UINT64_MAX);
+    assert_int_equal(gw_hv_set_readonly(hv, domid, 0x40005, 7), 0);
+    gfn = 0;
+    assert_int_equal(gw_hv_get_readonly(hv, domid, &gfn, ranges, 4, &n), 0);
+    assert_true(n == 1 && ranges[0].first_gfn == 0x40005 && ranges[0].pages == 7);
+    assert_int_equal(gw_hv_set_readonly(hv, 999, 0x40005, 7), -ESRCH);
+    gw_hv_close(hv);
+    assert_int_equal(run("destroy web1"), 0);
+}
+
 static void test_dirty(void **state)
 {
     struct fake_domain *d;
@@ -365,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_wrong_command_lines),
         cmocka_unit_test(test_life_of_a_guest),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_readonly),
         cmocka_unit_test(test_dirty),
         cmocka_unit_test(test_dirty_interrupted),
         cmocka_unit_test(test_dirty_hands_over),

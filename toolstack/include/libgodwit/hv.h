@@ -92,6 +92,14 @@ int gw_hv_vuart_init(struct gw_hv *hv, uint32_t domid, uint64_t gfn, uint32_t *r
 int gw_hv_power_key(struct gw_hv *hv, uint32_t domid);
 int gw_hv_stats(struct gw_hv *hv, uint32_t domid, struct godwit_stats *ret_stats);
 int gw_hv_host_info(struct gw_hv *hv, struct godwit_host_info *ret_info);
+/*
+ * Memory that the guest may only read. get: up to max ranges from *gfn on, which becomes where to
+ * go on, or UINT64_MAX at the end; *ret_n may be 0 before that. set: makes pages read-only.
+ */
+#define GW_HV_RANGES_MAX 512u
+int gw_hv_get_readonly(struct gw_hv *hv, uint32_t domid, uint64_t *gfn,
+                       struct godwit_range *ret_ranges, unsigned max, unsigned *ret_n);
+int gw_hv_set_readonly(struct gw_hv *hv, uint32_t domid, uint64_t first_gfn, uint64_t pages);
 
 /* --- hv_vcpu.c: processor and device state -------------------------------------------------------
  */

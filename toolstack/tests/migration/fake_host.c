@@ -195,11 +195,50 @@ static int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, uns
         uint8_t *page = page_at(guest, gfns[i]);
         if (!page)
             return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+        if (guest->readonly[(page - guest->memory[0]) / STREAM_PAGE_BYTES])
+            return gw_error_set(err, GW_EXIT_FAILED, "the page is read-only");
         memcpy(page, (const uint8_t *)data + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES);
         if (((struct fake_host *)ctx)->corrupt_write && gfns[i] == FAKE_RAM_GFN + 4)
             page[17] ^= 1;
     }
     return guest ? 0 : -1;
+}
+
+/* One page at a time, and sometimes none: a caller must put up with it. */
+static int fake_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,
+                             struct stream_range *ret_ranges, unsigned max, unsigned *ret_n,
+                             struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    *ret_n = 0;
+    if (*gfn <= FAKE_CONSOLE_GFN) {
+        *gfn = FAKE_RAM_GFN;
+        return 0;
+    }
+    for (; *gfn < FAKE_GFN_LIMIT && *ret_n < 3 && *ret_n < max; ++*gfn)
+        if (guest->readonly[1 + *gfn - FAKE_RAM_GFN])
+            ret_ranges[(*ret_n)++] = (struct stream_range){*gfn, 1};
+    if (*gfn >= FAKE_GFN_LIMIT)
+        *gfn = UINT64_MAX;
+    return 0;
+}
+
+static int fake_set_readonly(void *ctx, uint32_t domid, const struct stream_range *range,
+                             struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    if (!page_at(guest, range->first_gfn) || !page_at(guest, range->first_gfn + range->pages - 1) ||
+        range->pages == 0)
+        return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+    for (uint64_t i = 0; i < range->pages && !((struct fake_host *)ctx)->forget_readonly; i++)
+        guest->readonly[1 + range->first_gfn + i - FAKE_RAM_GFN] = true;
+    return 0;
 }
 
 static int fake_get_state(void *ctx, uint32_t domid, void **ret_state, uint32_t *ret_bytes,
@@ -285,6 +324,8 @@ static const struct migrate_host_ops fake_ops = {
     .ranges = fake_ranges,
     .read_pages = fake_read_pages,
     .write_pages = fake_write_pages,
+    .get_readonly = fake_get_readonly,
+    .set_readonly = fake_set_readonly,
     .get_state = fake_get_state,
     .set_state = fake_set_state,
     .settle_console = fake_settle_console,

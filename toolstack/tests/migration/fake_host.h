@@ -28,6 +28,7 @@ struct fake_guest {
     _Atomic bool stepping; /* the vCPU is between its look at pauses and the end of its step */
     _Atomic bool logging;
     bool shut_down;
+    bool readonly[FAKE_PAGES]; /* as memory */
     _Atomic uint64_t steps;
     _Atomic uint64_t dirty[(FAKE_GFN_LIMIT + 63) / 64];
     uint8_t state[FAKE_STATE_BYTES];
@@ -38,6 +39,7 @@ struct fake_host {
     struct stream_host facts;
     uint32_t next_domid;
     /* Switches of the tests. */
+    bool forget_readonly; /* says yes and does nothing */
     bool refuse_create, refuse_state, refuse_pause, corrupt_write, other_layout;
     _Atomic unsigned log_takes, merges;
     struct fake_guest guests[FAKE_GUESTS];

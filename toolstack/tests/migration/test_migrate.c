@@ -457,6 +457,23 @@ static void test_difference_is_found(void **state)
     assert_still_at_source(f);
 }
 
+static void test_types_move_and_are_compared(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.verify = true;
+    f->guest->readonly[7] = f->guest->readonly[8] = true;
+    f->world->hosts[1].forget_readonly = true;
+    assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
+    assert_non_null(strstr(f->err.message, "2 pages are not of the source's type"));
+    assert_non_null(strstr(f->err.message, "0x40006"));
+    assert_still_at_source(f);
+    f->world->hosts[1].forget_readonly = false;
+    assert_moves(f);
+    for (unsigned page = 0; page < FAKE_PAGES; page++)
+        assert_int_equal(at_destination(f, "web")->readonly[page], page == 7 || page == 8);
+}
+
 static void test_wrong_guests(void **state)
 {
     struct fixture *f = *state;
@@ -549,6 +566,7 @@ int main(int argc, char **argv)
         TEST(test_other_hosts_are_refused),
         TEST(test_name_is_taken),
         TEST(test_difference_is_found),
+        TEST(test_types_move_and_are_compared),
         TEST(test_wrong_guests),
         TEST(test_bad_transports),
         TEST(test_back_and_forth),

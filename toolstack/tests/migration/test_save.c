@@ -135,6 +135,26 @@ static void test_save_and_restore(void **state)
     assert_sound(back);
 }
 
+/* Page types are in the file, are made again after the last page, and a lie about it is found. */
+static void test_readonly_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_guest *back;
+
+    f->guest->readonly[1] = f->guest->readonly[2] = true;
+    f->guest->readonly[200] = f->guest->readonly[FAKE_PAGES - 1] = true;
+    assert_saves(f);
+    f->restore.paused = true;
+    if (restore(f))
+        fail_msg("%s", f->err.message);
+    back = fake_guest_find(&f->world->hosts[0], "web");
+    assert_non_null(back);
+    for (unsigned page = 0; page < FAKE_PAGES; page++)
+        assert_int_equal(back->readonly[page],
+                         page == 1 || page == 2 || page == 200 || page == FAKE_PAGES - 1);
+    assert_true(fake_guest_is_sound(back));
+}
+
 static void test_checkpoint(void **state)
 {
     struct fixture *f = *state;
@@ -328,9 +348,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_save_and_restore),    TEST(test_checkpoint),    TEST(test_failures_of_save),
-        TEST(test_disk_full),           TEST(test_damaged_files), TEST(test_missing_page),
-        TEST(test_failures_of_restore),
+        TEST(test_save_and_restore), TEST(test_readonly_memory),     TEST(test_checkpoint),
+        TEST(test_failures_of_save), TEST(test_disk_full),           TEST(test_damaged_files),
+        TEST(test_missing_page),     TEST(test_failures_of_restore),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

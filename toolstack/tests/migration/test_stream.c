@@ -255,9 +255,10 @@ static void test_unknown_records(void **state)
 /* Lengths up to the largest are refused before a byte of the body is read. */
 static void test_lengths(void **state)
 {
-    static const uint32_t types[] = {
-        STREAM_PAGE_DATA, STREAM_HVM_CONTEXT, STREAM_VERIFY, STREAM_END,      STREAM_HOST,
-        STREAM_CONFIG,    STREAM_MEMORY,      STREAM_DIGEST, STREAM_VERSIONS, 0x80000001u};
+    static const uint32_t types[] = {STREAM_PAGE_DATA, STREAM_HVM_CONTEXT, STREAM_VERIFY,
+                                     STREAM_END,       STREAM_HOST,        STREAM_CONFIG,
+                                     STREAM_MEMORY,    STREAM_DIGEST,      STREAM_VERSIONS,
+                                     STREAM_READONLY,  0x80000001u};
     static struct bytes b;
     struct stream_reader reader;
 
@@ -324,6 +325,57 @@ static void test_page_lists(void **state)
         }
         assert_refused(&b, cases[i].why);
     }
+}
+
+static void test_readonly_lists(void **state)
+{
+    static const struct {
+        uint32_t count, reserved, length;
+        uint64_t first, pages;
+        const char *why;
+    } cases[] = {
+        {1, 0, 24, 0x40000, 3, "ends too early"}, /* fine, and nothing follows */
+        {0, 0, 8, 0, 0, "between 1 and 4096"},
+        {4097, 0, 24, 0, 0, "between 1 and 4096"},
+        {1, 1, 24, 0x40000, 1, "reserved"},
+        {1, 0, 16, 0x40000, 1, "does not fit"},
+        {2, 0, 24, 0x40000, 1, "does not fit"},
+        {1, 0, 24, 0x40000, 0, "outside"},
+        {1, 0, 24, 0x40000, 4, "outside"},
+        {1, 0, 24, 0x40002, UINT64_MAX, "outside"},
+        {1, 0, 24, 0x3ffff, 2, "outside"},
+        {1, 0, 24, UINT64_MAX, 1, "outside"},
+        {1, 0, 0, 0, 0, "too short"},
+    };
+    struct {
+        uint32_t count, reserved;
+        uint64_t first, pages;
+    } list = {0}, good = {1, 0, 0x40000, 1};
+    static struct bytes b;
+    uint8_t page[8 + 8] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0x50};
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        list.count = cases[i].count;
+        list.reserved = cases[i].reserved;
+        list.first = cases[i].first;
+        list.pages = cases[i].pages;
+        begin(&b);
+        add(&b, STREAM_READONLY, cases[i].length, &list, cases[i].length);
+        assert_refused(&b, cases[i].why);
+    }
+    begin(&b); /* several, but no pages behind them */
+    add(&b, STREAM_READONLY, 24, &good, 24);
+    add(&b, STREAM_READONLY, 24, &good, 24);
+    add(&b, STREAM_PAGE_DATA, 16, page, 16);
+    assert_refused(&b, "may not come");
+    begin(&b);
+    add(&b, STREAM_READONLY, 24, &good, 24);
+    add(&b, STREAM_DIGEST, 8, "12345678", 8);
+    assert_refused(&b, "may not come");
+    begin(&b);
+    add(&b, STREAM_HVM_CONTEXT, 8, "12345678", 8);
+    add(&b, STREAM_READONLY, 24, &good, 24);
+    assert_refused(&b, "may not come");
 }
 
 static void test_order(void **state)
@@ -486,13 +538,21 @@ int main(int argc, char **argv)
     if (argc == 2) /* for the version after this one: test_stream FILE */
         return write_golden(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),           cmocka_unit_test(test_short_reads),
-        cmocka_unit_test(test_reads_no_further), cmocka_unit_test(test_every_truncation),
-        cmocka_unit_test(test_every_bit_flip),   cmocka_unit_test(test_unknown_records),
-        cmocka_unit_test(test_lengths),          cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_page_lists),       cmocka_unit_test(test_order),
-        cmocka_unit_test(test_state_sizes),      cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_configurations),   cmocka_unit_test(test_memory_ranges),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_short_reads),
+        cmocka_unit_test(test_reads_no_further),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_every_bit_flip),
+        cmocka_unit_test(test_unknown_records),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_page_lists),
+        cmocka_unit_test(test_readonly_lists),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_state_sizes),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_memory_ranges),
         cmocka_unit_test(test_memory_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
