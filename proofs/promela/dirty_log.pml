@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The dirty log as a model: all interleavings of guest CPUs, a harvester, a writer in the hypervisor,
+ * one through a foreign mapping, an eager splitter and a merger, on one block of two pages. Each step
+ * is what the machine does at once; no writer ever tires. Checked at the end: no page was
+ * written after its last copy. Names of steps follow core/src; what this shows, and what not, is in
+ * docs/design/proofs.md.
+ *
+ * Chosen with -D: VCPUS, HARDWARE (the MMU notes first writes), EMPTY_POOL, HYP_WRITER, FOREIGN,
+ * SPLITTER, MERGER, ABORTS, ROUNDS; and M_..., a mutant that breaks one rule. proofs/run has the list.
+ */
+#ifndef VCPUS
+#define VCPUS 1
+#endif
+#ifndef ROUNDS
+#define ROUNDS 1 /* with the guest running; one more follows when it has stopped */
+#endif
+
+#define PAGES  2
+#define BOTH   3 /* a bit per page */
+#define bit(p) (1 << (p))
+
+/* What decides about the block: a descriptor in transit, a block, or a table of two pages. */
+#define LOCKED  0
+#define BLOCK   1 /* closed */
+#define BLOCK_W 3
+#define TABLE   4
+/* A page's descriptor; find() adds TABLE. */
+#define CLOSED 0
+#define W      1 /* open, S2AP[1] */
+#define DBM    2 /* the hardware may open it */
+
+byte root = BLOCK_W;
+byte leaf[PAGES];
+bool table_in_use; /* the table's page holds a table */
+
+/*
+ * A TLB may keep whatever it has read until that is invalidated, and use any of it at any time: it
+ * is a set. Two pages closed, two pages open, the block closed, open, and the pointer to the table.
+ */
+#define T_CLOSED(p) (1 << (p))
+#define T_OPEN(p)   (4 << (p))
+#define T_BLOCK     16
+#define T_BLOCK_W   32
+#define T_TABLE     64
+#define T_PAGES     15
+byte tlb[VCPUS];
+
+byte word;    /* of the log: a bit per page */
+bool summary; /* the word is not zero */
+byte taken;
+byte gather; /* s2_gather: pages whose descriptors were closed and are still cached */
+byte differs;   /* pages whose copy is not what they hold */
+
+bool marking;      /* log_is_marking: logging has begun */
+bool stopped;      /* the guest is to stop */
+bool drained;      /* nobody writes any more */
+byte in_guest;     /* vCPUs that run there */
+byte in_flight;    /* hypervisor writers that have not marked yet */
+byte readers;      /* of the VM's lock */
+bool writing;      /* it is held for writing, or wanted */
+bool pinned;       /* page 0 */
+bool foreign_open; /* the descriptor of page 0 in the control domain's own stage 2 */
+bool foreign_tlb;  /* and what its TLB has of it, if that is open */
+
+/*
+ * A compare-exchange that fails has changed nothing, and its caller looks again: so reading a
+ * descriptor and swapping it are one step here. M_SWAP_DOES_NOT_COMPARE pulls them apart.
+ */
+
+/* The lock as its users see it. That it is a lock: ordering.pml. */
+inline read_lock()
+{
+    atomic { !writing -> readers++ }
+}
+
+inline read_unlock()
+{
+    readers--
+}
+
+inline write_lock()
+{
+    atomic { !writing -> writing = true };
+    readers == 0
+}
+
+inline write_unlock()
+{
+    writing = false
+}
+
+/* log_set: the word, and then the summary if the word was empty. */
+inline mark(bits)
+{
+    if
+    :: d_step { word != 0 -> word = word | (bits) }
+    :: d_step { word == 0 -> word = bits };
+       summary = true
+    fi
+}
+
+/* What is cached for some pages: them, the block they may be part of, and the way to them. */
+#define cached(pages) \
+    ((pages) != 0 -> (pages) | ((pages) << 2) | T_BLOCK | T_BLOCK_W | T_TABLE : 0)
+
+inline invalidate_local(c, pages)
+{
+    tlb[c] = tlb[c] & (255 - cached(pages))
+}
+
+/* A broadcast reaches one CPU after the other; their numbers mean nothing. */
+inline invalidate_all(pages)
+{
+    invalidate_local(0, pages);
+#if VCPUS == 2
+    invalidate_local(1, pages)
+#endif
+}
+
+/* Two sizes for one address in one TLB: what break-before-make prevents. */
+#define conflicts(c) ((tlb[c] & (T_BLOCK | T_BLOCK_W)) != 0 && (tlb[c] & T_PAGES) != 0)
+
+/* The MMU reads page q's descriptor in the table, and keeps it and the way there. */
+inline cache_leaf(c, q)
+{
+    assert(table_in_use); /* else it walks through what is somebody else's memory by now */
+    if
+    :: (leaf[q] & W) != 0 -> tlb[c] = tlb[c] | T_OPEN(q) | T_TABLE
+    :: else -> tlb[c] = tlb[c] | T_CLOSED(q) | T_TABLE
+    fi;
+    assert(!conflicts(c))
+}
+
+inline walk(c, q)
+{
+    if
+    :: root == BLOCK -> tlb[c] = tlb[c] | T_BLOCK; assert(!conflicts(c))
+    :: root == BLOCK_W -> tlb[c] = tlb[c] | T_BLOCK_W; assert(!conflicts(c))
+    :: root == TABLE -> cache_leaf(c, q)
+    :: else
+    fi
+}
+
+#ifdef HARDWARE
+#define TRACKED DBM /* what closed pages get in a new table */
+#else
+#define TRACKED 0
+#endif
+
+/* The MMU opens a closed page with DBM: it reads the descriptor again and changes it at once. */
+#define hardware_may_open(c, q) \
+    (TRACKED != 0 && (tlb[c] & T_CLOSED(q)) != 0 && (root == TABLE || (tlb[c] & T_TABLE) != 0) && \
+     (leaf[q] & DBM) != 0)
+
+inline hardware_open(c, q)
+{
+    assert(table_in_use);
+    leaf[q] = leaf[q] | W;
+    tlb[c] = tlb[c] | T_OPEN(q) | T_TABLE;
+    assert(!conflicts(c))
+}
+
+#define may_store(c, q) ((tlb[c] & (T_BLOCK_W | T_OPEN(q))) != 0)
+#define may_fault(c, q) ((tlb[c] & (T_BLOCK | T_CLOSED(q))) != 0)
+
+/* Pages are as open as their block. */
+#ifdef M_SPLIT_OPENS_PAGES
+#define split_leaf(block) (TRACKED | W)
+#else
+#define split_leaf(block) (TRACKED | ((block) == BLOCK_W -> W : CLOSED))
+#endif
+
+inline make_table(block)
+{
+    d_step {
+        leaf[0] = split_leaf(block);
+        leaf[1] = split_leaf(block);
+        table_in_use = true;
+        root = TABLE
+    }
+}
+
+/* s2_split of the block that was found: break, invalidate, make. */
+inline split(block)
+{
+    if
+#if defined(M_SPLIT_WITHOUT_BREAK)
+    :: root == block -> make_table(block)
+#elif defined(M_SPLIT_MAKES_BEFORE_INVALIDATION)
+    :: atomic { root == block -> root = LOCKED };
+       make_table(block);
+       invalidate_all(BOTH)
+#elif defined(M_SWAP_DOES_NOT_COMPARE)
+    :: root == block ->
+       root = LOCKED;
+       invalidate_all(BOTH);
+       make_table(block)
+#else
+    :: atomic { root == block -> root = LOCKED };
+       invalidate_all(BOTH);
+       make_table(block)
+#endif
+    :: root != block
+    fi
+}
+
+/* s2_fault_write under the read lock. For a page: open, mark; the caller invalidates. */
+inline handle_fault(q)
+{
+    do
+    :: root == LOCKED -> break
+    :: root == BLOCK_W || (root == TABLE && (leaf[q] & (W | DBM)) != 0) -> break /* spurious */
+    :: atomic { root == BLOCK && !marking -> root = BLOCK_W; break }
+#ifdef EMPTY_POOL
+    :: atomic { root == BLOCK && marking -> root = BLOCK_W };
+#ifndef M_WHOLE_BLOCK_UNMARKED
+       mark(BOTH);
+#endif
+       break
+#endif
+    :: root == BLOCK && marking -> split(BLOCK)
+#if defined(M_MARK_BEFORE_OPEN)
+    :: root == TABLE && leaf[q] == CLOSED -> mark(bit(q)); leaf[q] = W; break
+#elif defined(M_FAULT_DOES_NOT_MARK)
+    :: atomic { root == TABLE && leaf[q] == CLOSED -> leaf[q] = W; break }
+#else
+    :: atomic { root == TABLE && leaf[q] == CLOSED -> leaf[q] = W };
+       mark(bit(q));
+       break
+#endif
+    od
+}
+
+/* A CPU in the guest, and in the hypervisor when that takes a fault. Stops when it is told to, or later. */
+proctype vcpu(byte c)
+{
+    byte p;
+
+    do
+    :: atomic { stopped -> in_guest--; break }
+    :: d_step { walk(c, 0) }
+    :: d_step { walk(c, 1) }
+    :: d_step { (tlb[c] & T_TABLE) != 0 -> cache_leaf(c, 0) }
+    :: d_step { (tlb[c] & T_TABLE) != 0 -> cache_leaf(c, 1) }
+    :: d_step { may_store(c, 0) -> differs = differs | bit(0) }
+    :: d_step { may_store(c, 1) -> differs = differs | bit(1) }
+    :: d_step { hardware_may_open(c, 0) -> hardware_open(c, 0) }
+    :: d_step { hardware_may_open(c, 1) -> hardware_open(c, 1) }
+    :: atomic { may_fault(c, 0) || may_fault(c, 1) ->
+           in_guest--;
+           if
+           :: may_fault(c, 0) -> p = 0
+           :: may_fault(c, 1) -> p = 1
+           fi
+       };
+       read_lock();
+       handle_fault(p);
+       atomic {
+           invalidate_local(c, bit(p));
+           p = 0;
+           readers--;
+           if
+           :: stopped -> break
+           :: else -> in_guest++
+           fi
+       }
+    od
+}
+
+/* dirty_log_mark */
+inline mark_if_logging(q)
+{
+    read_lock();
+    if
+    :: root != LOCKED && marking -> mark(bit(q))
+    :: root != LOCKED && !marking
+    fi;
+    read_unlock()
+}
+
+/* Who writes through the hypervisor's own mapping marks afterwards, and is in flight until then. */
+proctype hyp_writer()
+{
+    byte p;
+
+    do
+    :: stopped -> break
+    :: atomic { !stopped -> in_flight++; if :: p = 0 :: p = 1 fi };
+#ifdef M_HYP_MARKS_BEFORE_WRITE
+       mark_if_logging(p);
+       differs = differs | bit(p);
+#else
+       differs = differs | bit(p);
+       mark_if_logging(p);
+#endif
+       d_step { in_flight--; p = 0 }
+    od
+}
+
+/* Page 0 in the control domain: its first write pins the page, which marks it, then opens it. */
+proctype foreign()
+{
+    do
+    :: stopped -> break
+    :: d_step { !stopped && foreign_open -> foreign_tlb = true }
+    :: d_step { !stopped && foreign_tlb -> differs = differs | bit(0) }
+    :: atomic { !stopped && !foreign_open -> in_flight++ };
+#if defined(M_PIN_AFTER_OPEN)
+       foreign_open = true;
+       if
+       :: pinned = true; mark_if_logging(0)
+       :: true
+       fi;
+#elif defined(M_PIN_MARKS_BEFORE_ENTRY)
+       mark_if_logging(0);
+       pinned = true;
+       foreign_open = true;
+#else
+       if
+       :: pinned = true; mark_if_logging(0); foreign_open = true
+       :: true /* no memory for a pin: it faults again */
+       fi;
+#endif
+       in_flight--
+    :: atomic { !stopped && foreign_open -> in_flight++ };
+#ifdef M_UNPIN_BEFORE_UNMAP
+       pinned = false;
+       mark_if_logging(0);
+       if
+       :: foreign_tlb -> differs = differs | bit(0) /* another of its CPUs */
+       :: true
+       fi;
+       d_step { foreign_open = false; foreign_tlb = false };
+#else
+       d_step { foreign_open = false; foreign_tlb = false }; /* unmapped and invalidated */
+       pinned = false;
+       mark_if_logging(0);
+#endif
+       in_flight--
+    od
+}
+
+/* Splits the block whenever it finds one, open or closed. */
+proctype splitter()
+{
+    do
+    :: stopped -> break
+    :: !stopped -> read_lock();
+       if
+       :: root == BLOCK -> split(BLOCK)
+       :: root == BLOCK_W -> split(BLOCK_W)
+       :: root == LOCKED || root == TABLE
+       fi;
+       read_unlock()
+    od
+}
+
+inline read_leaves()
+{
+    dirty = (leaf[0] & W) | ((leaf[1] & W) << 1)
+}
+
+/* Makes a block of the table again, and keeps what the hardware has noted in the table. */
+proctype merger()
+{
+    byte dirty;
+
+    do
+    :: stopped -> break
+    :: !stopped -> write_lock();
+       if
+       :: root == TABLE && marking ->
+#if defined(M_MERGE_READS_BEFORE_BREAK)
+          read_leaves();
+          root = LOCKED;
+          invalidate_all(BOTH);
+#elif defined(M_MERGE_READS_BEFORE_INVALIDATION)
+          root = LOCKED;
+          read_leaves();
+          invalidate_all(BOTH);
+#elif defined(M_MERGE_FREES_BEFORE_INVALIDATION)
+          root = LOCKED;
+          read_leaves();
+          table_in_use = false;
+          invalidate_all(BOTH);
+#elif defined(M_MERGE_WITHOUT_INVALIDATION)
+          root = LOCKED;
+          read_leaves();
+#else
+          root = LOCKED;
+          invalidate_all(BOTH);
+          read_leaves();
+#endif
+#ifndef M_MERGE_LOSES_DIRTY_STATE
+          if
+          :: dirty != 0 -> mark(dirty)
+          :: dirty == 0
+          fi;
+#endif
+          d_step { root = BLOCK; leaf[0] = 0; leaf[1] = 0; table_in_use = false; dirty = 0 }
+       :: root != TABLE || !marking
+       fi;
+       write_unlock()
+    od
+}
+
+inline mark_pinned()
+{
+    if
+    :: pinned -> mark(bit(0))
+    :: !pinned
+    fi
+}
+
+/* The state changes under the write lock; pins that are older than the log mark their pages. */
+inline begin_marking()
+{
+    write_lock();
+    marking = true;
+#ifndef M_ENABLE_FORGETS_PINS
+    mark_pinned();
+#endif
+    write_unlock()
+}
+
+/* If page q is in pages: closes what decides about it, block or page. Waits for who splits. */
+inline close(q, pages)
+{
+    if
+    :: ((pages) & bit(q)) == 0
+#ifdef M_HARVEST_SKIPS_TRANSIT
+    :: ((pages) & bit(q)) != 0 && root == LOCKED
+#endif
+    :: ((pages) & bit(q)) != 0 && (root == BLOCK || (root == TABLE && leaf[q] == TRACKED))
+    :: d_step { ((pages) & bit(q)) != 0 && root == BLOCK_W -> root = BLOCK; gather = BOTH }
+    :: d_step { ((pages) & bit(q)) != 0 && root == TABLE && leaf[q] != TRACKED ->
+           leaf[q] = TRACKED;
+           gather = gather | bit(q)
+       }
+    fi
+}
+
+/* dirty_log_enable: faults mark, then pages are closed, then old translations go. */
+inline enable()
+{
+#ifndef M_ENABLE_CLOSES_BEFORE_MARKING
+    begin_marking();
+#endif
+    read_lock();
+    close(0, BOTH);
+    close(1, BOTH);
+#ifndef M_ENABLE_WITHOUT_INVALIDATION
+    invalidate_all(gather);
+#endif
+    d_step { gather = 0; readers-- };
+#ifdef M_ENABLE_CLOSES_BEFORE_MARKING
+    begin_marking();
+#endif
+}
+
+/* log_take_summary, then log_take_word */
+inline take()
+{
+#ifdef M_SUMMARY_CLEARED_AFTER_WORD
+    if
+    :: d_step { summary -> taken = taken | word; word = 0 };
+       summary = false
+    :: !summary
+    fi
+#else
+    if
+    :: d_step { summary -> summary = false };
+       d_step { taken = taken | word; word = 0 }
+    :: !summary
+    fi
+#endif
+}
+
+/* Takes what the hardware has noted about page q. */
+inline scan(q)
+{
+#ifdef M_HARDWARE_CLEAR_IS_NOT_ATOMIC
+    seen = (root == TABLE -> leaf[q] : CLOSED);
+    if
+    :: d_step { root == TABLE && seen != CLOSED ->
+           leaf[q] = DBM;
+           if
+           :: (seen & W) != 0 -> taken = taken | bit(q); gather = gather | bit(q)
+           :: else
+           fi;
+           seen = 0
+       }
+    :: root != TABLE || seen == CLOSED
+    fi
+#else
+    if
+    :: d_step { root == TABLE && leaf[q] == (DBM | W) ->
+           leaf[q] = DBM;
+           taken = taken | bit(q);
+#ifndef M_HARDWARE_CLEAR_WITHOUT_INVALIDATION
+           gather = gather | bit(q)
+#endif
+       }
+    :: root != TABLE || leaf[q] != (DBM | W)
+    fi
+#endif
+}
+
+/* The caller copies pages, one after the other. */
+inline copy(pages)
+{
+    differs = differs & (255 - ((pages) & bit(0)));
+    differs = differs & (255 - ((pages) & bit(1)))
+}
+
+inline copy_taken()
+{
+    copy(taken);
+    taken = 0
+}
+
+/* dirty_log_harvest_take: take, close, invalidate, return; pins mark again. */
+inline harvest()
+{
+    read_lock();
+#ifdef M_PIN_MARKS_AGAIN_BEFORE_TAKE
+    mark_pinned();
+#endif
+#ifdef M_PROTECT_BEFORE_TAKE
+    taken = word;
+    close(0, taken);
+    close(1, taken);
+    take();
+#else
+    take();
+#endif
+#if !defined(M_HARVEST_DOES_NOT_PROTECT) && !defined(M_PROTECT_BEFORE_TAKE)
+    close(0, taken);
+    close(1, taken);
+#endif
+#ifdef HARDWARE
+    scan(0);
+    scan(1);
+#endif
+#ifdef M_COPY_BEFORE_INVALIDATION
+    copy_taken();
+#endif
+#ifndef M_HARVEST_WITHOUT_INVALIDATION
+    invalidate_all(gather);
+#endif
+    gather = 0;
+#if !defined(M_PIN_IS_NOT_MARKED_AGAIN) && !defined(M_PIN_MARKS_AGAIN_BEFORE_TAKE)
+    mark_pinned();
+#endif
+    read_unlock()
+}
+
+/* dirty_log_harvest_abort */
+inline put_back()
+{
+#ifndef M_ABORT_LOSES_BITS
+    if
+    :: taken != 0 -> mark(taken)
+    :: taken == 0
+    fi;
+#endif
+    taken = 0
+}
+
+/* Before the last round: vCPUs are out of the guest, handlers and other writers have finished. */
+inline stop()
+{
+    stopped = true;
+#ifndef M_STOP_DOES_NOT_WAIT
+    in_guest == 0;
+#endif
+#ifndef M_HYP_WRITERS_ARE_NOT_DRAINED
+    in_flight == 0;
+#endif
+#ifndef M_HANDLERS_ARE_NOT_DRAINED
+    write_lock();
+    write_unlock();
+#endif
+}
+
+/* Whoever migrates the guest: logging on, all pages, rounds, and one with the guest stopped. */
+proctype harvester()
+{
+    byte round;
+    byte seen;
+
+    enable();
+    copy(BOTH);
+    do
+    :: round < ROUNDS ->
+       round++;
+       harvest();
+       if
+#ifdef ABORTS
+       :: put_back()
+#endif
+       :: copy_taken()
+       fi
+    :: round == ROUNDS -> break
+    od;
+    stop();
+    harvest();
+    copy_taken();
+    assert(differs == 0)
+}
+
+init {
+    atomic {
+        in_guest = VCPUS;
+#ifdef FOREIGN
+        if
+        :: foreign_open = true; pinned = true /* mapped and written to before logging begins */
+        :: true
+        fi;
+        run foreign();
+#endif
+        run harvester();
+        run vcpu(0);
+#if VCPUS == 2
+        run vcpu(1);
+#endif
+#ifdef HYP_WRITER
+        run hyp_writer();
+#endif
+#ifdef SPLITTER
+        run splitter();
+#endif
+#ifdef MERGER
+        run merger();
+#endif
+    }
+}
