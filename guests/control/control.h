@@ -32,8 +32,13 @@ struct control_guest {
 
 int64_t control_domctl(struct xen_domctl *op, uint32_t cmd, domid_t domid);
 
+/* How a guest's RAM is mapped: as large as possible, or in pages that can never become blocks. */
+enum control_layout { CONTROL_LAYOUT_BLOCKS, CONTROL_LAYOUT_PAGES };
+
 /* Creates a paused guest with ram_bytes at RAM bank 0 and a vuart ring; nothing is loaded. */
 int control_guest_create(struct control_guest *guest, uint64_t ram_bytes, uint32_t vcpus);
+int control_guest_create_as(struct control_guest *guest, uint64_t ram_bytes, uint32_t vcpus,
+                            enum control_layout layout);
 /* Copies data to a page-aligned guest physical address. */
 int control_guest_copy(struct control_guest *guest, uint64_t ipa, const void *data, size_t bytes);
 /* vCPU 0 starts at pc with this x0. */

@@ -53,6 +53,17 @@ static int populate_ram(domid_t domid, uint64_t gfn, uint64_t pages)
     return 0;
 }
 
+/* Frames come in rising order, so pages asked for from the end lie the wrong way round. */
+static int populate_pages(domid_t domid, uint64_t gfn, uint64_t pages)
+{
+    while (pages-- > 0) {
+        if (control_populate(domid, gfn + pages, 0) != 1) {
+            return -XEN_ENOMEM;
+        }
+    }
+    return 0;
+}
+
 static int attach_console(struct control_guest *guest)
 {
     struct xen_domctl op = {0};
@@ -84,6 +95,12 @@ static int attach_console(struct control_guest *guest)
 
 int control_guest_create(struct control_guest *guest, uint64_t ram_bytes, uint32_t vcpus)
 {
+    return control_guest_create_as(guest, ram_bytes, vcpus, CONTROL_LAYOUT_BLOCKS);
+}
+
+int control_guest_create_as(struct control_guest *guest, uint64_t ram_bytes, uint32_t vcpus,
+                            enum control_layout layout)
+{
     struct xen_domctl op = {0};
     int64_t rc;
 
@@ -110,7 +127,9 @@ int control_guest_create(struct control_guest *guest, uint64_t ram_bytes, uint32
         rc = control_domctl(&op, XEN_DOMCTL_max_mem, guest->domid);
     }
     if (rc == 0) {
-        rc = populate_ram(guest->domid, GUEST_RAM0_BASE >> 12, guest->ram_pages);
+        rc = layout == CONTROL_LAYOUT_PAGES
+                 ? populate_pages(guest->domid, GUEST_RAM0_BASE >> 12, guest->ram_pages)
+                 : populate_ram(guest->domid, GUEST_RAM0_BASE >> 12, guest->ram_pages);
     }
     return rc < 0 ? (int)rc : attach_console(guest);
 }

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""scripts/bench: what Godwit costs, counted in instructions under -icount, as a table."""
+
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MODELS = {"a72": "cortex-a72", "n1": "neoverse-n1", "max": "max,pauth-impdef=on"}
+COST = re.compile(r"^cost (\S+) ([\d.]+) (\S+)\r?$", re.MULTILINE)
+
+
+def boot(build, model, control_mib=64):
+    argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-aarch64", "-nodefaults", "-display", "none",
+            "-serial", "stdio", "-M", "virt,virtualization=on,gic-version=3,its=off,dtb-randomness=off",
+            "-cpu", MODELS[model], "-smp", "1", "-m", "512M", "-icount", "shift=0,sleep=off", "-no-reboot",
+            "-kernel", build + "/hypervisor/godwit.bin", "-append", "dom0_mem=%dM dom0_max_vcpus=1" % control_mib,
+            "-device", "guest-loader,addr=0x4a000000,kernel=%s/guests/control-bench.Image,bootargs=x=0" % build,
+            "-device", "guest-loader,addr=0x4b000000,initrd=%s/guests/guest-store.bin" % build]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=600, check=False)
+    output = done.stdout.decode(errors="replace")
+    costs = {name: (float(value), unit) for name, value, unit in COST.findall(output)}
+    if "Test result: PASS" not in output or not costs:
+        sys.stderr.write(output)
+        sys.exit("bench: the benchmark did not finish; its output is above")
+    return costs
+
+
+def costs_of(build, model):
+    """All costs; that of scrubbing is what a control domain with twice the memory takes longer."""
+    costs, larger = boot(build, model), boot(build, model, 128)
+    first, unit = costs["reset_to_control_domain"]
+    scrubbing = larger["reset_to_control_domain"][0] - first
+    return {"reset_to_control_domain": (first, unit),
+            "reset_to_control_domain_without_scrubbing": (first - scrubbing, unit), **costs}
+
+
+def image_sizes(build):
+    """Bytes of the Image in memory and in the file, and of its parts."""
+    image = os.path.getsize(build + "/hypervisor/godwit.bin")
+    listing = subprocess.run(["aarch64-linux-gnu-size", "-A", build + "/hypervisor/godwit.elf"],
+                             stdout=subprocess.PIPE, text=True, check=True).stdout
+    parts = {}
+    for line in listing.splitlines():
+        fields = line.split()
+        if len(fields) == 3 and fields[0].startswith(".") and not fields[0].startswith((".debug", ".comment")):
+            parts["image" + fields[0]] = (float(fields[1]), "bytes")
+    return {"image_file": (float(image), "bytes"), **parts}
+
+
+def main(words):
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Prints what Godwit costs, counted.")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--cpu", action="append", choices=sorted(MODELS))
+    parser.add_argument("--build", default=None, metavar="DIR", help="default: build/el2-release, built first")
+    options = parser.parse_args(words)
+    build = options.build
+    if build is None:
+        build = ROOT + "/build/el2-release"
+        subprocess.run([ROOT + "/scripts/build", "el2-release"], stdout=sys.stderr, check=True)
+    models = options.cpu or list(MODELS)
+    costs = {model: costs_of(build, model) for model in models}
+    sizes = image_sizes(build)
+    if options.json:
+        print(json.dumps({"costs": {m: {n: v for n, (v, _) in c.items()} for m, c in costs.items()},
+                          "sizes": {n: v for n, (v, _) in sizes.items()}}, indent=1))
+        return 0
+    print("%-44s %s" % ("counted on one CPU, -icount shift=0", "".join("%14s" % MODELS[m].split(",")[0] for m in models)))
+    for name, (_, unit) in costs[models[0]].items():
+        print("%-44s %s %s" % (name, "".join("%14.2f" % costs[m][name][0] for m in models), unit))
+    for name, (value, unit) in sizes.items():
+        print("%-44s %14d %s" % (name, value, unit))
+    return 0

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hypervisor that has a guest under it and can trace its writes: the part of the measurement that
+ * differs between Godwit and KVM. One target at a time. Whatever fails in here ends the program
+ * with a message, since nothing can be measured then.
+ */
+#ifndef TRACKING_TARGET_H
+#define TRACKING_TARGET_H
+
+#include "protocol.h"
+
+#include <stdbool.h>
+
+/* Shared with the guest. */
+struct tracking_mailbox *target_mailbox(void);
+
+/* Lets the guest run until it has done the round in its mailbox; it is stopped after that. */
+void target_run(void);
+
+/* Logging on or off, everything that the interface has to be asked for that included. */
+void target_enable(void);
+void target_disable(void);
+
+/*
+ * Asks which pages were written since the last time, and makes further writes be noticed. The
+ * answer is a bitmap of the guest's RAM, valid until the next call.
+ */
+const uint64_t *target_harvest(void);
+
+/*
+ * The same for a memory that is smaller and clean: shows what one more clean page costs. Returns by
+ * how many pages it is smaller; 0 if clean pages are no part of the work.
+ */
+uint32_t target_harvest_smaller(void);
+
+/* Exceptions that the guest's CPU took so far because of stage 2 (KVM: for whatever reason). */
+uint64_t target_faults(void);
+
+/* Instructions executed on the machine so far, in steps of up to 16. */
+uint64_t target_instructions(void);
+
+void target_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
