@@ -23,6 +23,13 @@ GOOD = [
     ("dirty_log", "FOREIGN ROUNDS=0"),
     ("dirty_log", "MERGER"),
     ("dirty_log", "MERGER HARDWARE"),
+    ("ordering", "MARK"),
+    ("ordering", "WRITE"),
+    ("ordering", "PIN"),
+    ("ordering", "LEVELS"),
+    ("ordering", "LOCK"),
+    ("ordering", "MESSAGE"),
+    ("ordering", "INVALIDATE"),
 ]
 GOOD_LONG = [
     ("dirty_log", "VCPUS=2 ROUNDS=2"),
@@ -68,6 +75,27 @@ MUTANTS = [
     ("dirty_log", "MERGE_LOSES_DIRTY_STATE", "MERGER HARDWARE"),
     ("dirty_log", "MERGE_FREES_BEFORE_INVALIDATION", "MERGER"),
     ("dirty_log", "MERGE_WITHOUT_INVALIDATION", "MERGER"),
+    ("ordering", "LOG_SET_RELAXED", "MARK"),
+    ("ordering", "TAKE_WORD_RELAXED", "MARK"),
+    ("ordering", "LOG_SET_RELAXED", "WRITE"),
+    ("ordering", "TAKE_WORD_RELAXED", "WRITE"),
+    ("ordering", "LOG_SET_RELAXED", "PIN"),
+    ("ordering", "TAKE_WORD_RELAXED", "PIN"),
+    ("ordering", "LOG_SET_TOP_RELAXED", "LEVELS"),
+    ("ordering", "TAKE_TOP_RELAXED", "LEVELS"),
+    ("ordering", "TOP_CLEARED_LAST", "LEVELS"),
+    ("ordering", "NO_LAST_LOOK", "LEVELS"),
+    ("ordering", "READ_LOCK_IS_NOT_SEQ_CST", "LOCK"),
+    ("ordering", "READ_LOCK_DOES_NOT_ACQUIRE", "LOCK"),
+    ("ordering", "READ_UNLOCK_RELAXED", "LOCK"),
+    ("ordering", "WRITE_LOCK_IS_NOT_SEQ_CST", "LOCK"),
+    ("ordering", "WRITE_LOCK_DOES_NOT_ACQUIRE", "LOCK"),
+    ("ordering", "WRITE_UNLOCK_RELAXED", "LOCK"),
+    ("ordering", "RELEASE_RELAXED", "MESSAGE"),
+    ("ordering", "ACQUIRE_RELAXED", "MESSAGE"),
+    ("ordering", "NO_DSB_BEFORE", "INVALIDATE"),
+    ("ordering", "NO_DSB_BETWEEN", "INVALIDATE"),
+    ("ordering", "NO_DSB_AFTER", "INVALIDATE"),
 ]
 
 
@@ -86,7 +114,9 @@ def check(file, defines, optimise):
         built = call(["gcc", optimise, "-w", "-DSAFETY", "-o", "pan", "pan.c"], directory)
         if built.returncode:
             raise RuntimeError(built.stderr)
-        done = call(["./pan", "-m%d" % DEPTH, "-w22"], directory)
+        # In ordering.pml a half done read-modify-write that would be tried again is a dead end (-E).
+        ends = ["-E"] if file == "ordering" else []
+        done = call(["./pan", "-m%d" % DEPTH, "-w22", *ends], directory)
         return done.stdout + done.stderr
 
 
@@ -95,14 +125,14 @@ def counted(output):
 
 
 def must_hold(file, defines):
-    output = check(file, defines, "-O2")
+    output = check(file, defines, "-O0" if file == "ordering" else "-O2")
     errors = re.search(r"errors: (\d+)", output)
     if not errors or "Warning" in output or "max search depth" in output or "memory" in \
             output.split("Full statespace")[0]:
         return "ERROR", "the search was not complete:\n" + output
     if errors.group(1) != "0":
         return "FAIL", "\n".join(line for line in output.splitlines() if "pan:" in line)
-    if re.search(r'"assert\(\((differs|lost)', output):
+    if re.search(r'"assert\(\(?(differs|!\(lost)', output):
         return "FAIL", "the end is never reached"
     return "PASS", "all of %d states" % counted(output)
 
