@@ -150,6 +150,25 @@ void el2_map(uint64_t va, pa_t pa, uint64_t bytes, enum el2_prot prot)
     isb();
 }
 
+_Atomic uint64_t *el2_map_entry(uint64_t va, unsigned level)
+{
+    uint64_t *table = root;
+
+    for (unsigned at = 0; at < level; at++) {
+        uint64_t *entry = &table[(va >> level_shift(at)) % TABLE_ENTRIES];
+
+        if (!(*entry & PTE_VALID)) {
+            *entry = va_to_pa(table_new()).addr | PTE_VALID | PTE_TABLE;
+        } else if (!(*entry & PTE_TABLE)) {
+            panic("EL2 address %lx is mapped already", va);
+        }
+        table = table_at(*entry);
+    }
+    /* The stores before the walks that find the new tables. */
+    dsb(ishst);
+    return (_Atomic uint64_t *)&table[(va >> level_shift(level)) % TABLE_ENTRIES];
+}
+
 static void map_direct(uint64_t start, uint64_t end, enum el2_prot prot)
 {
     if (start < end) {

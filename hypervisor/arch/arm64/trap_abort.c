@@ -56,7 +56,14 @@ bool trap_fast_write_fault(struct vcpu *v, uint64_t esr)
     if (esr & ABORT_S1PTW) {
         s2_stats_count_walk(&v->domain->s2);
     }
-    return p2m_fault_write(v->domain, ipa) == S2_FAULT_RETRY;
+    if (p2m_fault_write(v->domain, ipa) == S2_FAULT_RETRY) {
+        return true;
+    }
+    /*
+     * Not for us. If finding the page took an exception of EL2's own, which happens in a race only,
+     * then the syndrome that the long way needs is gone: back to the guest, which faults again.
+     */
+    return READ_SYSREG(esr_el2) != esr;
 }
 
 static uint64_t sign_extend(uint64_t value, unsigned bytes)
@@ -119,7 +126,8 @@ static void unmapped_access(struct vcpu *v, uint64_t esr, ipa_t ipa)
     vcpu_inject_data_abort(v, READ_SYSREG(far_el2), true);
 }
 
-static void write_permission_fault(struct vcpu *v, ipa_t ipa)
+/* far: FAR_EL2 as the fault left it; finding a page may change the register. */
+static void write_permission_fault(struct vcpu *v, ipa_t ipa, uint64_t far)
 {
     switch (p2m_fault_write(v->domain, ipa)) {
     case S2_FAULT_RETRY:
@@ -127,7 +135,7 @@ static void write_permission_fault(struct vcpu *v, ipa_t ipa)
         break;
     case S2_FAULT_READONLY:
     case S2_FAULT_FOREIGN:
-        vcpu_inject_data_abort(v, READ_SYSREG(far_el2), true);
+        vcpu_inject_data_abort(v, far, true);
         break;
     }
 }
@@ -143,7 +151,7 @@ void trap_data_abort(struct vcpu *v, uint64_t esr)
         }
         if (esr & (ABORT_WNR | ABORT_S1PTW)) {
             /* A table walk that updates a descriptor writes, whatever WnR says. */
-            write_permission_fault(v, ipa);
+            write_permission_fault(v, ipa, READ_SYSREG(far_el2));
         } else {
             unmapped_access(v, esr, ipa);
         }
@@ -178,7 +186,7 @@ void trap_instruction_abort(struct vcpu *v, uint64_t esr)
         }
         if (esr & ABORT_S1PTW) {
             s2_stats_count_walk(&v->domain->s2);
-            write_permission_fault(v, ipa);
+            write_permission_fault(v, ipa, READ_SYSREG(far_el2));
             return;
         }
         break;

@@ -4,10 +4,12 @@
  *
  * While a guest runs, the EL2 stack of its CPU is empty and TPIDR_EL2 leads to its struct vcpu,
  * whose first member takes the registers. A store to a logged page takes a short way: only the
- * registers that a C function may change are saved, and ELR and SPSR stay where they are.
+ * registers that a C function may change are saved, and ELR and SPSR stay where they are (unless
+ * find_entry.h saves them early).
  */
 #include "entry_offsets.h"
 #include "fatal_entry.h"
+#include "find_entry.h"
 
     .macro save_volatile
     stp     x0, x1, [sp, #-16]!
@@ -25,20 +27,19 @@
     stp     x29, x30, [x0, #232]
     ldp     x2, x3, [sp], #16
     stp     x2, x3, [x0]
+    find_save_return_early
     mov     x29, xzr                /* backtraces end here */
     mov     x30, xzr
     .endm
 
     /* x0: the vcpu, as save_volatile leaves it. */
     .macro save_rest
-    mrs     x1, elr_el2
-    mrs     x2, spsr_el2
+    find_save_return
     stp     x19, x20, [x0, #152]
     stp     x21, x22, [x0, #168]
     stp     x23, x24, [x0, #184]
     stp     x25, x26, [x0, #200]
     stp     x27, x28, [x0, #216]
-    stp     x1, x2, [x0, #REGS_PC]
     .endm
 
     .macro restore_volatile
@@ -64,8 +65,14 @@
     .balign 0x800
     .global el2_vectors
 el2_vectors:
-    /* EL2 itself expects no exception. */
-    .irp    slot, 0, 1, 2, 3, 4, 5, 6, 7
+    /* EL2 itself expects no exception, but for what find_entry.h says. */
+    .irp    slot, 0, 1, 2, 3
+    .balign 0x80
+    el2_fatal \slot
+    .endr
+    .balign 0x80
+    find_el2_sync
+    .irp    slot, 5, 6, 7
     .balign 0x80
     el2_fatal \slot
     .endr
@@ -86,8 +93,8 @@ guest_sync:
     ubfx    x2, x1, #26, #6
     cmp     x2, #0x24               /* data abort from EL1 or EL0 */
     b.ne    1f
-    and     x2, x1, #0x3c
-    cmp     x2, #0x0c               /* permission fault */
+    and     x2, x1, #FIND_FAST_MASK
+    cmp     x2, #FIND_FAST_STATUS   /* permission fault */
     b.ne    1f
     tst     x1, #0xc0               /* WnR or S1PTW: a write */
     b.eq    1f

@@ -36,6 +36,12 @@ void el2_mmu_init(pa_t image_pa, pa_t bank, uint64_t bank_bytes);
 pa_t el2_image_pa(void);
 uint64_t el2_image_bytes(void);
 
+/*
+ * The entry of the tables that decides about va at that level; tables above it are made, which
+ * panics when there is no memory. Its neighbours up to the end of the table follow it.
+ */
+_Atomic uint64_t *el2_map_entry(uint64_t va, unsigned level);
+
 /* Root table, for secondary CPUs. */
 pa_t el2_root_pa(void);
 

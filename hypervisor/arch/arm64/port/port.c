@@ -5,6 +5,7 @@
 #include <barrier.h>
 #include <core/port.h>
 #include <hv/frame.h>
+#include <port/find.h>
 #include <port/s2_pte.h>
 #include <sysreg.h>
 
@@ -42,6 +43,7 @@ void port_init(void)
     }
     port_has_fwb = ID_FIELD(READ_SYSREG(SYSREG_ID_AA64MMFR2), 40) != 0;
     port_tlb_init();
+    port_find_init();
 }
 
 uint64_t port_hcr_bits(void)

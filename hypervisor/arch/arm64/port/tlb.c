@@ -37,7 +37,7 @@ static const struct midr_range repeat_parts[] = {
 };
 
 static bool has_range;
-static bool must_repeat;
+bool port_tlb_must_repeat;
 
 void port_tlb_init(void)
 {
@@ -47,7 +47,7 @@ void port_tlb_init(void)
 
     has_range = ID_FIELD(READ_SYSREG(id_aa64isar0_el1), 56) >= 2;
     for (unsigned i = 0; i < sizeof(repeat_parts) / sizeof(repeat_parts[0]); i++) {
-        must_repeat |=
+        port_tlb_must_repeat |=
             midr >> 24 == 0x41 && part == repeat_parts[i].part && version <= repeat_parts[i].last;
     }
 }
@@ -141,7 +141,7 @@ void port_tlb_flush(const struct s2_vm *vm, const struct port_tlb_range *ranges,
     dsb(ishst); /* descriptor stores before the invalidation: no walk refills from the old ones */
     loaded = enter_vmid(root_register);
     invalidate_ranges(ranges, count);
-    if (must_repeat) {
+    if (port_tlb_must_repeat) {
         invalidate_ranges(ranges, count);
     }
     isb();
@@ -156,7 +156,7 @@ void port_tlb_flush_vmid(uint64_t root_register)
     loaded = enter_vmid(root_register);
     tlbi(vmalls12e1is);
     dsb(ish); /* as in invalidate_ranges */
-    if (must_repeat) {
+    if (port_tlb_must_repeat) {
         tlbi(vmalls12e1is);
         dsb(ish);
     }

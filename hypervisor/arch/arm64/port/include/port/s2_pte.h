@@ -8,6 +8,7 @@
 
 #include <core/addr.h>
 #include <core/s2.h>
+#include <port/find.h>
 #include <stdatomic.h>
 
 #define S2_PTE_VALID      (UINT64_C(1) << 0)
@@ -60,7 +61,7 @@ static inline uint64_t s2_pte_leaf(pa_t pa, unsigned level, enum s2_type type, b
 static inline uint64_t s2_pte_table(pa_t table, unsigned level)
 {
     (void)level;
-    return table.addr | S2_PTE_TABLE | S2_PTE_VALID;
+    return table.addr | PORT_FIND_TABLE_BITS | S2_PTE_TABLE | S2_PTE_VALID;
 }
 
 static inline uint64_t s2_pte_locked(void)
