@@ -60,6 +60,32 @@ static void a_page_is_found_through_the_window(void **state)
     end_vm(&vm);
 }
 
+/* Whatever is there: the same descriptor as the walk's. */
+static void finding_agrees_with_the_walk(void **state)
+{
+    static const uint64_t places[] = {
+        MIB(2),  KIB(4),          /* a block; a page */
+        KIB(12), MIB(32), GIB(9), /* a hole in a table, a table without entries, no table */
+    };
+
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, KIB(4), KIB(4));
+    map_ram(&vm, MIB(2), MIB(2));
+    map_ram(&vm, MIB(32), KIB(4));
+    assert_int_equal(s2_unmap(&vm, ipa_make(MIB(32)), KIB(4), NULL, NULL), 0);
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct s2_pos walked = s2_find(&vm, ipa_make(places[i]));
+        struct s2_pos found = s2_find_page(&vm, ipa_make(places[i]));
+
+        assert_ptr_equal(found.entry, walked.entry);
+        assert_int_equal(found.old, walked.old);
+        assert_int_equal(found.base.addr, walked.base.addr);
+        assert_int_equal(found.level, walked.level);
+    }
+    end_vm(&vm);
+}
+
 static void blocks_and_holes_are_missed_and_walked(void **state)
 {
     (void)state;
@@ -80,6 +106,27 @@ static void blocks_and_holes_are_missed_and_walked(void **state)
     assert_int_equal(fake_store(&vm, ipa_make(MIB(3)), 1), FAKE_UNMAPPED);
     assert_int_equal(hits(), 1);
     assert_int_equal(misses(), 0);
+    end_vm(&vm);
+}
+
+/* Nothing makes a CPU see a new table at once: until it does, everything goes by the walk. */
+static void a_table_may_be_seen_late(void **state)
+{
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, 0, MIB(2));
+    assert_int_equal(s2_map(&vm, ipa_make(MIB(2)), frame_for(MIB(4)), KIB(4), S2_FOREIGN_RW), 0);
+    enable_log(&vm);
+    fake_window_blind(true);
+    store(0);
+    store(KIB(4));
+    assert_int_equal(fake_store(&vm, ipa_make(MIB(2)), 1), FAKE_FOREIGN);
+    assert_true(s2_open_foreign(&vm, ipa_make(MIB(2)), frame_for(MIB(4))));
+    assert_int_equal(hits(), 0);
+    fake_window_blind(false);
+    store(KIB(8));
+    assert_int_equal(hits(), 1);
+    assert_int_equal(harvest(), 3);
     end_vm(&vm);
 }
 
@@ -240,7 +287,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WINDOW_TEST(a_page_is_found_through_the_window),
+        WINDOW_TEST(finding_agrees_with_the_walk),
         WINDOW_TEST(blocks_and_holes_are_missed_and_walked),
+        WINDOW_TEST(a_table_may_be_seen_late),
         WINDOW_TEST(a_descriptor_in_transit_is_missed),
         WINDOW_TEST(splits_and_merges_are_followed),
         WINDOW_TEST(a_gibibyte_never_becomes_one_block),

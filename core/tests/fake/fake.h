@@ -45,6 +45,8 @@ unsigned fake_entries_locked(void);
 /* Loads through windows (find_linear) that found a leaf table or did not, since the reset. */
 uint64_t fake_window_hits(void);
 uint64_t fake_window_misses(void);
+/* On: no CPU sees a table yet, however long it has been linked. */
+void fake_window_blind(bool on);
 /* No window can be opened until the reset. */
 void fake_window_no_room(void);
 

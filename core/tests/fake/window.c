@@ -45,7 +45,7 @@ static struct viewer viewers[FAKE_CPUS] = {
     [0 ... FAKE_CPUS - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER},
 };
 static _Atomic uint64_t hits, misses;
-static bool no_room;
+static bool no_room, blind;
 
 void fake_window_reset(void)
 {
@@ -54,6 +54,7 @@ void fake_window_reset(void)
     }
     memset(windows, 0, sizeof(windows));
     no_room = false;
+    blind = false;
     atomic_store(&hits, 0);
     atomic_store(&misses, 0);
 }
@@ -61,6 +62,11 @@ void fake_window_reset(void)
 void fake_window_no_room(void)
 {
     no_room = true;
+}
+
+void fake_window_blind(bool on)
+{
+    blind = on;
 }
 
 uint64_t fake_window_hits(void)
@@ -153,7 +159,7 @@ static uint64_t load_locked(struct viewer *viewer, uint16_t vmid, ipa_t ipa,
     if (windows[vmid].root_tables == 0) {
         fake_die("a look through the window of VMID %u, which is closed", vmid);
     }
-    if (!find_leaf_table(viewer, vmid, ipa, &table)) {
+    if (blind || !find_leaf_table(viewer, vmid, ipa, &table)) {
         atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed); /* a number for tests */
         return 0;
     }
