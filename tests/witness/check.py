@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Judges what the witness wrote: each page that it saw stored to in a round is in that round's log.
 
-usage: tests/witness/check.py TRACE      judges a trace of plugin.c
+usage: tests/witness/check.py TRACE      judges a trace of the plugin
        tests/witness/check.py --self     judges made-up traces whose verdict is known
 
-A trace is lines of words. `start` begins a session of rounds, `stop` ends it. Each round has four lines:
+A trace (rounds.c) is lines of words. `start` begins a session of rounds, `stop` ends it. Each round has four lines:
 `round HOW NAME COUNT...`, then `seen`, `between` and `logged` with pages ("3 7-9"). Pages in `between` were
 stored to while the log was being harvested: such a store may belong to this round or to the next.
 """
@@ -41,8 +41,8 @@ class Round:
 
 
 class Session:
-    def __init__(self, pages):
-        self.pages = pages
+    def __init__(self, words):
+        self.pages, self.frames = int(words[2]), int(words[4])
         self.rounds = []
         self.still = None
         self.cpus = []
@@ -64,7 +64,7 @@ def read(lines):
     for line in lines:
         words = line.split()
         if words and words[0] == "start":
-            sessions.append(Session(int(words[2])))
+            sessions.append(Session(words))
         elif words:
             sessions[-1].hear(words)
     return sessions
@@ -83,7 +83,7 @@ class Verdict:
         self.figures[name] = self.figures.get(name, 0) + number
 
 
-def judge_round(verdict, where, this, following):
+def judge_round(verdict, where, before, this, following):
     reported_late = this.logged | (following.logged if following else 0)
     lost = this.seen & ~this.logged | this.between & ~reported_late
     if lost:
@@ -95,7 +95,8 @@ def judge_round(verdict, where, this, following):
     verdict.count("crossing", this.counts["crossing"])
     verdict.count("written", (this.seen | this.between).bit_count())
     verdict.count("logged", this.logged.bit_count())
-    verdict.count("extra", (this.logged & ~this.seen & ~this.between).bit_count())
+    seen_late = before.between if before else 0
+    verdict.count("extra", (this.logged & ~this.seen & ~this.between & ~seen_late).bit_count())
 
 
 def judge_session(verdict, number, session):
@@ -104,13 +105,16 @@ def judge_session(verdict, number, session):
         return
     if session.still:
         verdict.broken.append("%d stores while the guest was paused" % session.still)
+    if session.pages == 0 or session.frames != session.pages:
+        verdict.broken.append("%d frames for %d pages" % (session.frames, session.pages))
     for index, this in enumerate(session.rounds):
+        before = session.rounds[index - 1] if index > 0 else None
         following = session.rounds[index + 1] if index + 1 < len(session.rounds) else None
         if this.how not in ("invalidated", "uninvalidated"):
             verdict.broken.append("round %d of session %d: %s" % (index, number, this.how))
         if this.counts["unknown"]:
             verdict.broken.append("%d stores without a physical address" % this.counts["unknown"])
-        judge_round(verdict, (number, index), this, following)
+        judge_round(verdict, (number, index), before, this, following)
 
 
 def judge(sessions, rounds=None, cpus=1):
@@ -142,9 +146,9 @@ def describe(verdict):
 
 def self_test():
     """Traces whose verdict is known; exit status 1 if one gets another."""
-    def trace(first_logged, second_logged, between="", still=0, how="invalidated"):
+    def trace(first_logged, second_logged, between="", still=0, how="invalidated", frames=16):
         rounds = [("1 5-7", between, first_logged), ("1 9", "", second_logged)]
-        text = ["start pages 16"]
+        text = ["start pages 16 frames %d" % frames]
         for seen, late, logged in rounds:
             text += ["round %s stores 400 between 0 hypervisor 0 crossing 0 unknown 0" % how,
                      "seen " + seen, "between " + late, "logged " + logged]
@@ -162,6 +166,7 @@ def self_test():
         ("a store while paused", False, trace("1 5-7", "1 9", still=1), 2),
         ("a round without a harvest", False, trace("1 5-7", "1 9", how="unharvested"), 2),
         ("too few CPUs stored", False, trace("1 5-7", "1 9"), 3),
+        ("two pages in one frame", False, trace("1 5-7", "1 9", frames=15), 2),
         ("the end is missing", False, trace("1 5-7", "1 9")[:-1], 2),
         ("a round is cut off", False, trace("1 5-7", "1 9")[:4], 2),
         ("nothing", False, [], 2),
