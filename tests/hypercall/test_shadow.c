@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* shadow_op: what Xen's tools rely on, and that no error and no disappearing caller loses a bit. */
 #include <hv/errno.h>
+#include <hv/hypercall.h>
 #include <xen/domctl.h>
 
 #include "fake_host.h"
@@ -275,6 +276,126 @@ static void other_hypercall_abandons(void **state)
     assert_true(fake.dirty[3]);
 }
 
+#define STEPS 3u /* pieces of a CLEAN of FAKE_LOG_PAGES */
+
+static void dirty_all_steps(void)
+{
+    dirty(3);
+    dirty(17000);
+    dirty(39998);
+}
+
+static bool all_dirty(void)
+{
+    return fake.dirty[3] && fake.dirty[17000] && fake.dirty[39998];
+}
+
+/* The owner does so many pieces of a CLEAN, which is then not finished. */
+static void stop_after(unsigned steps)
+{
+    int64_t result;
+
+    fake_run_as(fake.control, 0);
+    for (unsigned i = 0; i < steps; i++) {
+        assert_true(shadow_piece(XEN_DOMCTL_SHADOW_OP_CLEAN, FAKE_LOG_PAGES, &result));
+    }
+}
+
+static void off_at_every_step(void **state)
+{
+    for (unsigned steps = 1; steps < STEPS; steps++) {
+        enable();
+        dirty_all_steps();
+        stop_after(steps);
+        fake_run_as(fake.control, 1);
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0), 0);
+        assert_false(fake.harvest_open);
+        /* The owner comes back to a log that is off, and to one that is on again. */
+        fake_run_as(fake.control, 0);
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES), 0);
+        assert_false(reported(3) || reported(17000));
+        enable();
+        memset(fake.dirty, 0, sizeof(fake.dirty));
+        dirty_all_steps();
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES), 0);
+        assert_true(reported(3) && reported(17000) && reported(39998));
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0), 0);
+    }
+}
+
+static void destroy_at_every_step(void **state)
+{
+    for (unsigned steps = 1; steps < STEPS; steps++) {
+        enable();
+        dirty_all_steps();
+        stop_after(steps);
+        fake_run_as(fake.control, 1);
+        fake.guest->dying = DOMAIN_DYING;
+        fake.off_steps = 2;
+        assert_int_equal(hypercall_domain_kill_step(fake.guest), -ERESTART);
+        assert_int_equal(hypercall_domain_kill_step(fake.guest), -ERESTART);
+        assert_int_equal(hypercall_domain_kill_step(fake.guest), 0);
+        assert_false(fake.harvest_open);
+        assert_null(fake.guest->logdirty_session);
+        fake_run_as(fake.control, 0);
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES), -EINVAL);
+        assert_null(fake.guest->logdirty_session);
+        fake.guest->dying = DOMAIN_ALIVE;
+    }
+}
+
+/* One byte of the output cannot be written: after every number of pieces, in every later piece. */
+static void failing_output_at_every_step(void **state)
+{
+    unsigned allocated = fake.allocated;
+
+    enable();
+    dirty_all_steps();
+    for (unsigned steps = 0; steps < STEPS; steps++) {
+        for (unsigned piece = steps; piece < STEPS; piece++) {
+            int64_t result;
+
+            stop_after(steps);
+            fake.hole_start = (uintptr_t)&bitmap[piece * 2048];
+            fake.hole_end = fake.hole_start + 1;
+            result = shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES);
+            fake.hole_start = fake.hole_end = 0;
+            assert_int_equal(result, -EFAULT);
+            assert_true(all_dirty());
+            assert_false(fake.harvest_open);
+            assert_int_equal(fake.allocated, allocated);
+        }
+    }
+}
+
+static void two_callers_at_every_step(void **state)
+{
+    for (unsigned steps = 1; steps < STEPS; steps++) {
+        enable();
+        dirty_all_steps();
+        stop_after(steps);
+        fake_run_as(fake.control, 1);
+        for (unsigned i = 0; i < 3; i++) { /* asking again changes nothing */
+            assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES), -EBUSY);
+            fake.now_ns += 300000000;
+        }
+        fake_run_as(fake.control, 0); /* within its second: it gets everything */
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES), 0);
+        assert_true(reported(3) && reported(17000) && reported(39998));
+
+        dirty_all_steps();
+        stop_after(steps);
+        fake.now_ns += 1000000001;
+        fake_run_as(fake.control, 1); /* given up: the other one gets everything */
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES), 0);
+        assert_true(reported(3) && reported(17000) && reported(39998));
+        fake_run_as(fake.control, 0); /* and the first one, that comes back, begins anew */
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, FAKE_LOG_PAGES), 0);
+        assert_false(reported(3) || reported(17000) || reported(39998));
+        assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0), 0);
+    }
+}
+
 static void off_by_another_ends_it(void **state)
 {
     int64_t result;
@@ -351,6 +472,10 @@ int main(void)
         CASE(long_call_continues),
         CASE(second_caller_is_busy_for_a_second),
         CASE(other_hypercall_abandons),
+        CASE(off_at_every_step),
+        CASE(destroy_at_every_step),
+        CASE(failing_output_at_every_step),
+        CASE(two_callers_at_every_step),
         CASE(off_by_another_ends_it),
         CASE(abandoned_enable_goes_on),
         CASE(inside_a_multicall),
