@@ -299,8 +299,9 @@ static unsigned look_at_words(const struct dirty_log_chunk *chunk, uint64_t gfn,
 
     for (; summary != 0; summary &= summary - 1) {
         uint64_t at = first + (uint64_t)(unsigned)__builtin_ctzll(summary) * 64;
+        uint64_t from = at < gfn ? gfn : at;
         uint64_t bits = atomic_load_explicit(&chunk->bits[log_word_of(at)], memory_order_relaxed) &
-                        log_bits(0, log_word_pages(at, end));
+                        log_bits(log_bit_of(from), log_word_pages(from, end));
 
         if (bits != 0) {
             words[count++] = (struct dirty_log_word){at, bits};

@@ -110,7 +110,6 @@ static inline unsigned log_word_pages(uint64_t gfn, uint64_t end)
 
 /* Where the run of gfn ends, or the range [gfn, end) in it. */
 /*@ requires gfn < end <= LOG_GFN_END;
-    requires gfn % LOG_WORD_PAGES == 0;
     assigns \nothing;
     ensures gfn < \result <= end;
     ensures \result == end || \result % LOG_WORD_PAGES == 0;

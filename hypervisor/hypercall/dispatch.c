@@ -41,7 +41,7 @@ long hcall_run(uint64_t nr, struct hcall *call)
         return -ENOSYS;
     }
     if (nr != __HYPERVISOR_multicall) { /* its entries come through here one by one */
-        shadow_caller_enters(call->v, nr, call->arg[0]);
+        shadow_caller_enters(call, nr);
     }
     return handlers[nr](call);
 }

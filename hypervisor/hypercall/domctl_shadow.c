@@ -13,22 +13,20 @@
 #include "shadow.h"
 
 #define CAPACITY_PAGES (UINT64_C(1) << 42) /* as Xen: more is covered only up to here */
-#define CLEAR_BYTES    65536u              /* of the tail of a bitmap at once */
 #define MIB_SHIFT      20
 
-/* Pages that the hypervisor itself may write at any time, seen by the final round. */
-static void mark_permanent_mappings(struct domain *d)
+static struct shadow_request request_of(const struct domctl *domctl)
 {
-    for (uint32_t id = 0; id < d->max_vcpus; id++) {
-        if (d->vcpus[id] != NULL && d->vcpus[id]->vcpu_info_pa.addr != 0) {
-            dirty_log_mark(&d->s2, d->vcpus[id]->vcpu_info_ipa, DIRTY_WRITER_SHARED);
-        }
-    }
-    spin_lock(&d->vpl011.lock);
-    if (d->vpl011.ring_pa.addr != 0) {
-        dirty_log_mark(&d->s2, ipa_from_gfn(d->vpl011.ring_gfn), DIRTY_WRITER_DEVICE);
-    }
-    spin_unlock(&d->vpl011.lock);
+    const struct xen_domctl_shadow_op *op = &domctl->op.u.shadow_op;
+
+    return (struct shadow_request){
+        .nr = __HYPERVISOR_domctl,
+        .argument = domctl->call->arg[0],
+        .op = op->op,
+        .mode = op->mode,
+        .end = op->pages < CAPACITY_PAGES ? op->pages : CAPACITY_PAGES,
+        .buffer = op->dirty_bitmap.q,
+    };
 }
 
 static uint32_t saturate(uint64_t count)
@@ -36,123 +34,36 @@ static uint32_t saturate(uint64_t count)
     return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
-/* Decides what a fresh CLEAN or PEEK works on. With logging off it reports zeros, as Xen does. */
-static long start_report(struct domain *d, struct shadow_session *session)
-{
-    long error = 0;
-
-    session->pages = session->op.pages < CAPACITY_PAGES ? session->op.pages : CAPACITY_PAGES;
-    session->logging = dirty_log_is_on(&d->s2);
-    if (!session->logging) {
-        return 0;
-    }
-    if ((session->op.mode & XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL) != 0) {
-        mark_permanent_mappings(d);
-    }
-    if (session->op.op == XEN_DOMCTL_SHADOW_OP_CLEAN) {
-        error = dirty_log_harvest_begin(&d->s2);
-        session->harvesting = error == 0;
-    }
-    if (error == -EINVAL) { /* somebody is turning it off */
-        session->logging = false;
-        return 0;
-    }
-    session->dirty_count = saturate(dirty_log_count(&d->s2));
-    return error;
-}
-
-/* Gets the bits of pages [position, position + pages) into session->bits. */
-static void get_bits(struct domain *d, struct shadow_session *session, uint64_t pages)
-{
-    uint64_t whole = (pages + 63) & ~UINT64_C(63), reported = (pages + 7) & ~UINT64_C(7);
-
-    if (!session->harvesting) {
-        (void)dirty_log_peek(&d->s2, session->position, whole, session->bits);
-        return;
-    }
-    (void)dirty_log_harvest_take(&d->s2, session->position, whole, session->bits);
-    if (reported < whole) { /* what the caller has no byte for, the log keeps */
-        dirty_log_harvest_untake(&d->s2, session->position + reported, whole - reported);
-    }
-}
-
-/* One bounded piece of the bitmap. */
-static long report_piece(struct domain *d, struct shadow_session *session)
-{
-    uint64_t left = session->pages - session->position;
-    uint64_t limit = session->logging ? dirty_log_limit_gfn(&d->s2) : 0;
-    uint64_t bitmap = session->op.dirty_bitmap.q, pages;
-
-    if (session->position >= limit) {
-        pages = left < CLEAR_BYTES * 8u && bitmap != 0 ? left : CLEAR_BYTES * 8u;
-        pages = bitmap == 0 ? left : pages; /* nothing to clear, nothing to write */
-        if (bitmap != 0 &&
-            clear_guest(bitmap + session->position / 8, (size_t)((pages + 7) / 8)) != 0) {
-            return -EFAULT;
-        }
-    } else {
-        pages = left < SHADOW_CHUNK_PAGES ? left : SHADOW_CHUNK_PAGES;
-        get_bits(d, session, pages);
-        if (bitmap != 0 && copy_to_guest(bitmap + session->position / 8, session->bits,
-                                         (size_t)((pages + 7) / 8)) != 0) {
-            return -EFAULT;
-        }
-    }
-    session->position += pages;
-    return 0;
-}
-
-/* 0 when all of the bitmap has been written, -ERESTART to go on later. */
-static long report_all(struct domain *d, struct shadow_session *session)
-{
-    bool first = true;
-
-    while (session->position < session->pages) {
-        long error;
-
-        if (!first && (cpu_preempt_pending() || session->abandoned)) {
-            return -ERESTART;
-        }
-        first = false;
-        error = report_piece(d, session);
-        if (error != 0) {
-            return error;
-        }
-    }
-    return 0;
-}
-
 /* The results reach the caller before the harvest is committed: nothing can fail after that. */
 static long return_results(struct domctl *domctl, const struct shadow_session *session)
 {
     struct xen_domctl_shadow_op *op = &domctl->op.u.shadow_op;
 
-    op->pages = session->pages;
+    op->pages = session->request.end;
     op->stats.fault_count = 0;
-    op->stats.dirty_count = session->dirty_count;
+    op->stats.dirty_count = saturate(session->dirty_pages);
     return copy_to_guest(domctl->call->arg[0], &domctl->op, sizeof(domctl->op)) != 0 ? -EFAULT : 0;
 }
 
 static long op_report(struct domctl *domctl)
 {
-    struct xen_domctl_shadow_op *op = &domctl->op.u.shadow_op;
+    const struct xen_domctl_shadow_op *op = &domctl->op.u.shadow_op;
+    struct shadow_request request = request_of(domctl);
     struct domain *d = domctl->d;
     struct shadow_session *session;
-    bool fresh;
     long error;
 
     if ((op->mode & ~(uint32_t)XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL) != 0) {
         return -EINVAL;
     }
-    error = shadow_session_begin(d, domctl->call->v, domctl->call->arg[0], op, &session, &fresh);
+    error = shadow_session_begin(d, domctl->call->v, &request, &session);
     if (error != 0) {
         return error;
     }
-    if (fresh) {
-        error = start_report(d, session);
-    }
+    error = shadow_report_start(d, session, op->op == XEN_DOMCTL_SHADOW_OP_CLEAN,
+                                (op->mode & XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL) != 0);
     if (error == 0) {
-        error = report_all(d, session);
+        error = shadow_report_bitmap(d, session);
     }
     if (error == -ERESTART) {
         return shadow_session_suspend(d, session) ? HYPERCALL_RESTART : -EBUSY;
@@ -170,9 +81,8 @@ static long op_enable(struct domctl *domctl)
 {
     struct domain *d = domctl->d;
     struct shadow_session *session;
-    bool fresh;
-    long error = shadow_session_begin(d, domctl->call->v, domctl->call->arg[0],
-                                      &domctl->op.u.shadow_op, &session, &fresh);
+    struct shadow_request request = request_of(domctl);
+    long error = shadow_session_begin(d, domctl->call->v, &request, &session);
 
     if (error != 0) {
         return error;
@@ -180,7 +90,7 @@ static long op_enable(struct domctl *domctl)
     /* Also goes on where an enabling that was abandoned has stopped. */
     do {
         error = dirty_log_enable(&d->s2, &(const struct dirty_log_options){0});
-    } while (error == -ERESTART && !cpu_preempt_pending() && !session->abandoned);
+    } while (error == -ERESTART && !shadow_must_stop(session));
     if (error == -ERESTART) {
         return shadow_session_suspend(d, session) ? HYPERCALL_RESTART : -EBUSY;
     }

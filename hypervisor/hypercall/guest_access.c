@@ -50,7 +50,9 @@ static bool page_open(struct domain *d, ipa_t ipa, bool write, struct guest_page
 struct transfer {
     void *to;
     const void *from;
-    bool write; /* the guest's side is written: from it or, if NULL, zeros */
+    guest_fill_fn fill;
+    void *context; /* of fill */
+    bool write;    /* the guest's side is written: by fill, else from, else zeros */
     bool probe;
     enum dirty_log_writer writer; /* for whom a page that was written is counted */
 };
@@ -80,9 +82,13 @@ static void transfer_piece(struct transfer *transfer, uint8_t *guest, size_t byt
     if (!transfer->write) {
         memcpy(transfer->to, guest, bytes);
         transfer->to = (uint8_t *)transfer->to + bytes;
+    } else if (transfer->fill != NULL) {
+        transfer->fill(transfer->context, guest, bytes);
     } else if (transfer->from != NULL) {
         memcpy(guest, transfer->from, bytes);
         transfer->from = (const uint8_t *)transfer->from + bytes;
+    } else if (bytes == PAGE_SIZE_BYTES) {
+        page_zero(guest);
     } else {
         memset(guest, 0, bytes);
     }
@@ -156,6 +162,14 @@ size_t copy_to_guest_area(uint64_t to_gva, const void *from, size_t bytes)
 size_t clear_guest(uint64_t to_gva, size_t bytes)
 {
     struct transfer transfer = {.write = true, .writer = DIRTY_WRITER_HYPERCALL};
+
+    return transfer_gva(&transfer, to_gva, bytes);
+}
+
+size_t fill_guest(uint64_t to_gva, size_t bytes, guest_fill_fn fill, void *context)
+{
+    struct transfer transfer = {
+        .fill = fill, .context = context, .write = true, .writer = DIRTY_WRITER_HYPERCALL};
 
     return transfer_gva(&transfer, to_gva, bytes);
 }

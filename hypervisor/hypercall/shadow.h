@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An unfinished shadow_op. Its progress belongs to (domain, calling vCPU, argument): the vCPU goes
- * on with it by executing the same HVC again. It is abandoned, and bits taken from the log are put
- * back, when that vCPU makes another hypercall, does not come back for a second, or anybody turns
- * logging off. Until then everybody else gets -EBUSY.
+ * An unfinished call on a dirty log: a shadow_op of domctl, or Godwit's dirty_ranges. Its progress
+ * belongs to (domain, calling vCPU, argument): the vCPU goes on with it by executing the same HVC
+ * again. It is abandoned, and bits taken from the log are put back, when that vCPU makes another
+ * hypercall, does not come back for a second, or anybody turns logging off. Until then everybody
+ * else gets -EBUSY.
  *
  * domain.lock protects domain.logdirty_session and the fields marked (L); the rest belongs to the
  * vCPU that has set running.
@@ -11,35 +12,52 @@
 #ifndef HYPERCALL_SHADOW_H
 #define HYPERCALL_SHADOW_H
 
+#include <core/dirty_log.h>
 #include <hv/domain.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <xen/domctl.h>
 
-#define SHADOW_CHUNK_PAGES 16384u
+#include "call.h"
+
+/* What a call asks for, as its caller passed it. Two that are equal are one call, continued. */
+struct shadow_request {
+    uint64_t nr;       /* of the hypercall */
+    uint64_t argument; /* address of the caller's structure */
+    uint32_t op, mode;
+    uint64_t first, end; /* pages: from a multiple of 64 on */
+    uint64_t buffer;     /* where the result goes */
+    uint64_t room;       /* of the buffer, where pages do not tell */
+};
+
+/* A range that is not complete until the next one begins behind it. */
+struct shadow_range {
+    uint64_t first, pages;
+};
 
 struct shadow_session {
-    struct vcpu *owner;             /* (L) */
-    uint64_t argument;              /* (L) address of the caller's struct xen_domctl */
-    struct xen_domctl_shadow_op op; /* (L) as the caller passed it */
-    bool running;                   /* (L) a CPU works on it now */
-    _Atomic bool abandoned;         /* set under (L): somebody waits for that CPU to notice */
-    uint64_t deadline_ns;           /* (L) when not running */
-    bool harvesting;                /* a harvest session of the log is open */
-    bool logging;                   /* the log was on when it began */
-    uint64_t position;              /* pages done */
-    uint64_t pages;                 /* pages to do */
-    uint32_t dirty_count;           /* before the first bit was taken */
-    uint8_t bits[SHADOW_CHUNK_PAGES / 8];
+    struct vcpu *owner;            /* (L) */
+    struct shadow_request request; /* (L) */
+    bool running;                  /* (L) a CPU works on it now */
+    _Atomic bool abandoned;        /* set under (L): somebody waits for that CPU to notice */
+    uint64_t deadline_ns;          /* (L) when not running */
+    bool started;                  /* it is clear whether there is a log, and it is ours */
+    bool harvesting;               /* a harvest session of the log is open */
+    bool logging;                  /* the log was on when it began */
+    uint64_t taken_to;             /* pages: the log has been asked up to here */
+    uint64_t position;             /* what the caller has: bytes of a bitmap, or ranges */
+    uint64_t dirty_pages;          /* found so far */
+    struct shadow_range range;
+    unsigned next, count; /* words that the caller does not have yet */
+    struct dirty_log_word words[DIRTY_LOG_WORDS];
 };
 
 /*
- * The session of this call: the unfinished one if the call continues it, else a fresh one, with
- * *ret_fresh set. -EBUSY: another one is unfinished, -ENOMEM.
+ * The session of this call: the unfinished one if the call continues it, else a fresh one, not
+ * started. -EBUSY: another one is unfinished, -ENOMEM.
  */
-int shadow_session_begin(struct domain *d, struct vcpu *v, uint64_t argument,
-                         const struct xen_domctl_shadow_op *op, struct shadow_session **ret_session,
-                         bool *ret_fresh);
+int shadow_session_begin(struct domain *d, struct vcpu *v, const struct shadow_request *request,
+                         struct shadow_session **ret_session);
 
 /* The call goes on later. False: it has been abandoned meanwhile, and is gone. */
 bool shadow_session_suspend(struct domain *d, struct shadow_session *session);
@@ -50,10 +68,27 @@ void shadow_session_end(struct domain *d, struct shadow_session *session, bool c
 /* Abandons what is unfinished, whoever it belongs to. False: a CPU works on it, try again. */
 bool shadow_session_abandon(struct domain *d);
 
-/* v makes hypercall nr with this first argument: abandons its unfinished operation if that is
- * another. */
-void shadow_caller_enters(struct vcpu *v, uint64_t nr, uint64_t argument);
+/* A vCPU makes hypercall nr: abandons its unfinished operation if that is another. */
+void shadow_caller_enters(const struct hcall *call, uint64_t nr);
 /* The same, when the structure has been read: op is NULL if it could not be. */
 void shadow_caller_means(struct vcpu *v, const struct xen_domctl *op);
+
+/*
+ * shadow_report.c: what CLEAN, PEEK and dirty_ranges share. final: pages that the hypervisor may
+ * write at any time count as dirty. -EBUSY, -ERESTART.
+ */
+long shadow_report_start(struct domain *d, struct shadow_session *session, bool clean, bool final);
+
+/* Gets words for pages below end into the session, or finds that there are none. Bounded. */
+void shadow_report_get(struct domain *d, struct shadow_session *session, uint64_t end);
+
+/* Counts marked pages from session.taken_to on; true when done. Bounded. */
+bool shadow_report_count(struct domain *d, struct shadow_session *session);
+
+/* The whole of CLEAN and PEEK with a bitmap. Returns 0, -ERESTART, -EFAULT. */
+long shadow_report_bitmap(struct domain *d, struct shadow_session *session);
+
+/* The CPU is wanted elsewhere, or somebody waits for this session to end. */
+bool shadow_must_stop(const struct shadow_session *session);
 
 #endif

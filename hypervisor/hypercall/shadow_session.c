@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who owns an unfinished shadow_op, and how it ends when its owner does not come back. */
 #include <core/dirty_log.h>
+#include <godwit/ext.h>
 #include <hv/errno.h>
 #include <hv/frame.h>
 #include <hv/time.h>
@@ -10,19 +11,20 @@
 #define ABANDON_NS UINT64_C(1000000000)
 
 _Static_assert(sizeof(struct shadow_session) <= PAGE_SIZE_BYTES, "one page");
-_Static_assert(SHADOW_CHUNK_PAGES <= DIRTY_LOG_CHUNK_PAGES, "one harvest at a time");
 
 static struct shadow_session *unfinished(const struct domain *d)
 {
     return d->logdirty_session;
 }
 
-static bool continues(const struct shadow_session *session, const struct vcpu *v, uint64_t argument,
-                      const struct xen_domctl_shadow_op *op)
+static bool continues(const struct shadow_session *session, const struct vcpu *v,
+                      const struct shadow_request *request)
 {
-    return session->owner == v && session->argument == argument && session->op.op == op->op &&
-           session->op.mode == op->mode && session->op.pages == op->pages &&
-           session->op.dirty_bitmap.q == op->dirty_bitmap.q;
+    const struct shadow_request *own = &session->request;
+
+    return session->owner == v && own->nr == request->nr && own->argument == request->argument &&
+           own->op == request->op && own->mode == request->mode && own->first == request->first &&
+           own->end == request->end && own->buffer == request->buffer && own->room == request->room;
 }
 
 /* vcpu.hypercall_state of the owner: the domain it has something unfinished with. */
@@ -43,19 +45,17 @@ static void end_locked(struct domain *d, struct shadow_session *session, bool co
     frame_free_hv(session, 0);
 }
 
-static int begin_locked(struct domain *d, struct vcpu *v, uint64_t argument,
-                        const struct xen_domctl_shadow_op *op, struct shadow_session **ret_session,
-                        bool *ret_fresh)
+static int begin_locked(struct domain *d, struct vcpu *v, const struct shadow_request *request,
+                        struct shadow_session **ret_session)
 {
     struct shadow_session *session = unfinished(d);
 
     if (session != NULL && session->running) {
         return -EBUSY;
     }
-    if (session != NULL && continues(session, v, argument, op)) {
+    if (session != NULL && continues(session, v, request)) {
         session->running = true;
         *ret_session = session;
-        *ret_fresh = false;
         return 0;
     }
     if (session != NULL && session->owner != v && time_now_ns() < session->deadline_ns) {
@@ -72,23 +72,20 @@ static int begin_locked(struct domain *d, struct vcpu *v, uint64_t argument,
         return -ENOMEM;
     }
     session->owner = v;
-    session->argument = argument;
-    session->op = *op;
+    session->request = *request;
     session->running = true;
     d->logdirty_session = session;
     *ret_session = session;
-    *ret_fresh = true;
     return 0;
 }
 
-int shadow_session_begin(struct domain *d, struct vcpu *v, uint64_t argument,
-                         const struct xen_domctl_shadow_op *op, struct shadow_session **ret_session,
-                         bool *ret_fresh)
+int shadow_session_begin(struct domain *d, struct vcpu *v, const struct shadow_request *request,
+                         struct shadow_session **ret_session)
 {
     int error;
 
     spin_lock(&d->lock);
-    error = begin_locked(d, v, argument, op, ret_session, ret_fresh);
+    error = begin_locked(d, v, request, ret_session);
     spin_unlock(&d->lock);
     return error;
 }
@@ -153,22 +150,34 @@ static void abandon_own(struct vcpu *v)
     domain_put(d);
 }
 
-void shadow_caller_enters(struct vcpu *v, uint64_t nr, uint64_t argument)
+/* Where hypercall nr gets its structure from, if it can be an operation on a log; else 0. */
+static uint64_t argument_of(const struct hcall *call, uint64_t nr)
 {
+    if (nr == __HYPERVISOR_domctl) {
+        return call->arg[0];
+    }
+    return nr == GODWIT_HYPERCALL && call->arg[0] == GODWIT_OP_DIRTY_RANGES ? call->arg[1] : 0;
+}
+
+void shadow_caller_enters(const struct hcall *call, uint64_t nr)
+{
+    struct vcpu *v = call->v;
+    uint64_t argument;
     struct domain *d;
     bool same = false;
 
     if (v->hypercall_state == NULL) {
         return;
     }
-    d = nr == __HYPERVISOR_domctl ? domain_get((domid_t)((uintptr_t)v->hypercall_state - 1u))
-                                  : NULL;
+    argument = argument_of(call, nr);
+    d = argument != 0 ? domain_get((domid_t)((uintptr_t)v->hypercall_state - 1u)) : NULL;
     if (d != NULL) {
         struct shadow_session *session;
 
         spin_lock(&d->lock);
         session = unfinished(d);
-        same = session != NULL && session->owner == v && session->argument == argument;
+        same = session != NULL && session->owner == v && session->request.nr == nr &&
+               session->request.argument == argument;
         spin_unlock(&d->lock);
         domain_put(d);
     }

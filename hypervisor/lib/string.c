@@ -63,6 +63,13 @@ void *memset(void *to, int value, size_t bytes)
     for (; bytes > 0 && ((uintptr_t)t & (WORD_BYTES - 1)) != 0; bytes--) {
         *t++ = (uint8_t)value;
     }
+    for (; bytes >= 8 * WORD_BYTES; bytes -= 8 * WORD_BYTES) {
+        word_t *words = (word_t *)(void *)t;
+
+        words[0] = words[1] = words[2] = words[3] = word;
+        words[4] = words[5] = words[6] = words[7] = word;
+        t += 8 * WORD_BYTES;
+    }
     for (; bytes >= WORD_BYTES; bytes -= WORD_BYTES) {
         *(word_t *)(void *)t = word;
         t += WORD_BYTES;

@@ -253,6 +253,11 @@ void frame_scrub(pa_t pa, unsigned order)
     cache_zero(pa_to_va(pa), PAGE_SIZE_BYTES << order);
 }
 
+void page_zero(void *page)
+{
+    cache_zero(page, PAGE_SIZE_BYTES);
+}
+
 void *frame_alloc_hv(unsigned order)
 {
     pa_t pa;

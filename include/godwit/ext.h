@@ -11,11 +11,12 @@
 #define GODWIT_HYPERCALL 55 /* __HYPERVISOR_arch_7 */
 
 enum godwit_op {
-    GODWIT_OP_VERSION = 0,   /* x1 unused; returns GODWIT_ABI_VERSION */
-    GODWIT_OP_POWER_KEY = 1, /* struct godwit_domain_op: presses the guest's power key */
-    GODWIT_OP_STATS = 2,     /* struct godwit_stats: counters of a domain */
-    GODWIT_OP_HOST_INFO = 3, /* struct godwit_host_info */
-    GODWIT_OP_READONLY = 5,  /* struct godwit_readonly: where a domain has read-only memory */
+    GODWIT_OP_VERSION = 0,      /* x1 unused; returns GODWIT_ABI_VERSION */
+    GODWIT_OP_POWER_KEY = 1,    /* struct godwit_domain_op: presses the guest's power key */
+    GODWIT_OP_STATS = 2,        /* struct godwit_stats: counters of a domain */
+    GODWIT_OP_HOST_INFO = 3,    /* struct godwit_host_info */
+    GODWIT_OP_DIRTY_RANGES = 4, /* struct godwit_dirty_ranges: which pages a guest wrote */
+    GODWIT_OP_READONLY = 5,     /* struct godwit_readonly: where a domain has read-only memory */
 };
 
 #define GODWIT_ABI_VERSION 2

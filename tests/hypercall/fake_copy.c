@@ -43,6 +43,16 @@ size_t clear_guest(uint64_t to_gva, size_t bytes)
     return bytes - good;
 }
 
+size_t fill_guest(uint64_t to_gva, size_t bytes, guest_fill_fn fill, void *context)
+{
+    size_t good = reachable(to_gva, bytes);
+
+    if (good != 0) {
+        fill(context, (uint8_t *)(uintptr_t)to_gva, good);
+    }
+    return bytes - good;
+}
+
 size_t probe_guest_write(uint64_t gva, size_t bytes)
 {
     return bytes - reachable(gva, bytes);

@@ -143,6 +143,7 @@ void fake_reset(void)
 {
     memset(&fake, 0, sizeof(fake));
     fake.copies_until_fault = -1;
+    fake.words_per_call = DIRTY_LOG_WORDS;
     fake.control = make_domain(0, true, FAKE_CONTROL_VCPUS);
     fake.guest = make_domain(5, false, 1);
     control_domain = fake.control;

@@ -32,6 +32,7 @@ struct fake_host {
     unsigned enable_steps, off_steps; /* how often -ERESTART comes first */
     uint8_t dirty[FAKE_LOG_PAGES], taken[FAKE_LOG_PAGES];
     bool harvest_open;
+    unsigned words_per_call; /* that a harvest hands out at once */
     unsigned marks;
     uint8_t types[FAKE_LOG_PAGES];              /* enum s2_type, as set by p2m_set_type */
     unsigned set_type_calls, set_type_fails_at; /* the n-th one fails; 0: none */

@@ -46,21 +46,6 @@ void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
     }
 }
 
-uint64_t dirty_log_count(struct s2_vm *vm)
-{
-    uint64_t count = 0;
-
-    for (unsigned i = 0; i < FAKE_LOG_PAGES; i++) {
-        count += fake.dirty[i];
-    }
-    return count;
-}
-
-uint64_t dirty_log_limit_gfn(struct s2_vm *vm)
-{
-    return FAKE_LOG_PAGES;
-}
-
 int dirty_log_harvest_begin(struct s2_vm *vm)
 {
     if (fake.log_state != FAKE_LOG_ON) {
@@ -74,25 +59,42 @@ int dirty_log_harvest_begin(struct s2_vm *vm)
     return 0;
 }
 
-uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
+unsigned dirty_log_peek_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
+                              struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages)
 {
-    assert_true(first % 64 == 0 && pages % 64 == 0 && pages <= DIRTY_LOG_CHUNK_PAGES);
-    memset(bits, 0, pages / 8);
-    for (uint64_t i = 0; i < pages && first + i < FAKE_LOG_PAGES; i++) {
-        bits[i / 8] |= (uint8_t)(fake.dirty[first + i] << (i % 8));
+    unsigned count = 0;
+
+    *ret_pages = 0;
+    for (; *gfn < end && *gfn < FAKE_LOG_PAGES; ++*gfn) {
+        if (*gfn % 64 == 0 && count == fake.words_per_call) {
+            return count;
+        }
+        if (fake.dirty[*gfn] == 0) {
+            continue;
+        }
+        if (count == 0 || words[count - 1].gfn != (*gfn & ~UINT64_C(63))) {
+            words[count++] = (struct dirty_log_word){.gfn = *gfn & ~UINT64_C(63)};
+        }
+        words[count - 1].bits |= UINT64_C(1) << (*gfn % 64);
+        ++*ret_pages;
     }
-    return 0;
+    *gfn = end;
+    return count;
 }
 
-uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
+unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
+                                 struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages)
 {
-    assert_true(fake.harvest_open);
-    dirty_log_peek(vm, first, pages, bits);
-    for (uint64_t i = first; i < first + pages && i < FAKE_LOG_PAGES; i++) {
+    uint64_t first = *gfn;
+    unsigned count;
+
+    assert_true(fake.harvest_open && first % 64 == 0);
+    count = dirty_log_peek_words(vm, gfn, end, words, ret_pages);
+    for (uint64_t i = first; i < *gfn && i < FAKE_LOG_PAGES; i++) {
         fake.taken[i] |= fake.dirty[i];
         fake.dirty[i] = 0;
     }
-    return 0;
+    return count;
 }
 
 void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)

@@ -29,6 +29,11 @@ static struct domain domain;
 static struct vcpu vcpu = {.domain = &domain};
 static uint8_t buffer[PAGES * PAGE_SIZE_BYTES];
 
+void page_zero(void *page)
+{
+    memset(page, 0, PAGE_SIZE_BYTES);
+}
+
 struct vcpu *vcpu_current(void)
 {
     return &vcpu;

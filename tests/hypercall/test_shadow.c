@@ -147,6 +147,38 @@ static void bytes_written_are_exact(void **state)
     }
 }
 
+/* Words that lie across a page of the bitmap, pieces that end anywhere, every alignment. */
+static void bitmaps_at_every_address(void **state)
+{
+    static uint8_t space[3 * 4096] __attribute__((aligned(4096)));
+    uint32_t random = 1;
+
+    enable();
+    for (unsigned offset = 0; offset < 20; offset++) {
+        uint8_t *at = space + 4096 - offset;
+        uint64_t pages = 20000 + 7 * offset;
+        uint8_t expected[(20000 + 7 * 20) / 8 + 1] = {0};
+
+        fake.words_per_call = 1 + offset % 5;
+        for (uint64_t gfn = 0; gfn < pages; gfn++) {
+            random = random * 1664525u + 1013904223u;
+            if ((gfn / 4096) % 2 == 0 && random >> 28 == 0) {
+                dirty(gfn);
+                expected[gfn / 8] |= (uint8_t)(1u << (gfn % 8));
+            }
+        }
+        memset(space, CANARY, sizeof(space));
+        prepare(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, pages);
+        domctl.u.shadow_op.dirty_bitmap.p = at;
+        fake.preempt_after = 1; /* whenever it asks */
+        assert_int_equal(fake_hvc(__HYPERVISOR_domctl, (uintptr_t)&domctl, 0, 0), 0);
+        fake.preempt_after = 0;
+        assert_memory_equal(at, expected, (pages + 7) / 8);
+        assert_int_equal(at[-1], CANARY);
+        assert_int_equal(at[(pages + 7) / 8], CANARY);
+    }
+}
+
 static void partial_clean_clears_what_it_reported(void **state)
 {
     enable();
@@ -464,6 +496,7 @@ int main(void)
         CASE(check_operations),
         CASE(clean_reports_and_clears),
         CASE(bytes_written_are_exact),
+        CASE(bitmaps_at_every_address),
         CASE(partial_clean_clears_what_it_reported),
         CASE(null_bitmap_clears_without_writing),
         CASE(off_reports_zeros),

@@ -85,7 +85,7 @@ struct dirty_log_word {
 unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
                                  struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages);
 
-/* As above but changes nothing; needs no session. */
+/* As above but changes nothing; needs no session; *gfn may be any. */
 unsigned dirty_log_peek_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
                               struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages);
 

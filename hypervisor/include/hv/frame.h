@@ -62,4 +62,7 @@ bool frame_is_ram(pa_t pa);
 void *pa_to_va(pa_t pa);
 pa_t va_to_pa(const void *va);
 
+/* Fills a whole page of RAM with zeros, by cache line where the CPU can. */
+void page_zero(void *page);
+
 #endif

@@ -26,6 +26,9 @@ size_t copy_to_guest(uint64_t to_gva, const void *from, size_t bytes);
 /* For what the hypervisor keeps telling a guest, without being asked each time: counted apart. */
 size_t copy_to_guest_area(uint64_t to_gva, const void *from, size_t bytes);
 size_t clear_guest(uint64_t to_gva, size_t bytes);
+/* The same, where fill writes each piece, in order; it is called with no lock held. */
+typedef void (*guest_fill_fn)(void *context, uint8_t *to, size_t bytes);
+size_t fill_guest(uint64_t to_gva, size_t bytes, guest_fill_fn fill, void *context);
 /* All of the range may be written now: nothing is changed. Returns bytes that may not. */
 size_t probe_guest_write(uint64_t gva, size_t bytes);
 
