@@ -441,6 +441,19 @@ inline close(q, pages)
     fi
 }
 
+/* Closes what was taken; tracked pages are left to collect. */
+inline protect(q)
+{
+#ifdef HARDWARE
+    if
+    :: root == TABLE
+    :: root != TABLE -> close(q, taken)
+    fi
+#else
+    close(q, taken)
+#endif
+}
+
 /* dirty_log_enable: faults mark, then pages are closed, then old translations go. */
 inline enable()
 {
@@ -477,31 +490,31 @@ inline take()
 #endif
 }
 
-/* Takes what the hardware has noted about page q. */
-inline scan(q)
+/* log_collect: what the hardware has noted about page q goes into the log. Blocks have nothing. */
+inline collect(q)
 {
 #ifdef M_HARDWARE_CLEAR_IS_NOT_ATOMIC
     seen = (root == TABLE -> leaf[q] : CLOSED);
     if
-    :: d_step { root == TABLE && seen != CLOSED ->
-           leaf[q] = DBM;
-           if
-           :: (seen & W) != 0 -> taken = taken | bit(q); gather = gather | bit(q)
-           :: else
-           fi;
-           seen = 0
-       }
+    :: root == TABLE && seen != CLOSED -> leaf[q] = DBM
     :: root != TABLE || seen == CLOSED
+    fi;
+    if
+    :: d_step { (seen & W) != 0 -> seen = 0; gather = gather | bit(q) };
+       mark(bit(q))
+    :: d_step { (seen & W) == 0 -> seen = 0 }
     fi
 #else
     if
     :: d_step { root == TABLE && leaf[q] == (DBM | W) ->
            leaf[q] = DBM;
-           taken = taken | bit(q);
 #ifndef M_HARDWARE_CLEAR_WITHOUT_INVALIDATION
            gather = gather | bit(q)
 #endif
-       }
+       };
+#ifndef M_HARDWARE_CLEAR_DOES_NOT_MARK
+       mark(bit(q))
+#endif
     :: root != TABLE || leaf[q] != (DBM | W)
     fi
 #endif
@@ -520,28 +533,28 @@ inline copy_taken()
     taken = 0
 }
 
-/* dirty_log_harvest_take: take, close, invalidate, return; pins mark again. */
+/* One call of dirty_log_harvest_take: take, close, invalidate, return; pins mark again. */
 inline harvest()
 {
     read_lock();
 #ifdef M_PIN_MARKS_AGAIN_BEFORE_TAKE
     mark_pinned();
 #endif
+#ifdef HARDWARE
+    collect(0);
+    collect(1);
+#endif
 #ifdef M_PROTECT_BEFORE_TAKE
     taken = word;
-    close(0, taken);
-    close(1, taken);
+    protect(0);
+    protect(1);
     take();
 #else
     take();
 #endif
 #if !defined(M_HARVEST_DOES_NOT_PROTECT) && !defined(M_PROTECT_BEFORE_TAKE)
-    close(0, taken);
-    close(1, taken);
-#endif
-#ifdef HARDWARE
-    scan(0);
-    scan(1);
+    protect(0);
+    protect(1);
 #endif
 #ifdef M_COPY_BEFORE_INVALIDATION
     copy_taken();

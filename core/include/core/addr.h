@@ -43,14 +43,19 @@ static inline pa_t pa_add(pa_t pa, uint64_t offset_bytes)
 }
 
 /* Frame numbers: gfn counts guest pages (from IPA 0), mfn machine frames (from PA 0). */
+/*@ assigns \nothing;
+    ensures \result == ipa.addr / 4096; */
 static inline uint64_t ipa_gfn(ipa_t ipa)
 {
-    return ipa.addr >> PAGE_SHIFT;
+    return ipa.addr / PAGE_SIZE_BYTES;
 }
 
+/*@ requires gfn < 0x10000000000000;
+    assigns \nothing;
+    ensures \result.addr == gfn * 4096; */
 static inline ipa_t ipa_from_gfn(uint64_t gfn)
 {
-    return (ipa_t){gfn << PAGE_SHIFT};
+    return (ipa_t){gfn * PAGE_SIZE_BYTES};
 }
 
 static inline uint64_t pa_mfn(pa_t pa)
