@@ -4,8 +4,8 @@
  * address, and hears from the control program what the dirty log has reported. rounds.c sorts the
  * stores into rounds and writes both down; check.py judges.
  *
- * Options: out=FILE; harvest=ADDRESS and text=FROM-TO, the entry of dirty_log_harvest_take and the
- * code of the hypervisor; threads=single|multi, as QEMU's -accel says.
+ * Options: out=FILE; harvest=ADDRESS, once for each function that harvests; text=FROM-TO, the code
+ * of the hypervisor; threads=single|multi, as QEMU's -accel says.
  */
 #include <guest/witness.h>
 #include <pthread.h>
@@ -18,12 +18,15 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-#define FRAMES_MAX (1u << 22) /* physical memory below 16 GiB */
-#define PAGE_MASK  UINT64_C(4095)
+#define HARVESTS_MAX 8u
+#define FRAMES_MAX   (1u << 22) /* physical memory below 16 GiB */
+#define PAGE_MASK    UINT64_C(4095)
 
 static struct {
     const char *out;
-    uint64_t harvest, text_from, text_to;
+    uint64_t harvest[HARVESTS_MAX]; /* where they are entered */
+    unsigned harvest_count;
+    uint64_t text_from, text_to;
     bool several_threads;
 } options;
 
@@ -171,6 +174,16 @@ static bool is_dsb(uint32_t instruction)
     return (instruction & 0xfffff0ff) == 0xd503309f;
 }
 
+static bool is_harvest(uint64_t at)
+{
+    for (unsigned i = 0; i < options.harvest_count; i++) {
+        if (options.harvest[i] == at) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void watch_step(struct qemu_plugin_insn *insn, void (*step)(unsigned))
 {
     qemu_plugin_register_vcpu_insn_exec_cb(insn, on_step, QEMU_PLUGIN_NO_REGISTERS, (void *)step);
@@ -189,7 +202,7 @@ static void watch(struct qemu_plugin_insn *insn)
                                          QEMU_PLUGIN_LOADS_AND_STORES, (void *)(uintptr_t)word);
         return;
     }
-    if (at == options.harvest) {
+    if (is_harvest(at)) {
         watch_step(insn, rounds_harvest);
     }
     if (hypervisor && is_invalidation(instruction)) {
@@ -220,8 +233,8 @@ static bool read_option(const char *text)
         options.out = text + 4;
         return true;
     }
-    if (strncmp(text, "harvest=", 8) == 0) {
-        options.harvest = strtoull(text + 8, NULL, 0);
+    if (strncmp(text, "harvest=", 8) == 0 && options.harvest_count < HARVESTS_MAX) {
+        options.harvest[options.harvest_count++] = strtoull(text + 8, NULL, 0);
         return true;
     }
     if (strncmp(text, "text=", 5) == 0) {
@@ -249,7 +262,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_host *host
             return -1;
         }
     }
-    if (options.out == NULL || options.harvest == 0 || options.text_to == 0) {
+    if (options.out == NULL || options.harvest_count == 0 || options.text_to == 0) {
         fprintf(stderr, "witness: out, harvest and text are needed\n");
         return -1;
     }

@@ -172,7 +172,7 @@ void rounds_harvest(unsigned cpu)
         return;
     }
     if (phase == PHASE_CLOSED) {
-        reopen(); /* the next piece of the same CLEAN */
+        reopen(); /* the same CLEAN goes on */
     }
     phase = PHASE_HARVEST;
     harvest_cpu = cpu;
