@@ -35,11 +35,14 @@ void target_run(void)
     uint32_t first = (uint32_t)((TRACKING_REGION_IPA - GUEST_RAM0_BASE) >> 12);
     uint64_t start = now;
 
-    for (uint32_t i = 0; i < mailbox.count; i++) {
-        uint32_t page = first + i * mailbox.stride;
+    bool together = mailbox.kind == TRACKING_TOGETHER;
+    uint32_t count = together ? mailbox.count * mailbox.stride : mailbox.count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t page = first + i * (together ? 1 : mailbox.stride);
 
         now += 16;
-        if (mailbox.kind == TRACKING_WRITE && logging && !open_pages[page]) {
+        if ((together || mailbox.kind == TRACKING_WRITE) && logging && !open_pages[page]) {
             open_pages[page] = true;
             marks[page / 64] |= UINT64_C(1) << page % 64;
             now += FAULT_COST;
@@ -90,6 +93,11 @@ uint64_t target_faults(void)
     return faults;
 }
 
+uint64_t target_memory(void)
+{
+    return logging ? 3u << 20 : 1u << 20;
+}
+
 uint64_t target_instructions(void)
 {
     return now;
@@ -122,11 +130,26 @@ static void expect_line(const char *line)
     }
 }
 
+static void test_vcpus(void **state)
+{
+    output[0] = '\0';
+    bad_harvest = 0;
+    assert_true(scenario_vcpus("fake", 8));
+    expect_line("cost fake write_fault_1_vcpus 160.000 instructions\n");
+    expect_line("cost fake write_fault_8_vcpus 160.000 instructions\n");
+    output[0] = '\0';
+    harvests = 0;
+    bad_harvest = 4;
+    bad_page = 0x800;
+    assert_false(scenario_vcpus("fake", 8));
+}
+
 static void test_known_costs(void **state)
 {
     assert_true(run(0, 0));
     expect_line("cost fake/pages write_fault 160.000 instructions\n");
     expect_line("cost fake/pages faults_write 1.000 faults\n");
+    expect_line("cost fake/pages memory_per_gib 16384.000 KiB\n");
     expect_line("cost fake/pages enable 16.000 instructions\n");
     expect_line("cost fake/pages harvest_idle 33088.000 instructions\n");
     expect_line("cost fake/pages harvest_per_clean_page 1.000 instructions\n");
@@ -163,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_costs),
         cmocka_unit_test(test_wrong_log_is_void),
+        cmocka_unit_test(test_vcpus),
         cmocka_unit_test(test_other_pages_do_not_count),
     };
 

@@ -104,14 +104,25 @@ uint64_t target_faults(void)
     return stats.faults_first_write + stats.faults_spurious + stats.faults_split;
 }
 
-static bool start_guest(const void *dtb, enum control_layout layout)
+/* All that the hypervisor has allocated: there is no other guest. */
+uint64_t target_memory(void)
+{
+    struct godwit_host_info info;
+
+    if (hypercall(GODWIT_HYPERCALL, GODWIT_OP_HOST_INFO, (uint64_t)&info, 0, 0, 0) != 0) {
+        report_abort("no information on the host");
+    }
+    return info.hv_pages << 12;
+}
+
+static bool start_guest(const void *dtb, enum control_layout layout, uint32_t vcpus)
 {
     const void *program;
     size_t bytes;
     int rc = control_ramdisk(dtb, &program, &bytes);
 
     if (rc == 0) {
-        rc = control_guest_create_as(&guest, TRACKING_RAM_BYTES, 1, layout);
+        rc = control_guest_create_as(&guest, TRACKING_RAM_BYTES, vcpus, layout);
     }
     if (rc == 0) {
         rc = control_guest_load(&guest, program, bytes);
@@ -125,18 +136,30 @@ static bool start_guest(const void *dtb, enum control_layout layout)
     return true;
 }
 
-static void measure(const void *dtb, const char *series, enum control_layout layout)
+static void stop_guest(void)
 {
-    if (!start_guest(dtb, layout)) {
-        return;
-    }
-    report(scenario_run(series), "%s: the log is exact", series);
     control_unmap(mailbox);
     report(control_guest_destroy(&guest) == 0, "destroy the guest");
 }
 
+static void measure(const void *dtb, const char *series, enum control_layout layout)
+{
+    if (start_guest(dtb, layout, 1)) {
+        report(scenario_run(series), "%s: the log is exact", series);
+        stop_guest();
+    }
+}
+
+/* "vcpus=N" on the command line: only how faults grow with their number. */
 void guest_main(const void *dtb)
 {
-    measure(dtb, "blocks", CONTROL_LAYOUT_BLOCKS);
-    measure(dtb, "pages", CONTROL_LAYOUT_PAGES);
+    uint32_t vcpus = (uint32_t)control_option(dtb, "vcpus", 0);
+
+    if (vcpus == 0) {
+        measure(dtb, "blocks", CONTROL_LAYOUT_BLOCKS);
+        measure(dtb, "pages", CONTROL_LAYOUT_PAGES);
+    } else if (start_guest(dtb, CONTROL_LAYOUT_PAGES, vcpus)) {
+        report(scenario_vcpus("together", vcpus), "the log is exact");
+        stop_guest();
+    }
 }

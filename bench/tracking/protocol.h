@@ -24,13 +24,14 @@ enum tracking_kind {
     TRACKING_WRITE,    /* an 8-byte store to every stride-th page of the region */
     TRACKING_READ,     /* a load from each of them */
     TRACKING_NULLCALL, /* PSCI_VERSION by HVC, count times */
+    TRACKING_TOGETHER, /* vCPUs [0, stride) at once: each stores to count pages of its own */
 };
 
 struct tracking_mailbox {
     _Atomic uint32_t round; /* driver: the round to do; release, pairs with the guest's acquire */
     _Atomic uint32_t done;  /* guest: the round it did; release, pairs with the driver's acquire */
     uint32_t kind;
-    uint32_t stride; /* pages */
+    uint32_t stride; /* pages; TRACKING_TOGETHER: vCPUs */
     uint32_t count;
     uint32_t pad;
     uint64_t ticks; /* guest: counter ticks that the round took */

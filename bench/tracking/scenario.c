@@ -3,6 +3,7 @@
 
 #include "target.h"
 
+#define GIB           (UINT64_C(1) << 30)
 #define RESOLUTION    32u /* two ticks, in instructions */
 #define NULL_CALLS    4096u
 #define DENSE_PAGES   8192u
@@ -112,7 +113,7 @@ static void measure_writes(struct scenario *scenario, const char *cost_name,
  */
 static void measure_enable(struct scenario *scenario)
 {
-    uint64_t start = target_instructions();
+    uint64_t memory = target_memory(), start = target_instructions();
 
     target_enable();
     print_cost(scenario, "enable", target_instructions() - start, TRACKING_RAM_PAGES,
@@ -121,6 +122,10 @@ static void measure_enable(struct scenario *scenario)
     (void)target_harvest();
     print_cost(scenario, "first_harvest", target_instructions() - start, TRACKING_RAM_PAGES,
                "instructions");
+    if (memory != 0) {
+        print_cost(scenario, "memory_per_gib",
+                   (target_memory() - memory) * (GIB / TRACKING_RAM_BYTES), 1024, "KiB");
+    }
     measure_writes(scenario, "first_write_after_enable", "faults_first_write_after_enable");
     (void)timed_harvest(scenario, 1, DENSE_PAGES, "after enable");
 }
@@ -192,5 +197,27 @@ bool scenario_run(const char *series)
     measure_dense(&scenario, idle);
     measure_sparse(&scenario, idle);
     measure_disable(&scenario);
+    return scenario.valid;
+}
+
+bool scenario_vcpus(const char *series, uint32_t vcpus)
+{
+    struct scenario scenario = {.series = series, .valid = true};
+    char quantity[] = "write_fault_1_vcpus";
+
+    guest_round(TRACKING_WRITE, 1, TRACKING_REGION_PAGES);
+    target_enable();
+    (void)target_harvest();
+    for (uint32_t n = 1; n <= vcpus && n < 10; n *= 2) {
+        uint64_t with_faults, without;
+
+        with_faults = guest_round(TRACKING_TOGETHER, n, DENSE_PAGES / n);
+        without = guest_round(TRACKING_TOGETHER, n, DENSE_PAGES / n);
+        judge(&scenario, target_harvest(), 1, DENSE_PAGES, "together");
+        quantity[sizeof("write_fault_") - 1] = (char)('0' + n);
+        print_cost(&scenario, quantity, difference(with_faults, without), DENSE_PAGES,
+                   "instructions");
+    }
+    target_disable();
     return scenario.valid;
 }

@@ -20,6 +20,8 @@ LINES = [
     ("arm", "blocks", "both, in blocks"),
     ("first_write_after_enable", "blocks", "first write to a page after it, in blocks"),
     ("faults_first_write_after_enable", "blocks", "  faults it takes"),
+    ("memory_per_gib", "pages", "memory for the log, KiB a GiB, in pages"),
+    ("memory_per_gib", "blocks", "memory for the log, KiB a GiB, in blocks"),
     ("disable", "pages", "disable, mapped in pages, a page"),
     ("disable", "blocks", "disable, in blocks before, a page"),
     ("first_write_after_disable", "pages", "first write to a page after it, in pages"),

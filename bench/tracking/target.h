@@ -36,6 +36,9 @@ uint32_t target_harvest_smaller(void);
 /* Exceptions that the guest's CPU took so far because of stage 2 (KVM: for whatever reason). */
 uint64_t target_faults(void);
 
+/* Bytes that the hypervisor needs for this guest; 0 if it does not tell. */
+uint64_t target_memory(void);
+
 /* Instructions executed on the machine so far, in steps of up to 16. */
 uint64_t target_instructions(void);
 
