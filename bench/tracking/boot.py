@@ -54,11 +54,11 @@ class Result:
 class Machine:
     """A machine to boot: what its results are named after, and QEMU's arguments beyond the common ones."""
 
-    def __init__(self, name, model, arguments):
+    def __init__(self, name, model, arguments, cpus=1):
         self.name, self.model = name, model
         self.argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-aarch64", "-nodefaults", "-display", "none",
-                     "-serial", "stdio", "-cpu", MODELS[model], "-smp", "1", "-icount", "shift=0,sleep=off",
-                     "-seed", "1", "-no-reboot"] + arguments
+                     "-serial", "stdio", "-cpu", MODELS[model], "-smp", str(cpus), "-icount",
+                     "shift=0,sleep=off", "-seed", "1", "-no-reboot"] + arguments
 
     def run(self, progress):
         """Boots it and reads its output; calls progress(result) after each line. Raises Failed."""
@@ -81,14 +81,23 @@ class Machine:
         return result
 
 
-def godwit_machine(model, mode, build):
-    """Godwit with the driver in place of a control domain."""
-    return Machine("godwit-" + mode, model, [
+def _godwit(name, model, build, options, words, cpus=1):
+    return Machine(name, model, [
         "-M", "virt,virtualization=on,gic-version=3,its=off,dtb-randomness=off", "-m", "512M",
         "-kernel", build + "/hypervisor/godwit.bin",
-        "-append", ("dom0_mem=64M dom0_max_vcpus=1 " + GODWIT_MODES[mode]).strip(),
-        "-device", "guest-loader,addr=0x4a000000,kernel=%s/guests/control-tracking.Image,bootargs=x=0" % build,
-        "-device", "guest-loader,addr=0x4b000000,initrd=%s/guests/guest-tracking.bin" % build])
+        "-append", ("dom0_mem=64M dom0_max_vcpus=1 " + options).strip(),
+        "-device", "guest-loader,addr=0x4a000000,kernel=%s/guests/control-tracking.Image,bootargs=%s" % (build, words),
+        "-device", "guest-loader,addr=0x4b000000,initrd=%s/guests/guest-tracking.bin" % build], cpus)
+
+
+def godwit_machine(model, mode, build):
+    """Godwit with the driver in place of a control domain."""
+    return _godwit("godwit-" + mode, model, build, GODWIT_MODES[mode], "x=0")
+
+
+def vcpus_machine(model, vcpus, build):
+    """The same with a guest of several vCPUs, which write at once."""
+    return _godwit("godwit-vcpus", model, build, GODWIT_MODES["fault"], "vcpus=%d" % vcpus, vcpus)
 
 
 def kvm_machine(model, name, kernel, words=""):
