@@ -88,10 +88,11 @@ const uint64_t *target_harvest(void)
     return bitmap + RAM_GFN / 64;
 }
 
+/* Only the hole below the guest's RAM, which every bitmap covers too. */
 uint32_t target_harvest_smaller(void)
 {
-    shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, BITMAP_PAGES - TRACKING_RAM_PAGES / 2);
-    return TRACKING_RAM_PAGES / 2;
+    shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, RAM_GFN);
+    return TRACKING_RAM_PAGES;
 }
 
 uint64_t target_faults(void)
