@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Drives a Linux guest under load through rounds of the dirty log, and tells the plugin that
- * watches all stores (tests/witness/) what each CLEAN has reported. It judges nothing itself. The
- * guest comes as our ramdisk, a struct witness_bundle. Options: rounds=N, session=N (rounds between
- * ENABLE and OFF), round_us=N, boot_s=N.
+ * watches all stores (tests/witness/) what each CLEAN has reported. It writes to a few pages of the
+ * guest itself, and judges nothing. The guest comes as our ramdisk, a struct witness_bundle.
+ * Options: rounds=N, session=N (rounds between ENABLE and OFF), round_us=N, boot_s=N.
  */
 #include "control.h"
 
@@ -17,14 +17,16 @@
 #include <xen/errno.h>
 #include <xen/sched.h>
 
-#define PAGES_MAX 65536u
-#define FIRST_GFN (GUEST_RAM0_BASE >> 12)
-#define READY     " workers" /* what the load prints last (tests/witness/load.c) */
+#define PAGES_MAX  65536u
+#define FIRST_GFN  (GUEST_RAM0_BASE >> 12)
+#define HELD_PAGES 4u         /* of the guest that we write too */
+#define READY      " workers" /* what the load prints last (tests/witness/load.c) */
 
 /* One byte a page: where we read tells the plugin which page we mean. */
 static const uint8_t pages[PAGES_MAX + 4096];
 static uint8_t bitmap[(FIRST_GFN + PAGES_MAX) / 8] __attribute__((aligned(4096)));
 static struct control_guest guest;
+static void *held[HELD_PAGES];
 
 #define tell(word, address)                                                                        \
     __asm__ volatile("ldrb wzr, [%0, %1]" ::"r"(address), "I"(WITNESS_OFFSET + (word)) : "memory")
@@ -116,6 +118,45 @@ static bool wait_for_load(uint64_t seconds)
     return report(true, "the load of the guest runs");
 }
 
+/* A store that changes nothing, whatever the guest does to the same word. */
+static void store_same(void *word)
+{
+    uint64_t value;
+    uint32_t failed;
+
+    __asm__ volatile("1: ldxr %0, [%2]\n stxr %w1, %0, [%2]\n cbnz %w1, 1b"
+                     : "=&r"(value), "=&r"(failed)
+                     : "r"(word)
+                     : "memory");
+}
+
+/* Lets go of the page that we held longest, takes another one, and writes to all that we hold. */
+static bool write_as_control(uint64_t round)
+{
+    void **slot = &held[round % HELD_PAGES];
+    uint64_t page = round * 0x9e3779b97f4a7c15u % guest.ram_pages;
+
+    if (*slot != NULL && control_unmap(*slot) != 0) {
+        return false;
+    }
+    *slot = control_map(guest.domid, FIRST_GFN + page);
+    for (unsigned i = 0; i < HELD_PAGES; i++) {
+        if (held[i] != NULL) {
+            store_same(held[i]);
+        }
+    }
+    return *slot != NULL;
+}
+
+static void let_go(void)
+{
+    for (unsigned i = 0; i < HELD_PAGES; i++) {
+        if (held[i] != NULL) {
+            control_unmap(held[i]);
+        }
+    }
+}
+
 static bool clean(uint32_t mode)
 {
     struct shadow_result result = control_shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, mode,
@@ -139,8 +180,9 @@ static bool run_session(uint64_t rounds, uint64_t round_us)
 
     tell(WITNESS_START, pages);
     for (uint64_t round = 1; good && round < rounds; round++) {
+        good = write_as_control(round);
         sleep_us(round_us);
-        good = clean(0);
+        good = clean(0) && good;
     }
     sleep_us(round_us);
     good = good && control_guest_pause(&guest) == 0;
@@ -168,6 +210,7 @@ void guest_main(const void *dtb)
         print("%lu rounds\n", done + session);
     }
     report(good, "%lu rounds", done);
+    let_go();
     report(!control_guest_poll(&guest, &code), "the guest runs on");
     report(control_guest_destroy(&guest) == 0, "destroy the guest");
 }
