@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the loops of core/ over ranges of pages do, proven with the real core/src/log_range.h. WP does not
- * understand atomics, so the loops stand here again, with the bitmap as an array of pages; what
- * they compute is not written twice. Frama-C reads this file, no compiler does.
+ * What the loops of core/ over ranges of pages do, proven with the real core/src/log_range.h. WP
+ * does not understand atomics, so the loops stand here again, with the bitmap as an array of pages;
+ * what they compute is not written twice. Frama-C reads this file, no compiler does.
  */
 #include <core/addr.h>
 
@@ -128,8 +128,8 @@ uint64_t offset_of_word(uint64_t first, uint64_t pages, uint64_t gfn)
 }
 
 /*
- * log_next_chunk: finds the first chunk with bitmaps from a page on, over holes between banks of any
- * size. Chunks exist only in groups that exist.
+ * log_next_chunk: finds the first chunk with bitmaps from a page on, over holes between banks of
+ * any size. Chunks exist only in groups that exist.
  */
 /*@ requires groups <= GFNS / LOG_GROUP_PAGES && gfn < GFNS;
     requires \valid_read(group + (0 .. groups - 1));
