@@ -34,6 +34,7 @@ struct fake_host {
     bool harvest_open;
     unsigned words_per_call; /* that a harvest hands out at once */
     unsigned marks;
+    void (*on_mark)(ipa_t ipa); /* what a harvest would find at this moment; may be NULL */
     uint8_t types[FAKE_LOG_PAGES];              /* enum s2_type, as set by p2m_set_type */
     unsigned set_type_calls, set_type_fails_at; /* the n-th one fails; 0: none */
 

@@ -41,6 +41,9 @@ void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
     (void)writer;
     fake.marks++;
+    if (fake.on_mark != NULL) {
+        fake.on_mark(ipa);
+    }
     if (ipa_gfn(ipa) < FAKE_LOG_PAGES) {
         fake.dirty[ipa_gfn(ipa)] = 1;
     }

@@ -100,6 +100,37 @@ static void an_event_reaches_the_other_end(void **state)
     assert_false(fake.upcall_line[0]);
 }
 
+#define INFO_IPA UINT64_C(0x40003040)
+
+static struct vcpu_info registered __attribute__((aligned(64)));
+static unsigned complete_at_mark;
+
+static void look_at_vcpu_info(ipa_t ipa)
+{
+    assert_int_equal(ipa.addr, INFO_IPA);
+    complete_at_mark += registered.evtchn_upcall_pending && registered.evtchn_pending_sel != 0;
+}
+
+/* A page that the host writes for a vCPU, in the guest's own memory: steal time elsewhere. */
+static void bug_25_pages_shared_with_the_host(void **state)
+{
+    uint32_t guest, control;
+    struct evtchn_send send;
+
+    connect(&guest, &control);
+    memset(&registered, 0, sizeof(registered));
+    complete_at_mark = 0;
+    fake.guest->vcpus[0]->vcpu_info_ipa = ipa_make(INFO_IPA);
+    fake.guest->vcpus[0]->vcpu_info_pa = pa_make((uintptr_t)&registered);
+    shared(fake.guest)->evtchn_pending[0] = 0;
+    fake.on_mark = look_at_vcpu_info;
+    send.port = control;
+    assert_int_equal(event(EVTCHNOP_send, &send), 0);
+    assert_int_equal(registered.evtchn_upcall_pending, 1);
+    assert_int_equal(fake.marks, 1);
+    assert_int_equal(complete_at_mark, 1); /* a harvest that takes the mark copies the event */
+}
+
 static void a_masked_event_waits_for_unmask(void **state)
 {
     struct evtchn_send send;
@@ -281,6 +312,7 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, reset, end)
     const struct CMUnitTest tests[] = {
+        CASE(bug_25_pages_shared_with_the_host),
         CASE(an_event_reaches_the_other_end),
         CASE(a_masked_event_waits_for_unmask),
         CASE(close_unbinds_both_ends),

@@ -92,6 +92,9 @@ void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
     (void)writer;
     fake.marks++;
+    if (fake.on_mark != NULL) {
+        fake.on_mark();
+    }
     fake.last_marked_gfn = ipa_gfn(ipa);
 }
 

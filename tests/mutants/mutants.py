@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""The hypervisor with one rule broken: edits (file, text to find exactly once, text in its place),
+and the tests that must all notice. The rules: docs/design/dirty-log.md.
+"""
+
+ACCESS = ("host", "tests/hypercall/test_hypercall_guest_access")
+EVENTS = ("host", "tests/hypercall/test_hypercall_evtchn")
+SHADOW = ("host", "tests/hypercall/test_hypercall_shadow")
+DM_OP = ("host", "tests/hypercall/test_hypercall_dm_op")
+PL011 = ("host", "tests/vdev/test_vdev_pl011")
+FOREIGN = ("host", "tests/p2m/test_p2m_foreign")
+WRITERS = ("guests", "dirty log, every writer on a72")
+WRITERS_MAX = ("guests", "dirty log, every writer on max")
+STORES = ("guests", "dirty log both directions on a72")
+
+
+def mutant(tests, *edits):
+    return {"tests": tests, "edits": edits}
+
+
+HCALL = "hypervisor/hypercall/"
+
+MUTANTS = {
+    # Every writer marks, after its write.
+    "hypercall-output-unmarked": mutant([ACCESS, WRITERS], (
+        HCALL + "guest_access.c",
+        "        dirty_log_mark(&d->s2, page->ipa, transfer->writer);", "        (void)d;")),
+    "hypercall-output-marked-before-the-write": mutant([ACCESS], (
+        HCALL + "guest_access.c", """
+        transfer_piece(transfer, page.va, piece);
+        page_close(d, &page, transfer);
+        gva += piece;
+""", """
+        frame_get(page.frame);
+        page_close(d, &page, transfer);
+        transfer_piece(transfer, page.va, piece);
+        frame_put(page.frame);
+        gva += piece;
+""")),
+    "vcpu-info-unmarked": mutant([EVENTS, WRITERS], (
+        HCALL + "evtchn_deliver.c",
+        "        dirty_log_mark(&v->domain->s2, v->vcpu_info_ipa, DIRTY_WRITER_SHARED);", ";")),
+    "vcpu-info-marked-before-the-write": mutant([EVENTS], (
+        HCALL + "evtchn_deliver.c",
+        "    if ((atomic_fetch_or(selector, selector_bits) & selector_bits) == selector_bits) {",
+        "    vcpu_info_written(v);\n"
+        "    if ((atomic_fetch_or(selector, selector_bits) & selector_bits) == selector_bits) {"), (
+        HCALL + "evtchn_deliver.c", "\n    vcpu_info_written(v);\n    /* Before the kick", "\n    /* Before the kick")),
+    "console-ring-unmarked": mutant([PL011, WRITERS], (
+        "hypervisor/vdev/vpl011.c",
+        "        dirty_log_mark(&d->s2, ipa_from_gfn(d->vpl011.ring_gfn), DIRTY_WRITER_DEVICE);", "")),
+    "console-ring-marked-before-the-write": mutant([PL011], (
+        "hypervisor/vdev/vpl011.c", "    } else if (vpl011_ring_put(ring, &byte, 1)) {\n        after->ring_written = true;",
+        "    } else if (dirty_log_mark(&d->s2, ipa_from_gfn(uart->ring_gfn), DIRTY_WRITER_DEVICE),\n"
+        "               vpl011_ring_put(ring, &byte, 1)) {")),
+    "final-round-forgets-permanent-mappings": mutant([WRITERS], (
+        HCALL + "domctl_shadow.c", "        mark_permanent_mappings(d);", "        (void)mark_permanent_mappings;")),
+    "device-model-is-not-believed": mutant([DM_OP, WRITERS], (
+        HCALL + "dm_op_memory.c",
+        "        dirty_log_mark(&d->s2, ipa_from_gfn(extent->first_pfn + *opaque), DIRTY_WRITER_MODEL);", "")),
+    "device-model-off-by-one": mutant([DM_OP, WRITERS], (
+        HCALL + "dm_op_memory.c", "extent->first_pfn + *opaque), DIRTY", "extent->first_pfn + *opaque + 1), DIRTY")),
+    # The page-table walker writes, whatever the syndrome says.
+    "table-walks-are-reads": mutant([WRITERS_MAX], (
+        "hypervisor/arch/arm64/vectors.S", "    tst     x1, #0xc0 ", "    tst     x1, #0x40 "), (
+        "hypervisor/arch/arm64/trap_abort.c", "        if (esr & (ABORT_WNR | ABORT_S1PTW)) {",
+        "        if (esr & ABORT_WNR) {")),
+    # Foreign mappings: the owner's log knows before the page is opened, by the owner's address.
+    "pin-after-open": mutant([FOREIGN], (
+        "hypervisor/p2m/foreign.c", """
+    if (dirty_log_pin(&owner->s2, owner_ipa) != 0) {
+        return S2_FAULT_READONLY; /* no memory to remember the writer: it may not write */
+    }
+    if (!s2_open_foreign(&d->s2, ipa, frame)) {
+        dirty_log_unpin(&owner->s2, owner_ipa); /* opened by another CPU, or unmapped meanwhile */
+    }
+""", """
+    if (s2_open_foreign(&d->s2, ipa, frame) && dirty_log_pin(&owner->s2, owner_ipa) != 0) {
+        return S2_FAULT_READONLY;
+    }
+""")),
+    "pin-by-the-mappers-address": mutant([FOREIGN, WRITERS], (
+        "hypervisor/p2m/foreign.c", "    ipa_t owner_ipa = ipa_from_gfn(frame_gfn(frame));",
+        "    ipa_t owner_ipa = ipa;")),
+    "opened-without-a-pin": mutant([FOREIGN], (
+        "hypervisor/p2m/foreign.c",
+        "        return S2_FAULT_READONLY; /* no memory to remember the writer: it may not write */", "")),
+    # Sessions: an error returns all bits, nobody steals, nobody holds the log for ever.
+    "error-commits": mutant([SHADOW], (
+        HCALL + "shadow_session.c", "    if (session->harvesting && commit) {", "    if (session->harvesting) {")),
+    "last-byte-is-lost": mutant([SHADOW], (
+        HCALL + "domctl_shadow.c",
+        "        dirty_log_harvest_untake(&d->s2, session->position + reported, whole - reported);", "")),
+    "second-caller-steals": mutant([SHADOW], (
+        HCALL + "shadow_session.c",
+        "    if (session != NULL && session->owner != v && time_now_ns() < session->deadline_ns) {",
+        "    if (session != NULL && session->owner == NULL) {")),
+    "abandoned-caller-keeps-the-log": mutant([SHADOW], (
+        HCALL + "shadow_session.c", " && time_now_ns() < session->deadline_ns) {", ") {")),
+    # The port: both kinds of TLB entries go, on all CPUs.
+    "port-keeps-combined-entries": mutant([STORES], (
+        "hypervisor/arch/arm64/port/tlb.c",
+        "    tlbi(vmalle1is);\n    dsb(ish); /* complete on all", "    dsb(ish); /* complete on all")),
+}
+
+# What the runner itself must say.
+SELF_TEST = {
+    "of nothing": ("FAIL", mutant([SHADOW], (
+        HCALL + "shadow_session.c", "/* Who owns an unfinished", "/* Who has an unfinished"))),
+    "of a text that is gone": ("ERROR", mutant([SHADOW], (HCALL + "shadow_session.c", "no such text", ""))),
+    "that does not compile": ("ERROR", mutant([SHADOW], (
+        HCALL + "shadow_session.c", "#define ABANDON_NS", "error\n#define ABANDON_NS"))),
+}
