@@ -34,8 +34,8 @@ struct fake_host {
     bool harvest_open;
     unsigned words_per_call; /* that a harvest hands out at once */
     unsigned marks;
-    void (*on_mark)(ipa_t ipa); /* what a harvest would find at this moment; may be NULL */
-    uint8_t types[FAKE_LOG_PAGES];              /* enum s2_type, as set by p2m_set_type */
+    void (*on_mark)(ipa_t ipa);    /* what a harvest would find at this moment; may be NULL */
+    uint8_t types[FAKE_LOG_PAGES]; /* enum s2_type, as set by p2m_set_type */
     unsigned set_type_calls, set_type_fails_at; /* the n-th one fails; 0: none */
 
     /* Guest memory is host memory, but for [hole_start, hole_end) and what the countdown forbids.

@@ -34,7 +34,7 @@ struct fake_host {
     uint64_t counter; /* CNTPCT */
     uint64_t cntfrq_hz;
     uint64_t id[16];
-    unsigned recomputed; /* calls of vtimer_recompute */
+    unsigned recomputed;   /* calls of vtimer_recompute */
     void (*on_mark)(void); /* what a harvest would find at this moment; may be NULL */
     unsigned notifications, marks;
     _Atomic unsigned wakes;
