@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PARTS = {"walk": "el2-release", "linear": "el2-release-linear"}
 MODELS = {"a72": "cortex-a72", "n1": "neoverse-n1", "max": "max,pauth-impdef=on"}
 COST = re.compile(r"^cost (\S+) ([\d.]+) (\S+)\r?$", re.MULTILINE)
 
@@ -57,12 +58,14 @@ def main(words):
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Prints what Godwit costs, counted.")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--cpu", action="append", choices=sorted(MODELS))
-    parser.add_argument("--build", default=None, metavar="DIR", help="default: build/el2-release, built first")
+    parser.add_argument("--find", choices=sorted(PARTS), default="walk", help="how the build finds pages")
+    parser.add_argument("--build", default=None, metavar="DIR",
+                        help="default: build/el2-release, or build/el2-release-linear with --find linear, built first")
     options = parser.parse_args(words)
     build = options.build
     if build is None:
-        build = ROOT + "/build/el2-release"
-        subprocess.run([ROOT + "/scripts/build", "el2-release"], stdout=sys.stderr, check=True)
+        build = ROOT + "/build/" + PARTS[options.find]
+        subprocess.run([ROOT + "/scripts/build", PARTS[options.find]], stdout=sys.stderr, check=True)
     models = options.cpu or list(MODELS)
     costs = {model: costs_of(build, model) for model in models}
     sizes = image_sizes(build)
