@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine that the growth benchmark runs core/ on. */
+#ifndef GROWTH_H
+#define GROWTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Which CPU this thread is. */
+extern _Thread_local unsigned growth_cpu_id;
+
+/* Call it first. False: no memory. */
+bool growth_port_start(void);
+
+/* Memory that core/ has allocated and not freed, tables included. */
+uint64_t growth_port_bytes(void);
+
+/* Batches of invalidations of all CPUs so far. */
+uint64_t growth_port_invalidations(void);
+
+#endif
