@@ -6,6 +6,7 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include <guest/layout.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@
 #include <xen/xen.h>
 
 /* Where a test guest shares a page with its control domain (guest physical). */
-#define MAILBOX_GFN    ((GUEST_RAM0_BASE + 0x100000) >> 12)
+#define MAILBOX_GFN    ((GUEST_RAM0_BASE + GUEST_MAILBOX_OFFSET) >> 12)
 #define VUART_GFN      ((GUEST_MAGIC_BASE >> 12) + 3)
 #define GUEST_LOAD_IPA (GUEST_RAM0_BASE + 0x80000)
 

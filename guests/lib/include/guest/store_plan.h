@@ -6,11 +6,12 @@
 #ifndef GUEST_STORE_PLAN_H
 #define GUEST_STORE_PLAN_H
 
+#include <guest/layout.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <xen/xen.h>
 
-#define MAILBOX_IPA  (GUEST_RAM0_BASE + 0x100000)
+#define MAILBOX_IPA  (GUEST_RAM0_BASE + GUEST_MAILBOX_OFFSET)
 #define REGION_IPA   (GUEST_RAM0_BASE + 0x800000)
 #define REGION_PAGES 4096u
 
