@@ -133,6 +133,8 @@ long hcall_godwit(struct hcall *call)
         return op_power_key(call->arg[1]);
     case GODWIT_OP_STATS:
         return op_stats(call->arg[1]);
+    case GODWIT_OP_DIRTY_RANGES:
+        return godwit_dirty_ranges(call);
     case GODWIT_OP_READONLY:
         return godwit_readonly(call->arg[1]);
     case GODWIT_OP_HOST_INFO:

@@ -5,7 +5,12 @@
 
 #include <stdint.h>
 
+#include "call.h"
+
 /* GODWIT_OP_READONLY, its structure at gva. */
 long godwit_readonly(uint64_t gva);
+
+/* GODWIT_OP_DIRTY_RANGES, its structure at the call's second argument. */
+long godwit_dirty_ranges(struct hcall *call);
 
 #endif

@@ -101,6 +101,30 @@ struct godwit_range {
 };
 
 /*
+ * Pages that the guest wrote since the last call (or CLEAN), in ascending order, whole ranges only.
+ * As CLEAN it takes them from the log, protects them again and invalidates before it returns; on
+ * any error all of them go back. It ends where the room ends: it is to be repeated until first_gfn
+ * is end_gfn, and what the caller has got by then is his, whatever the next call says. Logging is
+ * off: -EINVAL. Somebody else's call is unfinished: -EBUSY.
+ */
+#define GODWIT_DIRTY_PEEK  1u /* take nothing from the log */
+#define GODWIT_DIRTY_FINAL 2u /* pages that the hypervisor may write at any time count as written  \
+                               */
+
+struct godwit_dirty_ranges {
+    uint16_t domid;
+    uint16_t pad;       /* 0 */
+    uint32_t flags;     /* GODWIT_DIRTY_* */
+    uint64_t first_gfn; /* in: a multiple of 64; out: where to go on */
+    uint64_t end_gfn;   /* only pages below it */
+    uint64_t ranges;    /* address of an array of struct godwit_range */
+    uint32_t count;     /* in: room in it, at least 64; out: how many were stored, perhaps none */
+    uint32_t pad2;      /* 0 */
+    uint64_t pages;     /* out: pages in these ranges */
+    uint64_t reserved;  /* 0 */
+};
+
+/*
  * Pages that the guest may only read (HVMMEM_ram_ro), in ascending order; ranges that touch may be
  * given in pieces. A call does a bounded piece of work: it is to be repeated until first_gfn is
  * UINT64_MAX.
@@ -118,6 +142,7 @@ _Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_readonly) == 32, "ABI");
 _Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (3 + GODWIT_WRITERS),
                "ABI");
+_Static_assert(sizeof(struct godwit_dirty_ranges) == 56, "ABI");
 _Static_assert(sizeof(struct godwit_host_info) == 128 + 24 + 8, "ABI");
 
 #endif
