@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
 #include "hv_internal.h"
+
+#define BUSY_TRIES   200u
+#define BUSY_WAIT_MS 10u
 
 int gw_hv_shadow_op(struct gw_hv *hv, uint32_t domid, struct gw_shadow *op)
 {
@@ -18,4 +25,79 @@ int gw_hv_shadow_op(struct gw_hv *hv, uint32_t domid, struct gw_shadow *op)
     op->fault_count = abi->stats.fault_count;
     op->dirty_count = abi->stats.dirty_count;
     return 0;
+}
+
+static void set_bits(uint8_t *bitmap, uint64_t first, uint64_t n)
+{
+    for (; n && first % 8; first++, n--)
+        bitmap[first / 8] |= (uint8_t)(1u << first % 8);
+    memset(bitmap + first / 8, 0xff, (size_t)(n / 8));
+    for (first += n & ~UINT64_C(7), n %= 8; n; first++, n--)
+        bitmap[first / 8] |= (uint8_t)(1u << first % 8);
+}
+
+/* One call: as many ranges as there is room for in the scratch memory. */
+static int take_some(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint64_t *gfn,
+                     uint8_t *bitmap)
+{
+    const uint32_t room =
+        (HV_SCRATCH_BYTES - sizeof(struct godwit_dirty_ranges)) / sizeof(struct godwit_range);
+    struct godwit_dirty_ranges *request = hv->scratch;
+    const struct godwit_range *ranges = (const struct godwit_range *)(const void *)(request + 1);
+
+    *request = (struct godwit_dirty_ranges){
+        .domid = (uint16_t)domid,
+        .flags = final ? GODWIT_DIRTY_FINAL : 0,
+        .first_gfn = *gfn,
+        .end_gfn = pages,
+        .ranges = (uintptr_t)ranges,
+        .count = room,
+    };
+    if (xencall2(hv->call, GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uintptr_t)request) < 0)
+        return -errno;
+    if (request->count > room || request->first_gfn <= *gfn || request->first_gfn > pages)
+        return -EIO;
+    for (uint32_t i = 0; i < request->count; i++) {
+        if (ranges[i].first_gfn >= pages || ranges[i].pages > pages - ranges[i].first_gfn)
+            return -EIO;
+        set_bits(bitmap, ranges[i].first_gfn, ranges[i].pages);
+    }
+    *gfn = request->first_gfn;
+    return 0;
+}
+
+/* By CLEAN, for a hypervisor that has no ranges. */
+static int take_bitmap(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final,
+                       uint8_t *bitmap)
+{
+    struct gw_shadow request = {.op = XEN_DOMCTL_SHADOW_OP_CLEAN,
+                                .mode = final ? XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL : 0,
+                                .bitmap = bitmap,
+                                .pages = pages};
+    int rc = gw_hv_shadow_op(hv, domid, &request);
+
+    return rc == 0 && request.pages != pages ? -EIO : rc;
+}
+
+int gw_hv_dirty_take(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint8_t *bitmap)
+{
+    const struct timespec pause = {.tv_nsec = BUSY_WAIT_MS * 1000000L};
+    unsigned tries = 0;
+    uint64_t gfn = 0;
+    int rc = 0;
+
+    memset(bitmap, 0, (size_t)((pages + 7) / 8));
+    while (gfn < pages && rc == 0) {
+        rc = take_some(hv, domid, pages, final, &gfn, bitmap);
+        if (rc == -ENOSYS && gfn == 0) {
+            rc = take_bitmap(hv, domid, pages, final, bitmap);
+            gfn = rc == 0 ? pages : 0;
+        }
+        /* Somebody who only looks on is in the middle of it, or a call of ours was abandoned. */
+        if (rc == -EBUSY && tries++ < BUSY_TRIES) {
+            nanosleep(&pause, NULL);
+            rc = 0;
+        }
+    }
+    return rc;
 }

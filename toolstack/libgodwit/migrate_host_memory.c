@@ -2,16 +2,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "migrate_host_xen.h"
 
 /* Each mapped page costs the control domain one of its own while it is mapped. */
 #define WINDOW_PAGES  256u
 #define TYPES_AT_ONCE 1024u
-
-#define BUSY_TRIES   200u
-#define BUSY_WAIT_MS 10u
 
 static int shadow(struct migrate_xen *x, uint32_t domid, uint32_t op)
 {
@@ -67,24 +63,12 @@ static int reserve_bitmap(struct migrate_xen *x, uint64_t pages, struct gw_error
 int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
                          const uint8_t **ret_bitmap, struct gw_error *err)
 {
-    const struct timespec pause = {.tv_nsec = BUSY_WAIT_MS * 1000000L};
     struct migrate_xen *x = ctx;
-    int rc = -EBUSY;
+    int rc;
 
     if (reserve_bitmap(x, pages, err))
         return -1;
-    /* Busy: somebody who only looks on is in the middle of it, or a call of ours was abandoned. */
-    for (unsigned tries = 0; rc == -EBUSY && tries < BUSY_TRIES; tries++) {
-        struct gw_shadow request = {.op = XEN_DOMCTL_SHADOW_OP_CLEAN,
-                                    .mode = final ? XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL : 0,
-                                    .bitmap = x->bitmap,
-                                    .pages = pages};
-        if (tries > 0)
-            nanosleep(&pause, NULL);
-        rc = gw_hv_shadow_op(x->hv, domid, &request);
-        if (rc == 0 && request.pages != pages)
-            rc = -EIO;
-    }
+    rc = gw_hv_dirty_take(x->hv, domid, pages, final, x->bitmap);
     if (rc < 0)
         return gw_error_errno(err, rc, "cannot take the dirty log of domain %u", domid);
     *ret_bitmap = x->bitmap;

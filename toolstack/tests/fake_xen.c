@@ -29,7 +29,8 @@ void fake_reset(uint64_t free_pages)
             fake_memory_free(&fake_domains[i]);
         memset(&fake_domains[i], 0, sizeof(fake_domains[i]));
     }
-    fake_host = (struct fake_host){.free_pages = free_pages, .max_order = 18, .fail_errno = ENOMEM};
+    fake_host = (struct fake_host){
+        .free_pages = free_pages, .max_order = 18, .fail_errno = ENOMEM, .ranges_room = 100};
     fake_domains[0] = (struct fake_domain){
         .used = true, .memory_fd = -1, .max_vcpus = 2, .vcpus = 2, .tot_pages = 65536};
     fake_evtchn_reset();
@@ -365,6 +366,32 @@ static int get_readonly(const struct fake_domain *d, struct godwit_readonly *req
     return 0;
 }
 
+static int take_ranges(struct fake_domain *d, struct godwit_dirty_ranges *request)
+{
+    struct godwit_range *ranges = (struct godwit_range *)(uintptr_t)request->ranges;
+    uint32_t n = 0;
+    uint64_t gfn = request->first_gfn;
+
+    if (fake_host.no_ranges)
+        return -ENOSYS;
+    if (!d->logdirty || request->count < 64)
+        return -EINVAL;
+    for (; gfn < request->end_gfn && gfn < d->dirty_n; gfn++) {
+        if (gfn % 64 == 0 && n + 33 > fake_host.ranges_room)
+            break;
+        if (!d->dirty[gfn])
+            continue;
+        d->dirty[gfn] = 0;
+        if (n && ranges[n - 1].first_gfn + ranges[n - 1].pages == gfn)
+            ranges[n - 1].pages++;
+        else
+            ranges[n++] = (struct godwit_range){gfn, 1};
+    }
+    request->first_gfn = gfn < d->dirty_n && gfn < request->end_gfn ? gfn : request->end_gfn;
+    request->count = n;
+    return 0;
+}
+
 static int do_dm_op(uint64_t domid, uint64_t count, const struct xen_dm_op_buf *buffers)
 {
     struct fake_domain *d = fake_domain((uint32_t)domid);
@@ -402,6 +429,8 @@ static int do_godwit(uint64_t op, void *argument)
         get_stats(d, argument);
     else if (op == GODWIT_OP_READONLY)
         return get_readonly(d, argument);
+    else if (op == GODWIT_OP_DIRTY_RANGES)
+        return take_ranges(d, argument);
     else
         return -ENOSYS;
     return 0;

@@ -56,8 +56,10 @@ struct fake_host {
     unsigned calls;     /* hypercalls so far */
     unsigned fail_at;   /* the call with this number fails (1 is the first; 0: none) */
     int fail_errno;
-    unsigned windows; /* foreign mappings that exist */
-    bool absent;      /* opening the devices fails */
+    unsigned windows;     /* foreign mappings that exist */
+    bool absent;          /* opening the devices fails */
+    bool no_ranges;       /* a hypervisor without GODWIT_OP_DIRTY_RANGES */
+    unsigned ranges_room; /* of the caller's that it uses at most */
 };
 
 extern struct fake_host fake_host;

@@ -317,6 +317,48 @@ static void test_guest_memory_windows(void **state)
     gw_hv_close(hv);
 }
 
+/* What was written between two takes, by ranges and by the bitmap of a hypervisor without them. */
+static void test_dirty_take(void **state)
+{
+    struct gw_shadow enable = {.op = XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY};
+    uint64_t pages;
+    uint8_t *expected, *bitmap;
+    struct gw_config config;
+    struct gw_domain domain;
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    make_config(&config, "web1", 64);
+    assert_int_equal(gw_domain_create_empty(hv, &config, &domain, &err), 0);
+    assert_int_equal(gw_hv_shadow_op(hv, domain.domid, &enable), 0);
+    pages = fake_domain(domain.domid)->dirty_n - 3;
+    expected = malloc(pages / 8 + 1);
+    bitmap = gw_hv_buffer_alloc(hv, pages / 8 + 1);
+    for (unsigned round = 0; round < 6; round++) {
+        fake_host.no_ranges = round % 2 == 1;
+        fake_host.ranges_room = 64 + 100 * round;
+        memset(expected, 0, pages / 8 + 1);
+        for (uint64_t gfn = round; gfn < pages; gfn += (gfn * 7 + round) % 13 < 9 ? 1 : 50) {
+            fake_mark_dirty(fake_domain(domain.domid), gfn);
+            expected[gfn / 8] |= (uint8_t)(1u << gfn % 8);
+        }
+        fake_host.fail_errno = EBUSY; /* somebody is in the way, once */
+        fake_host.fail_at = fake_host.calls + 1 + round / 2;
+        assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, false, bitmap), 0);
+        assert_memory_equal(bitmap, expected, (pages + 7) / 8);
+    }
+    fake_host.no_ranges = false;
+    fake_host.fail_errno = EFAULT;
+    fake_host.fail_at = fake_host.calls + 1;
+    assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, true, bitmap), -EFAULT);
+    gw_hv_buffer_free(hv, bitmap, pages / 8 + 1);
+    free(expected);
+    gw_hv_close(hv);
+}
+
 static void test_no_hypervisor(void **state)
 {
     struct gw_error err = {0};
@@ -337,7 +379,7 @@ int main(void)
         cmocka_unit_test(test_extents),        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_bad_files),      cmocka_unit_test(test_name_taken),
         cmocka_unit_test(test_guests_by_name), cmocka_unit_test(test_guest_memory_windows),
-        cmocka_unit_test(test_no_hypervisor),
+        cmocka_unit_test(test_no_hypervisor),  cmocka_unit_test(test_dirty_take),
     };
 
     return cmocka_run_group_tests_name("domain", tests, setup, support_teardown);

@@ -163,6 +163,14 @@ struct gw_shadow {
 
 int gw_hv_shadow_op(struct gw_hv *hv, uint32_t domid, struct gw_shadow *op);
 
+/*
+ * Takes the log of frames below pages: bit n of bitmap, from gw_hv_buffer_alloc(), is frame n. By
+ * ranges where the hypervisor has them. final: frames that it may write itself at any time count
+ * as dirty. Waits up to two seconds for others. After an error the caller knows nothing of what
+ * was dirty: the whole guest has to be sent again.
+ */
+int gw_hv_dirty_take(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint8_t *bitmap);
+
 /* --- hv_version.c --------------------------------------------------------------------------------
  */
 
