@@ -61,11 +61,35 @@ static uint64_t guest_round(uint32_t kind, uint64_t seed, uint32_t pages)
     return instructions(driver.mailbox->slots[0].ticks);
 }
 
-static uint64_t timed_clean(void *bits)
+static uint64_t timed_clean(void *bits, uint64_t pages)
 {
     uint64_t start = timer_count();
 
-    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, bits, STORE_END_GFN);
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, bits, pages);
+    return instructions(timer_count() - start);
+}
+
+static struct godwit_range ranges[2048];
+
+/* As a toolstack takes a round: all of the guest, in one call if there is room. */
+static uint64_t timed_ranges(uint64_t *ret_pages)
+{
+    struct godwit_dirty_ranges request = {
+        .domid = driver.guest.domid,
+        .end_gfn = STORE_END_GFN,
+        .ranges = (uint64_t)ranges,
+    };
+    uint64_t start = timer_count();
+
+    *ret_pages = 0;
+    while (request.first_gfn < request.end_gfn) {
+        request.count = sizeof(ranges) / sizeof(ranges[0]);
+        request.pages = 0;
+        if (hypercall(GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uint64_t)&request, 0, 0, 0) != 0) {
+            report_abort("dirty_ranges fails");
+        }
+        *ret_pages += request.pages;
+    }
     return instructions(timer_count() - start);
 }
 
@@ -107,24 +131,46 @@ static void bench_fault(const char *name, uint64_t seed)
 
 static void bench_clean(void)
 {
-    uint64_t dense = 0, idle = 0;
+    uint64_t dense = 0, idle = 0, call = 0;
     uint64_t dirty = 0;
 
     for (unsigned i = 0; i < CLEAN_REPEATS / 8; i++) {
         guest_round(STORE_8, 100 + i, FAULT_PAGES);
         control_guest_pause(&driver.guest);
-        dense += timed_clean(bitmap);
+        dense += timed_clean(bitmap, STORE_END_GFN);
         dirty += store_region_count(bitmap);
         control_guest_unpause(&driver.guest);
     }
     control_guest_pause(&driver.guest);
     for (unsigned i = 0; i < CLEAN_REPEATS; i++) {
-        idle += timed_clean(bitmap);
+        idle += timed_clean(bitmap, STORE_END_GFN);
+        call += timed_clean(bitmap, 64);
     }
     control_guest_unpause(&driver.guest);
+    print_cost("clean_call", call, CLEAN_REPEATS, "instructions");
     print_cost("clean_idle", idle, CLEAN_REPEATS, "instructions");
     print_cost("clean_per_clean_page", idle, CLEAN_REPEATS * STORE_END_GFN, "instructions");
     print_cost("clean_per_dirty_page", dense - idle / 8, dirty, "instructions");
+}
+
+static void bench_ranges(void)
+{
+    uint64_t dense = 0, idle = 0, dirty = 0, pages;
+
+    for (unsigned i = 0; i < CLEAN_REPEATS / 8; i++) {
+        guest_round(STORE_8, 200 + i, FAULT_PAGES);
+        control_guest_pause(&driver.guest);
+        dense += timed_ranges(&pages);
+        dirty += pages;
+        control_guest_unpause(&driver.guest);
+    }
+    control_guest_pause(&driver.guest);
+    for (unsigned i = 0; i < CLEAN_REPEATS; i++) {
+        idle += timed_ranges(&pages);
+    }
+    control_guest_unpause(&driver.guest);
+    print_cost("ranges_idle", idle, CLEAN_REPEATS, "instructions");
+    print_cost("ranges_per_dirty_page", dense - idle / 8, dirty, "instructions");
 }
 
 static void bench_switch(void)
@@ -166,6 +212,7 @@ void guest_main(const void *dtb)
     control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, bitmap, STORE_END_GFN);
     bench_fault("write_fault", 1);
     bench_clean();
+    bench_ranges();
     bench_switch();
     store_driver_stop(&driver);
 }
