@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Changing descriptors. Every descriptor of a linked table is written by the functions
- * here and by nothing else: s2_entry_swap changes anything, s2_entry_open and
- * s2_entry_close the permission of a leaf; where old and new may not follow each other
- * directly, s2_entry_replace goes through break-before-make.
+ * here and by nothing else, except that the hardware opens closed tracked pages at any
+ * moment: so all of them are atomic, and tell what the entry held. s2_entry_swap and
+ * s2_entry_exchange change anything, s2_entry_open and s2_entry_close the permission of a
+ * leaf; where old and new may not follow each other directly, s2_entry_replace goes
+ * through break-before-make.
  */
 #ifndef CORE_SRC_ENTRY_H
 #define CORE_SRC_ENTRY_H
@@ -54,11 +56,35 @@ static inline uint64_t s2_entry_close(const struct s2_vm *vm, s2_entry_t *entry,
 }
 
 /*
+ * Puts pte there whatever the hardware has made of pos->old meanwhile, and
+ * returns what it was. For the holder of the write lock, who has nobody else
+ * beside it; allowed for the same changes as s2_entry_swap.
+ */
+static inline uint64_t s2_entry_exchange(const struct s2_vm *vm, const struct s2_pos *pos,
+                                         uint64_t pte)
+{
+    /* As in s2_entry_swap. */
+    uint64_t old = atomic_exchange_explicit(pos->entry, pte, memory_order_acq_rel);
+
+    port_entry_written(vm, pos->base, pos->level, old, pte);
+    return old;
+}
+
+/*
  * Break-before-make: marker, invalidation of everything cached below pos, then
  * pte. leaf_bytes is the smallest leaf that may be cached. False: pos->old was
- * not there any more and nothing has changed.
+ * not there any more and nothing has changed. pos is a block, a table or nothing:
+ * the hardware does not change those.
  */
 bool s2_entry_replace(struct s2_vm *vm, const struct s2_pos *pos, uint64_t pte,
                       uint64_t leaf_bytes);
+
+/*
+ * The two halves of it. Between them nobody uses what pos->old led to, and what the
+ * hardware has noted there is final. *ret_broken is what s2_entry_make wants.
+ */
+bool s2_entry_break(struct s2_vm *vm, const struct s2_pos *pos, uint64_t leaf_bytes,
+                    struct s2_pos *ret_broken);
+void s2_entry_make(struct s2_vm *vm, const struct s2_pos *broken, uint64_t pte);
 
 #endif

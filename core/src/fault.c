@@ -65,6 +65,7 @@ static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
 {
     enum s2_fault result = S2_FAULT_RETRY;
     bool marking = log_is_marking(vm);
+    bool split = false;
 
     for (;;) {
         struct s2_pos pos = s2_find(vm, ipa);
@@ -91,6 +92,9 @@ static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
                 port_tlb_flush_local(vm, ipa);
                 break;
             }
+            split = true;
+        } else if (split && s2_pte_is_tracked(pos.old)) {
+            break; /* the hardware does the rest */
         } else if (open_page(vm, line, &pos, ipa, marking)) {
             break;
         }

@@ -7,6 +7,11 @@
 #include "gather.h"
 #include "lock.h"
 #include "log.h"
+#include "scan.h"
+
+/* What one call can take in any case, where the hardware's notes have to be looked for. */
+#define SCAN_PAGES (DIRTY_LOG_WORDS * LOG_WORD_PAGES)
+_Static_assert(SCAN_PAGES % LOG_RUN_PAGES == 0, "whole runs");
 
 /* Far from every gfn. */
 #define NO_TABLE (UINT64_C(1) << 63)
@@ -91,6 +96,9 @@ static inline void protect_word(struct harvest *harvest, uint64_t gfn, uint64_t 
             protect(harvest, gfn + (unsigned)__builtin_ctzll(word));
         }
         return;
+    }
+    if (harvest->vm->log.options.hardware) {
+        return; /* tracked pages: what log_collect left open was written to since */
     }
     leaves = harvest->leaves + gfn % S2_ENTRIES;
     pages = 64 - first - (unsigned)__builtin_clzll(word);
@@ -209,6 +217,20 @@ static void begin_take(struct harvest *harvest, struct s2_vm *vm, struct dirty_l
     s2_gather_init(&harvest->gather, vm);
 }
 
+/*
+ * Hands what the hardware has noted in the next pages to the log. Returns where to begin to take
+ * and in *end where to stop.
+ */
+static uint64_t collect(struct harvest *harvest, uint64_t gfn, uint64_t *end)
+{
+    gfn = log_next_noted(harvest->vm, gfn, *end);
+    if (*end - gfn > SCAN_PAGES) {
+        *end = gfn - gfn % LOG_RUN_PAGES + SCAN_PAGES;
+    }
+    log_collect(harvest->vm, &harvest->gather, gfn, *end);
+    return gfn;
+}
+
 /* The caller's session is still there: turning logging off ends it. Read lock. */
 static bool may_take(const struct s2_vm *vm)
 {
@@ -235,7 +257,9 @@ unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
 
     begin_take(&harvest, vm, words);
     if (may_take(vm) && *gfn < limit) {
-        uint64_t stop = take_range(&harvest, *gfn, limit);
+        uint64_t stop_at = limit;
+        uint64_t start = vm->log.options.hardware ? collect(&harvest, *gfn, &stop_at) : *gfn;
+        uint64_t stop = take_range(&harvest, start, stop_at);
 
         finish_take(&harvest, line, *gfn, stop);
         *gfn = stop < limit ? stop : end;
@@ -273,6 +297,9 @@ uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages
     __builtin_memset(bits, 0, pages / 8);
     begin_take(&harvest, vm, words);
     if (may_take(vm) && first < limit) {
+        if (vm->log.options.hardware) {
+            log_collect(vm, &harvest.gather, first, limit);
+        }
         for (uint64_t gfn = first; gfn < limit;) {
             harvest.count = 0;
             harvest.looked = 0;
@@ -310,15 +337,39 @@ static unsigned look_at_words(const struct dirty_log_chunk *chunk, uint64_t gfn,
     return count;
 }
 
-/* Looks at gfns [*gfn, end) while there is room. Read lock. */
-static unsigned look(struct s2_vm *vm, uint64_t *gfn, uint64_t end, struct dirty_log_word *words)
+/* The same where the hardware may have noted more. */
+static unsigned look_at_notes(struct s2_vm *vm, const struct dirty_log_chunk *chunk, uint64_t gfn,
+                              uint64_t end, struct dirty_log_word *words)
 {
     unsigned count = 0;
 
-    while ((*gfn = log_next_marked(vm, *gfn, end)) < end && count + 64 <= DIRTY_LOG_WORDS) {
+    for (uint64_t at = gfn - gfn % LOG_WORD_PAGES; at < end; at += LOG_WORD_PAGES) {
+        uint64_t bits = atomic_load_explicit(&chunk->bits[log_word_of(at)], memory_order_relaxed);
+
+        bits = (bits | log_look(vm, at)) & log_bits(0, log_word_pages(at, end));
+        if (bits != 0) {
+            words[count++] = (struct dirty_log_word){at, bits};
+        }
+    }
+    return count;
+}
+
+/* Looks at gfns [*gfn, end) while there is room. Read lock. */
+static unsigned look(struct s2_vm *vm, uint64_t *gfn, uint64_t end, struct dirty_log_word *words)
+{
+    unsigned count = 0, runs = 0;
+
+    while ((*gfn = log_next_noted(vm, *gfn, end)) < end && count + 64 <= DIRTY_LOG_WORDS) {
+        struct dirty_log_chunk *chunk = log_chunk_of(vm, *gfn);
         uint64_t run_end = log_run_end(*gfn, end);
 
-        count += look_at_words(log_chunk_of(vm, *gfn), *gfn, run_end, words + count);
+        if (log_tracked(chunk) == 0) {
+            count += look_at_words(chunk, *gfn, run_end, words + count);
+        } else if (runs++ < SCAN_PAGES / LOG_RUN_PAGES) {
+            count += look_at_notes(vm, chunk, *gfn, run_end, words + count);
+        } else {
+            break;
+        }
         *gfn = run_end;
     }
     return count;

@@ -43,25 +43,39 @@ struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn)
     return NULL;
 }
 
-uint64_t log_next_marked(const struct s2_vm *vm, uint64_t gfn, uint64_t end)
+/* The first chunk from gfn on with its bit set in top, marked or also tracked. */
+static inline uint64_t next_chunk(const struct s2_vm *vm, uint64_t gfn, uint64_t end, bool tracked)
 {
     while (gfn < end) {
         uint64_t chunk = gfn / LOG_CHUNK_PAGES;
+        const struct dirty_log_top *top = &vm->log.top[chunk / 64];
         /* Relaxed: a mark that is being set may be missed; log_take_top orders what is found. */
-        uint64_t marked =
-            atomic_load_explicit(&vm->log.top[chunk / 64], memory_order_relaxed) >> (chunk % 64);
+        uint64_t bits = atomic_load_explicit(&top->marked, memory_order_relaxed);
 
-        if ((marked & 1) != 0) {
+        if (tracked) {
+            bits |= atomic_load_explicit(&top->tracked, memory_order_relaxed);
+        }
+        bits >>= chunk % 64;
+        if ((bits & 1) != 0) {
             return gfn;
         }
-        chunk = marked == 0 ? (chunk | 63) + 1 : chunk + (unsigned)__builtin_ctzll(marked);
+        chunk = bits == 0 ? (chunk | 63) + 1 : chunk + (unsigned)__builtin_ctzll(bits);
         gfn = chunk * LOG_CHUNK_PAGES;
     }
     return end;
 }
 
-/* Adds to this CPU's count. Either lock. */
-static void count_bits(struct s2_vm *vm, enum dirty_log_writer writer, uint64_t bits)
+uint64_t log_next_marked(const struct s2_vm *vm, uint64_t gfn, uint64_t end)
+{
+    return next_chunk(vm, gfn, end, false);
+}
+
+uint64_t log_next_noted(const struct s2_vm *vm, uint64_t gfn, uint64_t end)
+{
+    return next_chunk(vm, gfn, end, true);
+}
+
+void log_count_bits(struct s2_vm *vm, enum dirty_log_writer writer, uint64_t bits)
 {
     s2_count_by(&vm->lock.cpu[port_cpu_id()].bits_set[writer], bits);
 }
@@ -77,7 +91,7 @@ void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_
         set += (unsigned)__builtin_popcountll(
             log_set(vm, log_chunk_of(vm, gfn), gfn, log_bits(log_bit_of(gfn), pages)));
     }
-    count_bits(vm, writer, set);
+    log_count_bits(vm, writer, set);
 }
 
 void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
@@ -110,7 +124,7 @@ void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
     }
     if (s2_pos_is_leaf(&pos) && s2_type_is_ram(s2_pte_type(pos.old, pos.level)) &&
         log_mark(vm, ipa_gfn(ipa))) {
-        count_bits(vm, writer, 1);
+        log_count_bits(vm, writer, 1);
     }
 }
 
@@ -137,15 +151,16 @@ uint64_t dirty_log_limit_gfn(struct s2_vm *vm)
     return limit;
 }
 
-/* Four groups have 64 chunks, which share a word of top. */
-#define GROUPS_PER_TOP_WORD (64u / DIRTY_LOG_GROUP_CHUNKS)
+/* Four groups have 64 chunks, which share an element of top. */
+#define GROUPS_PER_TOP (64u / DIRTY_LOG_GROUP_CHUNKS)
 
 /* Groups whose pointers and bits of top fit in that many pages. */
 static uint64_t groups_in(unsigned order)
 {
-    const uint64_t unit = GROUPS_PER_TOP_WORD * sizeof(struct dirty_log_group *) + sizeof(uint64_t);
+    const uint64_t unit =
+        GROUPS_PER_TOP * sizeof(struct dirty_log_group *) + sizeof(struct dirty_log_top);
 
-    return (PAGE_SIZE_BYTES << order) / unit * GROUPS_PER_TOP_WORD;
+    return (PAGE_SIZE_BYTES << order) / unit * GROUPS_PER_TOP;
 }
 
 int log_grow(struct s2_vm *vm, uint64_t end_gfn)
@@ -153,7 +168,7 @@ int log_grow(struct s2_vm *vm, uint64_t end_gfn)
     struct dirty_log *log = &vm->log;
     uint64_t needed = log_groups_for(end_gfn);
     struct dirty_log_group **grown;
-    _Atomic uint64_t *top;
+    struct dirty_log_top *top;
     unsigned order = 0;
 
     if (needed <= log->group_count) {
@@ -166,15 +181,17 @@ int log_grow(struct s2_vm *vm, uint64_t end_gfn)
     if (grown == NULL) {
         return -CORE_ENOMEM;
     }
-    top = (_Atomic uint64_t *)(void *)(grown + groups_in(order));
+    top = (struct dirty_log_top *)(void *)(grown + groups_in(order));
     for (uint64_t i = 0; i < log->group_count; i++) {
         grown[i] = log->groups[i];
     }
-    for (uint64_t i = 0; i < log->group_count / GROUPS_PER_TOP_WORD; i++) {
+    for (uint64_t i = 0; i < log->group_count / GROUPS_PER_TOP; i++) {
         /* Write lock: nobody else is at the bitmaps, so these order nothing. */
-        uint64_t marked = atomic_load_explicit(&log->top[i], memory_order_relaxed);
+        uint64_t marked = atomic_load_explicit(&log->top[i].marked, memory_order_relaxed);
+        uint64_t tracked = atomic_load_explicit(&log->top[i].tracked, memory_order_relaxed);
 
-        atomic_store_explicit(&top[i], marked, memory_order_relaxed);
+        atomic_store_explicit(&top[i].marked, marked, memory_order_relaxed);
+        atomic_store_explicit(&top[i].tracked, tracked, memory_order_relaxed);
     }
     if (log->groups != NULL) {
         port_pages_free((void *)log->groups, log->groups_order);

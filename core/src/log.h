@@ -46,7 +46,7 @@ static inline void log_set_top(struct s2_vm *vm, uint64_t gfn)
     uint64_t chunk = gfn / LOG_CHUNK_PAGES;
 
     /* Release: pairs with the acquire in log_take_top: who takes it sees the summary. */
-    atomic_fetch_or_explicit(&vm->log.top[chunk / 64], UINT64_C(1) << (chunk % 64),
+    atomic_fetch_or_explicit(&vm->log.top[chunk / 64].marked, UINT64_C(1) << (chunk % 64),
                              memory_order_release);
 }
 
@@ -85,7 +85,7 @@ static inline void log_take_top(struct s2_vm *vm, uint64_t gfn)
     uint64_t chunk = gfn / LOG_CHUNK_PAGES;
 
     /* Acquire: pairs with the release in log_set_top. */
-    atomic_fetch_and_explicit(&vm->log.top[chunk / 64], ~(UINT64_C(1) << (chunk % 64)),
+    atomic_fetch_and_explicit(&vm->log.top[chunk / 64].marked, ~(UINT64_C(1) << (chunk % 64)),
                               memory_order_acquire);
 }
 
@@ -125,6 +125,48 @@ static inline bool log_mark(struct s2_vm *vm, uint64_t gfn)
     return log_set(vm, log_chunk_of(vm, gfn), gfn, log_bits(log_bit_of(gfn), 1)) != 0;
 }
 
+/* Writes are noticed by the hardware, in tracked pages, while log_is_marking. Either lock. */
+static inline bool log_is_tracking(const struct s2_vm *vm)
+{
+    return vm->log.options.hardware && log_is_marking(vm);
+}
+
+/* The bit of gfn's leaf table in dirty_log_chunk.tracked. */
+static inline unsigned log_table_of(uint64_t gfn)
+{
+    return (unsigned)(gfn % LOG_CHUNK_PAGES) / 512;
+}
+
+static inline uint64_t log_tracked(const struct dirty_log_chunk *chunk)
+{
+    /* Acquire: pairs with log_note_tracked. Who sees the bit finds a table. */
+    return atomic_load_explicit(&chunk->tracked, memory_order_acquire);
+}
+
+/* Pages in gfn's leaf table are about to become tracked; the log covers them. Either lock. */
+static inline void log_note_tracked(struct s2_vm *vm, uint64_t gfn)
+{
+    struct dirty_log_chunk *chunk = log_chunk_of(vm, gfn);
+    uint64_t bit = UINT64_C(1) << log_table_of(gfn);
+
+    if ((log_tracked(chunk) & bit) == 0) {
+        /* Before the first tracked page is visible: s2_entry_swap, which does that, releases it. */
+        atomic_fetch_or_explicit(&chunk->tracked, bit, memory_order_release);
+        atomic_fetch_or_explicit(&vm->log.top[gfn / LOG_CHUNK_PAGES / 64].tracked,
+                                 UINT64_C(1) << (gfn / LOG_CHUNK_PAGES % 64), memory_order_release);
+    }
+}
+
+/* There is no leaf table at gfn any more, only a block. Write lock. */
+static inline void log_forget_tracked(struct s2_vm *vm, uint64_t gfn)
+{
+    atomic_fetch_and_explicit(&log_chunk_of(vm, gfn)->tracked, ~(UINT64_C(1) << log_table_of(gfn)),
+                              memory_order_relaxed);
+}
+
+/* Adds to this CPU's count. Either lock. */
+void log_count_bits(struct s2_vm *vm, enum dirty_log_writer writer, uint64_t bits);
+
 /* The chunk of gfn if it has bitmaps, else NULL. Either lock. */
 struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn);
 
@@ -145,6 +187,8 @@ static inline uint64_t log_limit(const struct s2_vm *vm, uint64_t end)
  * chunk; end: there is none. end is at most log_limit. Either lock.
  */
 uint64_t log_next_marked(const struct s2_vm *vm, uint64_t gfn, uint64_t end);
+/* The same, and chunks with tracked pages count as well. */
+uint64_t log_next_noted(const struct s2_vm *vm, uint64_t gfn, uint64_t end);
 
 /* Marks all of a range of RAM that the log covers. Either lock. */
 void log_mark_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum dirty_log_writer writer);

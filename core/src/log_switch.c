@@ -9,6 +9,7 @@
 #include "merge.h"
 #include "pins.h"
 #include "pool.h"
+#include "split.h"
 
 /* How much one call does. */
 #define STEP_PAGES   128u  /* allocated or freed */
@@ -66,7 +67,7 @@ uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_t
     return tables;
 }
 
-static int start(struct s2_vm *vm)
+static int start(struct s2_vm *vm, const struct dirty_log_options *options)
 {
     struct dirty_log *log = &vm->log;
     int error;
@@ -75,6 +76,7 @@ static int start(struct s2_vm *vm)
     log->limit_gfn = find_limit_gfn(vm);
     error = log_grow(vm, log->limit_gfn);
     if (error == 0) {
+        log->options = *options;
         log->tables_needed = 0;
         log->epoch++;
         atomic_store_explicit(&log->session, 0, memory_order_relaxed); /* write lock */
@@ -151,45 +153,108 @@ static int prepare(struct s2_vm *vm)
     return result;
 }
 
-/* Opens or closes the leaf at pos; false: read it again. Read lock. */
-static bool sweep_entry(struct s2_vm *vm, const struct s2_pos *pos, bool open, bool *changed)
+#define NO_TABLE (~(uint64_t)(S2_ENTRIES - 1)) /* behind all tables */
+
+/* One step over the leaves. */
+struct sweep {
+    struct s2_vm *vm;
+    struct s2_pos pos;
+    bool open;          /* else: close */
+    bool changed;       /* something must be invalidated */
+    unsigned entries;   /* looked at */
+    uint64_t noted_gfn; /* first of a leaf table that is known to get tracked pages */
+};
+
+/* What becomes of a RAM_RW leaf. */
+static uint64_t opened_leaf(uint64_t pte, unsigned level)
 {
+    return s2_pte_opened(level == S2_LEVEL_PAGE ? s2_pte_untracked(pte) : pte, level);
+}
+
+static uint64_t closed_leaf(struct sweep *sweep, uint64_t pte, unsigned level)
+{
+    uint64_t gfn = ipa_gfn(sweep->pos.base);
+
+    if (level != S2_LEVEL_PAGE || !sweep->vm->log.options.hardware) {
+        return s2_pte_closed(pte, level);
+    }
+    if (s2_pte_is_tracked(pte)) {
+        return pte; /* what the hardware has noted since stays noted */
+    }
+    if (gfn - sweep->noted_gfn >= S2_ENTRIES) {
+        log_note_tracked(sweep->vm, gfn);
+        sweep->noted_gfn = gfn & ~(uint64_t)(S2_ENTRIES - 1);
+    }
+    return s2_pte_tracked(pte);
+}
+
+/* Splits the block at pos into closed leaves; false: there is no page for a table. */
+static bool split_block(struct sweep *sweep)
+{
+    void *page = s2_pool_take(sweep->vm);
+
+    if (page == NULL) {
+        return false;
+    }
+    if (!s2_split_closed(sweep->vm, &sweep->pos, page)) {
+        s2_pool_put(sweep->vm, page);
+    } else if (sweep->pos.level == S2_LEVEL_2M) {
+        sweep->entries += S2_ENTRIES;
+        sweep->pos.old = s2_entry_load(sweep->pos.entry); /* a table, all of which is done */
+        return true;
+    }
+    sweep->pos = s2_find(sweep->vm, sweep->pos.base);
+    return true;
+}
+
+/* Opens or closes the leaf at pos; false: look at pos again. Read lock. */
+static bool sweep_leaf(struct sweep *sweep)
+{
+    struct s2_pos *pos = &sweep->pos;
     uint64_t pte;
 
     if (s2_is_in_transit(pos->old)) {
-        return false; /* never skipped: what is being linked was made from the old leaf */
-    }
-    if (!s2_pos_is_leaf(pos) || s2_pte_type(pos->old, pos->level) != S2_RAM_RW ||
-        s2_pte_is_writable(pos->old, pos->level) == open) {
+        /* Never skipped: what is being linked was made from the old leaf. */
+        port_cpu_relax();
+    } else if (!s2_pos_is_leaf(pos) || s2_pte_type(pos->old, pos->level) != S2_RAM_RW) {
         return true;
+    } else if (!sweep->open && sweep->vm->log.options.eager_split && pos->level != S2_LEVEL_PAGE &&
+               split_block(sweep)) {
+        return false;
+    } else {
+        pte = sweep->open ? opened_leaf(pos->old, pos->level)
+                          : closed_leaf(sweep, pos->old, pos->level);
+        if (pte == pos->old) {
+            return true;
+        }
+        sweep->changed = true;
+        if (s2_entry_swap(sweep->vm, pos, pte)) {
+            return true;
+        }
     }
-    pte = open ? s2_pte_opened(pos->old, pos->level) : s2_pte_closed(pos->old, pos->level);
-    *changed = true;
-    return s2_entry_swap(vm, pos, pte);
+    *pos = s2_find(sweep->vm, pos->base);
+    return false;
 }
 
 /* Opens or closes a number of leaves, then invalidates once. True: all are done. */
 static bool sweep(struct s2_vm *vm, bool open)
 {
     struct s2_cpu_line *line = s2_read_lock(vm);
-    struct s2_pos pos = s2_find(vm, vm->log.cursor);
-    unsigned entries = 0;
-    bool changed = false;
+    struct sweep sweep = {.vm = vm, .open = open, .noted_gfn = NO_TABLE};
     bool done = false;
 
-    while (!done && entries++ < STEP_ENTRIES) {
-        if (!sweep_entry(vm, &pos, open, &changed)) {
-            port_cpu_relax();
-            pos = s2_find(vm, pos.base);
+    sweep.pos = s2_find(vm, vm->log.cursor);
+    while (!done && sweep.entries++ < STEP_ENTRIES) {
+        if (!sweep_leaf(&sweep)) {
             continue;
         }
-        done = ipa_gfn(s2_pos_end(&pos)) >= vm->log.limit_gfn;
+        done = ipa_gfn(s2_pos_end(&sweep.pos)) >= vm->log.limit_gfn;
         if (!done) {
-            s2_step(vm, &pos);
+            s2_step(vm, &sweep.pos);
         }
     }
-    vm->log.cursor = pos.base;
-    if (changed) {
+    vm->log.cursor = sweep.pos.base;
+    if (sweep.changed) {
         port_tlb_flush_vm(vm);
         s2_count_shared(&vm->invalidations, 1);
     }
@@ -243,13 +308,13 @@ static void undo_prepare(struct s2_vm *vm)
     }
 }
 
-static int enable_step(struct s2_vm *vm)
+static int enable_step(struct s2_vm *vm, const struct dirty_log_options *options)
 {
     int result;
 
     switch (log_state(vm)) {
     case DIRTY_LOG_OFF:
-        result = start(vm);
+        result = start(vm, options);
         return result == 0 ? -CORE_ERESTART : result;
     case DIRTY_LOG_PREPARE:
         result = prepare(vm);
@@ -281,7 +346,7 @@ int dirty_log_enable(struct s2_vm *vm, const struct dirty_log_options *options)
         return -CORE_EINVAL;
     }
     s2_spin_lock(&vm->log.control);
-    result = enable_step(vm);
+    result = enable_step(vm, options);
     s2_spin_unlock(&vm->log.control);
     return result;
 }

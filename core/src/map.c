@@ -110,14 +110,20 @@ static void write_leaves(struct s2_vm *vm, const struct map_request *request,
 {
     struct s2_pos pos = s2_find_at(vm, run->ipa, run->level);
     bool writable = type_starts_writable(request->type);
+    bool tracked = request->type == S2_RAM_RW && log_is_tracking(vm);
 
+    if (tracked) {
+        log_note_tracked(vm, ipa_gfn(run->ipa));
+    }
     for (unsigned i = 0; i < run->count; i++) {
         pa_t pa = pa_add(request->pa, pos.base.addr - request->ipa.addr);
+        uint64_t pte;
 
         if (pos.old != 0) {
             drop_empty_table(vm, &pos);
         }
-        (void)s2_entry_swap(vm, &pos, s2_pte_leaf(pa, run->level, request->type, writable));
+        pte = s2_pte_leaf(pa, run->level, request->type, writable);
+        (void)s2_entry_swap(vm, &pos, tracked ? s2_pte_tracked(pte) : pte);
         if (i + 1 < run->count) {
             pos.entry++;
             pos.base = s2_pos_end(&pos);

@@ -7,6 +7,7 @@
 #include "lock.h"
 #include "log.h"
 #include "merge.h"
+#include "pool.h"
 #include "table.h"
 
 #define TABLES_PER_CALL  16u
@@ -65,6 +66,52 @@ static bool find_replacement(const struct s2_pos *pos, uint64_t *ret_pte)
     return true;
 }
 
+/* No page in the table is open, so none is being written to at this moment. */
+static bool table_is_cold(const s2_entry_t *table)
+{
+    for (unsigned i = 0; i < S2_ENTRIES; i++) {
+        if (s2_pte_is_writable(s2_entry_load(&table[i]), S2_LEVEL_PAGE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Hands what the hardware has noted in a table to the log. Nobody uses the table any more. */
+static void take_leaves(struct s2_vm *vm, ipa_t ipa, s2_entry_t *table)
+{
+    for (unsigned i = 0; i < S2_ENTRIES; i++) {
+        /* Acquire: after the invalidation that made this value final. */
+        uint64_t old = atomic_exchange_explicit(&table[i], 0, memory_order_acquire);
+
+        if (s2_is_dirty(old, S2_LEVEL_PAGE) && log_mark(vm, ipa_gfn(ipa) + i)) {
+            log_count_bits(vm, DIRTY_WRITER_HARDWARE, 1);
+        }
+    }
+}
+
+/*
+ * While logging is on: a leaf table of RAM without an open page becomes a closed block, and pays
+ * for the split that undoes this. What the hardware notes up to the end of the break goes into the
+ * log.
+ */
+static void merge_logged(struct s2_vm *vm, const struct s2_pos *pos, uint64_t pte)
+{
+    s2_entry_t *table = s2_table_of(pos->old, pos->level);
+    struct s2_pos broken;
+
+    if (s2_pte_type(pte, pos->level) != S2_RAM_RW || !table_is_cold(table)) {
+        return;
+    }
+    (void)s2_entry_break(vm, pos, PAGE_SIZE_BYTES, &broken);
+    /* Not before: until the invalidation is complete the hardware opens pages. */
+    take_leaves(vm, pos->base, table);
+    s2_entry_make(vm, &broken, s2_pte_closed(pte, pos->level));
+    log_forget_tracked(vm, ipa_gfn(pos->base));
+    s2_pool_put(vm, table);
+    s2_count_shared(&vm->merges, 1);
+}
+
 /* True if there was a table to look at. */
 static bool merge_table(struct s2_vm *vm, ipa_t ipa, unsigned level)
 {
@@ -75,7 +122,14 @@ static bool merge_table(struct s2_vm *vm, ipa_t ipa, unsigned level)
     if (pos.level != level || !s2_pte_is_table(pos.old, level)) {
         return false;
     }
-    if (find_replacement(&pos, &pte)) {
+    if (!find_replacement(&pos, &pte)) {
+        return true;
+    }
+    if (log_is_marking(vm)) {
+        if (level == S2_LEVEL_2M && pte != 0) {
+            merge_logged(vm, &pos, pte);
+        }
+    } else {
         table = s2_table_of(pos.old, level);
         (void)s2_entry_replace(vm, &pos, pte, s2_level_bytes(level + 1));
         s2_table_free_all(vm, table, level + 1);
@@ -115,7 +169,7 @@ int s2_merge(struct s2_vm *vm, ipa_t *cursor)
     int result = 0;
 
     s2_write_lock(vm);
-    if (log_state(vm) == DIRTY_LOG_OFF) {
+    if (log_state(vm) == DIRTY_LOG_OFF || log_state(vm) == DIRTY_LOG_ON) {
         result = s2_merge_step(vm, cursor);
     }
     s2_write_unlock(vm);

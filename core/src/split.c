@@ -3,34 +3,54 @@
 
 #include "entry.h"
 #include "lock.h"
+#include "log.h"
 #include "pool.h"
 
-/* Type and permission come from the block itself: a write-protected block gives protected pages. */
-static void fill_from_block(const struct s2_pos *block, s2_entry_t *table)
+/* Frames and type come from the block itself. */
+static void fill_from_block(const struct s2_pos *block, s2_entry_t *table, bool writable,
+                            bool tracked)
 {
     unsigned level = block->level + 1;
     pa_t pa = s2_pte_pa(block->old, block->level);
     enum s2_type type = s2_pte_type(block->old, block->level);
-    bool writable = s2_pte_is_writable(block->old, block->level);
 
     for (unsigned i = 0; i < S2_ENTRIES; i++) {
         uint64_t pte = s2_pte_leaf(pa_add(pa, i * s2_level_bytes(level)), level, type, writable);
 
         /* Nobody sees the table yet; the release in s2_entry_swap publishes it. */
-        atomic_store_explicit(&table[i], pte, memory_order_relaxed);
+        atomic_store_explicit(&table[i], tracked ? s2_pte_tracked(pte) : pte, memory_order_relaxed);
     }
+}
+
+static bool split(struct s2_vm *vm, const struct s2_pos *pos, void *page, bool writable)
+{
+    uint64_t table = s2_pte_table(port_va_to_pa(page), pos->level);
+    /* Also those of an open block: it is marked as a whole, or not swept yet. */
+    bool tracked = pos->level == S2_LEVEL_2M && log_is_tracking(vm) &&
+                   s2_pte_type(pos->old, pos->level) == S2_RAM_RW;
+    struct s2_pos broken;
+
+    fill_from_block(pos, page, writable, tracked);
+    if (!s2_entry_break(vm, pos, s2_level_bytes(pos->level), &broken)) {
+        return false;
+    }
+    if (tracked) {
+        log_note_tracked(vm, ipa_gfn(pos->base));
+    }
+    s2_entry_make(vm, &broken, table);
+    s2_count_shared(&vm->splits, 1);
+    return true;
 }
 
 bool s2_split(struct s2_vm *vm, const struct s2_pos *pos, void *page)
 {
-    uint64_t table = s2_pte_table(port_va_to_pa(page), pos->level);
+    /* A write-protected block gives protected pages. */
+    return split(vm, pos, page, s2_pte_is_writable(pos->old, pos->level));
+}
 
-    fill_from_block(pos, page);
-    if (!s2_entry_replace(vm, pos, table, s2_level_bytes(pos->level))) {
-        return false;
-    }
-    s2_count_shared(&vm->splits, 1);
-    return true;
+bool s2_split_closed(struct s2_vm *vm, const struct s2_pos *pos, void *page)
+{
+    return split(vm, pos, page, false);
 }
 
 int s2_split_at(struct s2_vm *vm, ipa_t ipa)

@@ -11,6 +11,8 @@
  * caller's again and nothing was changed. Either lock.
  */
 bool s2_split(struct s2_vm *vm, const struct s2_pos *pos, void *page);
+/* The same into closed leaves, whatever the block was: while logging is being enabled. */
+bool s2_split_closed(struct s2_vm *vm, const struct s2_pos *pos, void *page);
 
 /*
  * Splits until no block reaches across ipa. Write lock. -CORE_ENOMEM: the blocks

@@ -48,7 +48,8 @@ static void unmap_locked(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, s2_release
     s2_gather_init(&batch.gather, vm);
     for (;;) {
         if (s2_pos_is_leaf(&pos)) {
-            (void)s2_entry_swap(vm, &pos, 0);
+            /* With what the hardware may have noted since; the log forgets the page anyway. */
+            pos.old = s2_entry_exchange(vm, &pos, 0);
             s2_gather_add(&batch.gather, pos.base, s2_level_bytes(pos.level),
                           s2_level_bytes(pos.level));
             batch.leaves[batch.count++] = pos;
@@ -103,10 +104,29 @@ static int check_set_type(const struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
     }
 }
 
+/*
+ * The leaf at pos gets another type. A page that becomes writable while logging starts closed, so
+ * that its first write is noticed.
+ */
+static void change_type(struct s2_vm *vm, const struct s2_pos *pos, enum s2_type type)
+{
+    bool writable = type == S2_RAM_RW && !log_is_marking(vm);
+    bool tracked = type == S2_RAM_RW && pos->level == S2_LEVEL_PAGE && log_is_tracking(vm);
+    uint64_t pte = s2_pte_leaf(s2_pte_pa(pos->old, pos->level), pos->level, type, writable);
+    uint64_t old;
+
+    if (tracked) {
+        log_note_tracked(vm, ipa_gfn(pos->base));
+        pte = s2_pte_tracked(pte);
+    }
+    old = s2_entry_exchange(vm, pos, pte);
+    if (log_is_marking(vm) && s2_is_dirty(old, pos->level) && log_mark(vm, ipa_gfn(pos->base))) {
+        log_count_bits(vm, DIRTY_WRITER_HARDWARE, 1);
+    }
+}
+
 static void set_type_locked(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_type type)
 {
-    /* A page that becomes writable while logging starts closed: its first write marks it. */
-    bool writable = type == S2_RAM_RW && !log_is_marking(vm);
     uint64_t end = ipa.addr + bytes;
     struct s2_pos pos = s2_find(vm, ipa);
     struct s2_gather gather;
@@ -114,9 +134,7 @@ static void set_type_locked(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2
     s2_gather_init(&gather, vm);
     for (;;) {
         if (s2_pte_type(pos.old, pos.level) != type) {
-            pa_t pa = s2_pte_pa(pos.old, pos.level);
-
-            (void)s2_entry_swap(vm, &pos, s2_pte_leaf(pa, pos.level, type, writable));
+            change_type(vm, &pos, type);
             s2_gather_add(&gather, pos.base, s2_level_bytes(pos.level), s2_level_bytes(pos.level));
         }
         if (s2_pos_end(&pos).addr >= end) {

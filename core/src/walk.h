@@ -102,6 +102,13 @@ static inline bool s2_pos_is_leaf(const struct s2_pos *pos)
     return s2_pte_is_leaf(pos->old, pos->level);
 }
 
+/* A page that was written to, as the hardware has noted in its descriptor. */
+static inline bool s2_is_dirty(uint64_t pte, unsigned level)
+{
+    return level == S2_LEVEL_PAGE && s2_pte_is_leaf(pte, level) && s2_pte_is_tracked(pte) &&
+           s2_pte_is_writable(pte, level);
+}
+
 /* Goes to the descriptor behind pos; the caller has checked that s2_pos_end is below s2_end. */
 static inline void s2_step(const struct s2_vm *vm, struct s2_pos *pos)
 {

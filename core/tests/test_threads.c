@@ -105,7 +105,7 @@ static void migrate(void)
         copy[gfn] =
             atomic_load_explicit(fake_word(frame_for(gfn << PAGE_SHIFT)), memory_order_relaxed);
     }
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    for (unsigned i = 0; i < (log_options.hardware ? ROUNDS / 4 : ROUNDS); i++) {
         (void)round_trip(i % 5 == 1);
         sched_yield();
     }
@@ -206,7 +206,8 @@ static void drain_waits_for_handlers(void **state)
     assert_int_equal(pthread_join(drain, NULL), 0);
     fake_hook = NULL;
     assert_true(atomic_load(&drained));
-    assert_int_equal(dirty_log_count(&vm), 1);
+    /* Where pages are tracked the handler only splits, and the store that would follow marks. */
+    assert_int_equal(dirty_log_count(&vm), first_write_faults(1));
     end_vm(&vm);
 }
 

@@ -64,6 +64,7 @@ static void single_pages_at_every_boundary(void **state)
     enable_log(&vm);
     for (unsigned i = 0; i < sizeof(gfns) / sizeof(gfns[0]); i++) {
         uint64_t gfn = gfns[i];
+        unsigned calls;
 
         store(gfn << PAGE_SHIFT);
         harvest_words(gfn & ~UINT64_C(63), gfn); /* ends right before it */
@@ -74,7 +75,9 @@ static void single_pages_at_every_boundary(void **state)
         expect_only(gfn);
         assert_int_equal(dirty_log_count(&vm), 0);
         store(gfn << PAGE_SHIFT);
-        assert_int_equal(harvest_words(0, end), 1); /* holes and clean chunks cost no call */
+        calls = harvest_words(0, end);
+        /* Holes and clean chunks cost no call; those with tracked pages up to four each. */
+        assert_true(log_options.hardware ? calls <= 40 : calls == 1);
         expect_only(gfn);
         harvest_words(0, UINT64_MAX);
         assert_int_equal(found_count, 0);

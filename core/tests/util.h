@@ -12,6 +12,8 @@
 #include <core/dirty_log.h>
 #include <core/s2.h>
 #include <core/s2_vm.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "fake.h"
 #include "find.h"
@@ -42,8 +44,22 @@ static inline void map_ram(struct s2_vm *vm, uint64_t ipa, uint64_t bytes)
     assert_int_equal(s2_map(vm, ipa_make(ipa), frame_for(ipa), bytes, S2_RAM_RW), 0);
 }
 
-/* How logging is enabled: by faults unless a test says otherwise. */
+/* How logging is enabled: by faults, unless CORE_LOG asks for "hardware" or "eager". */
 static struct dirty_log_options log_options;
+
+static inline void read_log_options(void)
+{
+    const char *mode = getenv("CORE_LOG");
+
+    log_options.hardware = mode != NULL && strstr(mode, "hardware") != NULL;
+    log_options.eager_split = mode != NULL && strstr(mode, "eager") != NULL;
+}
+
+/* What n first writes cost: a fault each, or nothing where the hardware notices them. */
+static inline uint64_t first_write_faults(uint64_t n)
+{
+    return log_options.hardware ? 0 : n;
+}
 
 static inline void enable_log(struct s2_vm *vm)
 {
@@ -63,6 +79,9 @@ static inline void log_off(struct s2_vm *vm)
         result = dirty_log_off(vm);
     } while (result == -CORE_ERESTART);
     assert_int_equal(result, 0);
+    if (log_options.hardware) {
+        assert_int_equal(fake_tracked_pages(vm), 0);
+    }
 }
 
 /* Unmaps everything, destroys, and finds no page missing. */
@@ -86,6 +105,7 @@ static inline int fresh_machine(void **state)
 {
     (void)state;
     fake_reset();
+    read_log_options();
     return 0;
 }
 

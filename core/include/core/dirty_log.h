@@ -17,11 +17,6 @@
 #include <core/s2_vm.h>
 #include <stddef.h>
 
-struct dirty_log_options {
-    bool hardware;    /* the CPU notes first writes in the descriptors: no faults */
-    bool eager_split; /* blocks become pages while logging is being enabled, not on first write */
-};
-
 /*
  * Starts logging with an empty bitmap, sized by the highest mapped RAM page.
  * Allocates bitmaps and prepays the tables for every split first: -CORE_ENOMEM

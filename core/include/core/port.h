@@ -22,6 +22,17 @@
  *                                    atomic read-modify-write (acquire and release); they return
  *                                    what it held
  *
+ * and, for pages only (level 3), where the hardware notes writes in the descriptor. A tracked page
+ * that is closed is clean: the first write makes the hardware open it, atomically and without a
+ * fault. A tracked page that is open is dirty. A machine without that includes
+ * <core/no_hardware_dirty.h> instead.
+ *   bool s2_pte_is_tracked(uint64_t pte);
+ *   uint64_t s2_pte_tracked(uint64_t pte);      the same page, tracked and closed
+ *   uint64_t s2_pte_untracked(uint64_t pte);    the same page, without the hardware's help
+ *   bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages);
+ *                                    none of S2_PAGES_AT_ONCE descriptors is open; may say false
+ *                                    when in doubt. Each is read once, in any order.
+ *
  * <port/inline.h>:
  *   unsigned port_cpu_id(void);      below S2_CPUS_MAX; constant while core runs
  *   void port_cpu_relax(void);       in a spin loop
@@ -55,6 +66,8 @@
 #include <core/s2_vm.h>
 #include <port/inline.h>
 
+#define S2_PAGES_AT_ONCE 32u /* see s2_pte_pages_are_closed */
+
 /* 2^order contiguous zeroed pages, aligned to their size; NULL when there are none. Any lock held.
  */
 void *port_pages_alloc(unsigned order);
@@ -68,7 +81,7 @@ unsigned port_s2_pa_bits(void);
 uint64_t port_s2_control(unsigned ipa_bits, unsigned root_level);
 uint64_t port_s2_root(pa_t root, uint16_t vmid);
 
-/* The CPU can note writes in descriptors (dirty_log_options.hardware). */
+/* All CPUs note writes in descriptors of tracked pages (dirty_log_options.hardware). */
 bool port_has_hardware_dirty(void);
 
 /* Descriptor stores made before are seen by every table walk that starts after the return. */

@@ -121,13 +121,16 @@ bool s2_open_foreign(struct s2_vm *vm, ipa_t ipa, pa_t pa);
 /*
  * Turns tables of contiguous equal leaves back into blocks, from *cursor on, a
  * bounded number of tables per call: 0 when done, -CORE_ERESTART to go on.
- * Write lock inside. No-op while logging is on.
+ * Write lock inside. While logging is on only tables of which no page was written
+ * since the last harvest, into closed blocks whose next split is prepaid; marks
+ * stay, and no write is lost. No-op while logging is being turned on or off.
  */
 int s2_merge(struct s2_vm *vm, ipa_t *cursor);
 
 /*
  * The same for the one 2 MiB and the one 1 GiB region around ipa: for a caller that
  * has just filled a hole. Write lock inside, taken only if it looks worth while.
+ * No-op while logging is not off.
  */
 void s2_merge_at(struct s2_vm *vm, ipa_t ipa);
 

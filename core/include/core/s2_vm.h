@@ -58,6 +58,11 @@ struct s2_pool {
     uint64_t pages;
 };
 
+struct dirty_log_options {
+    bool hardware;    /* the CPU notes first writes in the descriptors: no faults */
+    bool eager_split; /* blocks become pages while logging is being enabled, not on first write */
+};
+
 /* In the order in which they are gone through; each but OFF and ON takes many bounded steps. */
 enum dirty_log_state {
     DIRTY_LOG_OFF,     /* no bitmap; every S2_RAM_RW leaf is writable */
@@ -79,6 +84,7 @@ struct dirty_log_chunk {
     uint64_t taken_epoch;                 /* taken_summary is valid if this is the log's epoch */
     _Atomic uint64_t summary[DIRTY_LOG_SUMMARY_WORDS]; /* one bit per non-zero word of bits */
     uint64_t taken_summary[DIRTY_LOG_SUMMARY_WORDS];   /* one bit per valid word of taken */
+    _Atomic uint64_t tracked; /* one bit per 2 MiB whose leaf table may hold tracked pages */
 };
 
 /* The records of 2 GiB, one page. */
@@ -88,11 +94,18 @@ struct dirty_log_group {
     struct dirty_log_chunk chunks[DIRTY_LOG_GROUP_CHUNKS];
 };
 
+/* The same one level up: one bit per chunk, of 64 of them. */
+struct dirty_log_top {
+    _Atomic uint64_t marked;  /* its summary may not be zero */
+    _Atomic uint64_t tracked; /* its word tracked may not be zero */
+};
+
 struct dirty_log {
     struct s2_spinlock control; /* one step of enable or off at a time; taken before s2_vm.lock */
     _Atomic uint32_t state;     /* enum dirty_log_state; changes under the write lock only */
-    struct dirty_log_group **groups; /* by gfn >> 19; NULL: no RAM in there */
-    _Atomic uint64_t *top; /* one bit per chunk whose summary may not be zero; behind groups */
+    struct dirty_log_options options; /* do not change while state is not OFF */
+    struct dirty_log_group **groups;  /* by gfn >> 19; NULL: no RAM in there */
+    struct dirty_log_top *top;        /* one for every 64 chunks; behind groups */
     uint64_t group_count;
     unsigned groups_order; /* pages that groups and top occupy, as a power of two */
     uint64_t limit_gfn;

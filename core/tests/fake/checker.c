@@ -2,7 +2,7 @@
 /*
  * Break-before-make, as an automaton per descriptor: valid, then invalid but still cached
  * ("unclean"), then clean after an invalidation that covers it, then valid again. Only changes of
- * permission may go from valid to valid.
+ * permission may go from valid to valid. And: tracked are pages of logged RAM, and nothing else.
  */
 #include "machine.h"
 
@@ -95,6 +95,32 @@ static void became_valid(const struct s2_vm *vm, uint64_t ipa, unsigned level)
     }
 }
 
+static void check_leaf(const struct s2_vm *vm, uint64_t ipa, unsigned level, uint64_t pte)
+{
+    if (!s2_pte_is_leaf(pte, level) || !fake_is_tracked(pte, level)) {
+        return;
+    }
+    if (level != 3) {
+        fake_die("block at %#llx is tracked", (unsigned long long)ipa);
+    }
+    if (s2_pte_type(pte, level) != S2_RAM_RW) {
+        fake_die("page at %#llx is tracked and no writable RAM", (unsigned long long)ipa);
+    }
+    if (vm->log.state != DIRTY_LOG_PROTECT && vm->log.state != DIRTY_LOG_ON) {
+        fake_die("page at %#llx is tracked while nothing is logged", (unsigned long long)ipa);
+    }
+}
+
+/* What a split has filled off-line. */
+static void check_table(const struct s2_vm *vm, uint64_t ipa, unsigned level, uint64_t pte)
+{
+    const _Atomic uint64_t *table = port_pa_to_va(s2_pte_pa(pte, level));
+
+    for (unsigned i = 0; i < 512; i++) {
+        check_leaf(vm, ipa + i * level_bytes(level + 1), level + 1, table[i]);
+    }
+}
+
 static void check_change(const struct s2_vm *vm, uint64_t ipa, unsigned level, uint64_t old,
                          uint64_t pte)
 {
@@ -112,6 +138,10 @@ static void check_change(const struct s2_vm *vm, uint64_t ipa, unsigned level, u
     }
     if (!was_valid && now_valid) {
         became_valid(vm, ipa, level);
+    }
+    check_leaf(vm, ipa, level, pte);
+    if (s2_pte_is_table(pte, level)) {
+        check_table(vm, ipa, level, pte);
     }
 }
 

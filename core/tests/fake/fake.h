@@ -18,6 +18,8 @@ void fake_reset(void);
 uint64_t fake_pages_allocated(void);
 /* The n-th allocation from now on (0: the next) and all after it fail; -1: none. */
 void fake_fail_allocation(long n);
+/* Whether the MMU opens tracked pages on the first write; true after a reset. */
+void fake_set_hardware_dirty(bool on);
 /* Widest physical address; 48 after a reset. */
 void fake_set_pa_bits(unsigned bits);
 
@@ -37,8 +39,13 @@ enum fake_access {
 enum fake_access fake_store(struct s2_vm *vm, ipa_t ipa, uint64_t value);
 enum fake_access fake_load(struct s2_vm *vm, ipa_t ipa, uint64_t *ret_value);
 
+/* The same store if it takes no fault: what the hardware alone can do. False: nothing happened. */
+bool fake_store_without_fault(struct s2_vm *vm, ipa_t ipa, uint64_t value);
+
 /* No TLB holds anything of this VM that the tables do not say (it may know less). */
 void fake_check_tlbs(struct s2_vm *vm);
+/* Pages that the tables say are tracked. */
+uint64_t fake_tracked_pages(struct s2_vm *vm);
 /* Descriptors in transit at this moment. */
 unsigned fake_entries_locked(void);
 

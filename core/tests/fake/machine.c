@@ -15,6 +15,7 @@ static _Atomic uint64_t ram[FAKE_RAM_PAGES];
 static _Atomic uint64_t pages_out;
 static _Atomic long fail_after = -1;
 static unsigned pa_bits = 48;
+static bool hardware_dirty = true;
 
 void fake_die(const char *format, ...)
 {
@@ -37,6 +38,7 @@ void fake_reset(void)
     }
     fake_fail_allocation(-1);
     pa_bits = 48;
+    hardware_dirty = true;
     memset((void *)ram, 0, sizeof(ram));
     fake_tlb_reset();
     fake_window_reset();
@@ -51,6 +53,11 @@ uint64_t fake_pages_allocated(void)
 void fake_fail_allocation(long n)
 {
     atomic_store(&fail_after, n);
+}
+
+void fake_set_hardware_dirty(bool on)
+{
+    hardware_dirty = on;
 }
 
 void fake_set_pa_bits(unsigned bits)
@@ -117,7 +124,7 @@ uint64_t port_s2_root(pa_t root, uint16_t vmid)
 
 bool port_has_hardware_dirty(void)
 {
-    return false;
+    return hardware_dirty;
 }
 
 void port_publish(void)

@@ -2,8 +2,11 @@
 /*
  * The TLBs, and the accesses of guests. A TLB keeps an entry until it is invalidated or, now and
  * then, until another takes its place; it knows single pages, so an invalidation that names too
- * little leaves the rest behind. A CPU holds its TLB's mutex from lookup to store, as hardware
- * finishes the stores of an old translation before an invalidation is complete.
+ * little leaves the rest behind. A store through a closed entry of a tracked page makes the CPU
+ * open the page's descriptor, atomically, without a walk from the root (a CPU may cache tables);
+ * from then on it stores through the open entry and does not look at the descriptor again. A CPU
+ * holds its TLB's mutex from lookup to store, as hardware finishes the stores of an old translation
+ * before an invalidation is complete.
  */
 #include "machine.h"
 
@@ -20,6 +23,7 @@ struct tlb_entry {
     uint64_t gfn;
     pa_t pa;
     bool writable;
+    _Atomic uint64_t *descriptor; /* of a tracked page that is closed, else NULL */
 };
 
 struct tlb {
@@ -43,30 +47,61 @@ static struct tlb_entry *slot_of(struct tlb *tlb, uint64_t gfn)
     return &tlb->entries[(gfn ^ gfn >> 9) % TLB_ENTRIES];
 }
 
+/* Puts the leaf that a descriptor holds into a TLB entry; false: it holds none. */
+static bool load_leaf(_Atomic uint64_t *descriptor, unsigned level, ipa_t ipa,
+                      struct tlb_entry *ret_entry)
+{
+    uint64_t pte = atomic_load_explicit(descriptor, memory_order_acquire);
+    uint64_t bytes = PAGE_SIZE_BYTES << 9 * (3 - level);
+
+    if (!s2_pte_is_leaf(pte, level)) {
+        return false;
+    }
+    ret_entry->gfn = ipa_gfn(ipa);
+    ret_entry->pa = pa_add(s2_pte_pa(pte, level), ipa.addr & (bytes - 1) & ~PAGE_MASK);
+    ret_entry->writable = s2_pte_is_writable(pte, level);
+    ret_entry->descriptor =
+        level == 3 && port_has_hardware_dirty() && s2_pte_is_tracked(pte) && !ret_entry->writable
+            ? descriptor
+            : NULL;
+    return true;
+}
+
 /* What the hardware's walk finds; false: a translation fault. */
 static bool walk(const struct s2_vm *vm, ipa_t ipa, struct tlb_entry *ret_entry)
 {
     unsigned level = vm->root_level;
-    const _Atomic uint64_t *table = port_pa_to_va(vm->root);
+    _Atomic uint64_t *table = port_pa_to_va(vm->root);
     uint64_t index = ipa.addr >> (12 + 9 * (3 - level));
 
-    for (;; level++) {
+    while (!load_leaf(&table[index], level, ipa, ret_entry)) {
         uint64_t pte = atomic_load_explicit(&table[index], memory_order_acquire);
-        uint64_t bytes = PAGE_SIZE_BYTES << 9 * (3 - level);
 
-        if (s2_pte_is_leaf(pte, level)) {
-            ret_entry->vm = vm;
-            ret_entry->gfn = ipa_gfn(ipa);
-            ret_entry->pa = pa_add(s2_pte_pa(pte, level), ipa.addr & (bytes - 1) & ~PAGE_MASK);
-            ret_entry->writable = s2_pte_is_writable(pte, level);
-            return true;
-        }
         if (!s2_pte_is_table(pte, level)) {
             return false;
         }
-        table = port_pa_to_va(s2_pte_pa(pte, level));
-        index = ipa.addr >> (12 + 9 * (3 - level - 1)) & 511;
+        level++;
+        table = port_pa_to_va(s2_pte_pa(pte, level - 1));
+        index = ipa.addr >> (12 + 9 * (3 - level)) & 511;
     }
+    ret_entry->vm = vm;
+    return true;
+}
+
+/* The CPU notes its first write in the descriptor. False: that is not what it was any more. */
+static bool note_write(struct tlb_entry *entry)
+{
+    uint64_t pte = atomic_load_explicit(entry->descriptor, memory_order_relaxed);
+
+    if (!s2_pte_is_leaf(pte, 3) || !s2_pte_is_tracked(pte) ||
+        s2_pte_pa(pte, 3).addr != entry->pa.addr ||
+        !atomic_compare_exchange_strong(entry->descriptor, &pte, s2_pte_opened(pte, 3))) {
+        entry->vm = NULL;
+        return false;
+    }
+    entry->writable = true;
+    entry->descriptor = NULL;
+    return true;
 }
 
 /* What a CPU does between lookup and store; nobody else acts in between. */
@@ -75,9 +110,11 @@ static bool access_locked(struct s2_vm *vm, ipa_t ipa, bool write, uint64_t *val
     struct tlb_entry *entry = slot_of(&tlbs[fake_cpu], ipa_gfn(ipa));
     bool ok = true;
 
-    if (entry->vm != vm || entry->gfn != ipa_gfn(ipa)) {
-        ok = walk(vm, ipa, entry);
-    }
+    do {
+        if (entry->vm != vm || entry->gfn != ipa_gfn(ipa)) {
+            ok = walk(vm, ipa, entry);
+        }
+    } while (ok && write && entry->descriptor != NULL && !note_write(entry));
     if (ok && write) {
         ok = entry->writable;
     }
@@ -111,6 +148,11 @@ static bool try_access(struct s2_vm *vm, ipa_t ipa, bool write, uint64_t *value)
     }
     fake_point();
     return ok;
+}
+
+bool fake_store_without_fault(struct s2_vm *vm, ipa_t ipa, uint64_t value)
+{
+    return try_access(vm, ipa, true, &value);
 }
 
 enum fake_access fake_store(struct s2_vm *vm, ipa_t ipa, uint64_t value)
@@ -194,8 +236,34 @@ void port_tlb_flush_local(const struct s2_vm *vm, ipa_t ipa)
     flush_cpu(&tlbs[fake_cpu], vm, ipa.addr & ~PAGE_MASK, PAGE_SIZE_BYTES);
 }
 
+static uint64_t count_tracked(_Atomic uint64_t *table, uint64_t entries, unsigned level)
+{
+    uint64_t count = 0;
+
+    for (uint64_t i = 0; i < entries; i++) {
+        if (s2_pte_is_table(table[i], level)) {
+            count += count_tracked(port_pa_to_va(s2_pte_pa(table[i], level)), 512, level + 1);
+        } else if (s2_pte_is_leaf(table[i], level)) {
+            count += fake_is_tracked(table[i], level);
+        }
+    }
+    return count;
+}
+
+uint64_t fake_tracked_pages(struct s2_vm *vm)
+{
+    return count_tracked(port_pa_to_va(vm->root),
+                         UINT64_C(1) << (vm->ipa_bits - 12 - 9 * (3 - vm->root_level)),
+                         vm->root_level);
+}
+
 void fake_check_tlbs(struct s2_vm *vm)
 {
+    void (*hook)(void) = fake_hook;
+
+    if (hook != NULL) {
+        fake_hook = NULL; /* nothing moves while we look */
+    }
     for (unsigned i = 0; i < FAKE_CPUS * TLB_ENTRIES; i++) {
         const struct tlb_entry *cached = &tlbs[i / TLB_ENTRIES].entries[i % TLB_ENTRIES];
         struct tlb_entry now;
@@ -208,5 +276,8 @@ void fake_check_tlbs(struct s2_vm *vm)
             fake_die("CPU %u still holds an old translation of gfn %#llx", i / TLB_ENTRIES,
                      (unsigned long long)cached->gfn);
         }
+    }
+    if (hook != NULL) {
+        fake_hook = hook;
     }
 }

@@ -149,10 +149,11 @@ MUTANTS = {
     "committed-bits-come-back": ("log", "session.c", "    vm->log.epoch++;", ""),
     # Splits, merges and descriptors.
     "split-without-break": ("s2", "split.c",
-        "if (!s2_entry_replace(vm, pos, table, s2_level_bytes(pos->level))) {",
-        "if (!s2_entry_swap(vm, pos, table)) {"),
+        "if (!s2_entry_break(vm, pos, s2_level_bytes(pos->level), &broken)) {",
+        "if (s2_entry_swap(vm, pos, table)) {\n        return true;\n    } else {"),
     "split-opens-pages": ("log", "split.c",
-        "bool writable = s2_pte_is_writable(block->old, block->level);", "bool writable = true;"),
+        "    return split(vm, pos, page, s2_pte_is_writable(pos->old, pos->level));",
+        "    return split(vm, pos, page, true);"),
     "split-loses-the-type": ("s2", "split.c",
         "enum s2_type type = s2_pte_type(block->old, block->level);",
         "enum s2_type type = S2_RAM_RW;"),
@@ -207,7 +208,7 @@ MUTANTS = {
     "table-freed-while-windows-show-it": ("linear-window", "entry.c",
         "    s2_find_forget(vm, pos);\n", ""),
     "window-forgets-before-the-break": ("linear-window", "entry.c", """
-    if (!s2_entry_swap(vm, pos, broken.old)) {
+    if (!s2_entry_swap(vm, pos, ret_broken->old)) {
         return false;
     }
     s2_gather_init(&gather, vm);
@@ -216,7 +217,7 @@ MUTANTS = {
     s2_find_forget(vm, pos);
 """, """
     s2_find_forget(vm, pos);
-    if (!s2_entry_swap(vm, pos, broken.old)) {
+    if (!s2_entry_swap(vm, pos, ret_broken->old)) {
         return false;
     }
     s2_gather_init(&gather, vm);
@@ -249,6 +250,109 @@ MUTANTS = {
         "while (atomic_load_explicit(&lock->cpu[cpu].reading, memory_order_seq_cst)) {",
         "while (0) {"),
 }
+
+# The rules of tracked pages, which the hardware opens.
+TRACKED_MUTANTS = {
+    "clear-is-not-atomic": ("tracked", "scan.c", """
+    return s2_is_dirty(s2_entry_load(entry), S2_LEVEL_PAGE) &&
+           s2_is_dirty(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
+""", """
+    uint64_t old = s2_entry_load(entry);
+
+    if (s2_pte_is_leaf(old, S2_LEVEL_PAGE) && s2_pte_is_tracked(old)) {
+        atomic_store(entry, s2_pte_closed(old, S2_LEVEL_PAGE));
+    }
+    return s2_is_dirty(old, S2_LEVEL_PAGE);
+"""),
+    "collected-pages-stay-open": ("tracked", "scan.c", """ &&
+           s2_is_dirty(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
+""", """;
+"""),
+    "collect-without-invalidation": ("tracked", "scan.c", """
+    s2_gather_add(gather, ipa_from_gfn(gfn + first), (uint64_t)(end - first) << PAGE_SHIFT,
+                  PAGE_SIZE_BYTES);
+""", """
+    (void)first, (void)end, (void)gather;
+"""),
+    "scan-stops-at-the-first-table": ("log@hardware", "scan.c", """
+        if ((tracked & 1) == 0) {
+            gfn = """, """
+        if ((tracked & 1) == 0) {
+            gfn = log_chunk_end(gfn) + 0 * """),
+    "swept-tables-are-not-scanned": ("model@hardware", "log_switch.c",
+        "        log_note_tracked(sweep->vm, gfn);", ";"),
+    "split-tables-are-not-scanned": ("log@hardware", "split.c",
+        "        log_note_tracked(vm, ipa_gfn(pos->base));", ";"),
+    "new-tables-are-not-scanned": ("tracked", "map.c",
+        "        log_note_tracked(vm, ipa_gfn(run->ipa));", ";"),
+    "tables-made-writable-are-not-scanned": ("tracked", "unmap.c",
+        "        log_note_tracked(vm, ipa_gfn(pos->base));", ";"),
+    "merge-forgets-another-table": ("tracked", "merge.c",
+        "    log_forget_tracked(vm, ipa_gfn(pos->base));",
+        "    log_forget_tracked(vm, ipa_gfn(pos->base) ^ 512);"),
+    "peek-does-not-scan": ("log@hardware", "harvest.c",
+        "(bits | log_look(vm, at))", "bits"),
+    "peek-skips-chunks-without-marks": ("log@hardware", "harvest.c",
+        "while ((*gfn = log_next_noted(vm, *gfn, end)) < end",
+        "while ((*gfn = log_next_marked(vm, *gfn, end)) < end"),
+    "harvest-does-not-scan": ("log@hardware", "harvest.c",
+        "            log_collect(vm, &harvest.gather, first, limit);", ";"),
+    "harvest-of-words-does-not-scan": ("words@hardware", "harvest.c",
+        "    log_collect(harvest->vm, &harvest->gather, gfn, *end);", ";"),
+    "harvest-skips-chunks-without-marks": ("words@hardware", "harvest.c",
+        "    gfn = log_next_noted(harvest->vm, gfn, *end);",
+        "    gfn = log_next_marked(harvest->vm, gfn, *end);"),
+    "blocks-are-tracked": ("log@hardware", "log_switch.c",
+        "if (level != S2_LEVEL_PAGE || !sweep->vm->log.options.hardware) {",
+        "if (!sweep->vm->log.options.hardware) {"),
+    "split-does-not-track": ("numbers@hardware", "split.c",
+        "tracked ? s2_pte_tracked(pte) : pte", "tracked ? s2_pte_closed(pte, level) : pte"),
+    "off-leaves-pages-tracked": ("log@hardware", "log_switch.c",
+        "level == S2_LEVEL_PAGE ? s2_pte_untracked(pte) : pte, level", "pte, level"),
+    "set-type-drops-what-was-noted": ("tracked", "unmap.c",
+        "s2_is_dirty(old, pos->level)", "false"),
+    "set-type-gives-up": ("tracked", "unmap.c",
+        "    old = s2_entry_exchange(vm, pos, pte);",
+        "    (void)s2_entry_swap(vm, pos, pte);\n    old = s2_entry_load(pos->entry);"),
+    "unmap-gives-up": ("tracked", "unmap.c",
+        "            pos.old = s2_entry_exchange(vm, &pos, 0);",
+        "            (void)s2_entry_swap(vm, &pos, 0);"),
+    "merge-reads-before-the-break": ("tracked", "merge.c", """
+    (void)s2_entry_break(vm, pos, PAGE_SIZE_BYTES, &broken);
+    /* Not before: until the invalidation is complete the hardware opens pages. */
+    take_leaves(vm, pos->base, table);
+""", """
+    for (unsigned i = 0; i < S2_ENTRIES; i++) {
+        if (s2_is_dirty(s2_entry_load(&table[i]), S2_LEVEL_PAGE)) {
+            log_mark(vm, ipa_gfn(pos->base) + i);
+        }
+    }
+    (void)s2_entry_break(vm, pos, PAGE_SIZE_BYTES, &broken);
+"""),
+    "merge-takes-before-the-invalidation": ("tracked", "merge.c", """
+    (void)s2_entry_break(vm, pos, PAGE_SIZE_BYTES, &broken);
+    /* Not before: until the invalidation is complete the hardware opens pages. */
+    take_leaves(vm, pos->base, table);
+""", """
+    broken = *pos;
+    broken.old = s2_pte_locked();
+    (void)s2_entry_swap(vm, pos, broken.old);
+    for (unsigned i = 0; i < S2_ENTRIES; i++) {
+        if (s2_is_dirty(s2_entry_load(&table[i]), S2_LEVEL_PAGE)) {
+            log_mark(vm, ipa_gfn(pos->base) + i);
+        }
+    }
+    port_tlb_flush_vm(vm);
+"""),
+    "merge-opens-the-block": ("tracked", "merge.c", "s2_pte_closed(pte, pos->level)", "pte"),
+    "merge-keeps-the-prepaid-table": ("tracked", "merge.c",
+        "    s2_pool_put(vm, table);", "    s2_table_free(vm, table);"),
+    "eager-split-opens-pages": ("tracked", "split.c",
+        "    return split(vm, pos, page, false);", "    return split(vm, pos, page, true);"),
+    "eager-split-is-not-bounded": ("tracked", "log_switch.c",
+        "        sweep->entries += S2_ENTRIES;", ";"),
+}
+MUTANTS.update(TRACKED_MUTANTS)
 
 # Mutants that the tests named after bugs of other hypervisors are there for.
 BUG_MUTANTS = {
@@ -310,10 +414,10 @@ MUTANTS.update({name: mutant for name, (_, mutant) in SELF_TEST.items()})
 
 
 def witnesses(name):
-    """(test program, filter or None) of each test that must notice."""
-    own = MUTANTS[name][0]
-    return ([(own, None)] if own else []) + [
-        ("bugs", "bug_%02d_*" % number) for number, mutants in BUGS.items() if name in mutants]
+    """(test program, filter or None, value of CORE_LOG) of each test that must notice."""
+    own, _, mode = (MUTANTS[name][0] or "").partition("@")
+    return ([(own, None, mode)] if own else []) + [
+        ("bugs", "bug_%02d_*" % number, "") for number, mutants in BUGS.items() if name in mutants]
 
 
 def fail(message):
@@ -351,10 +455,10 @@ def build(args, name, test, sources, program):
         fail(result.stderr)
 
 
-def notices(name, test, only, program):
+def notices(name, test, only, mode, program):
     try:
         result = subprocess.run([program] + ([only] if only else []), capture_output=True, text=True, errors="replace",
-                                timeout=TIMEOUT_S, env=dict(os.environ, CORE_CHECK_ENTRIES="1"))
+                                timeout=TIMEOUT_S, env=dict(os.environ, CORE_CHECK_ENTRIES="1", CORE_LOG=mode))
     except subprocess.TimeoutExpired:
         print(f"{name}: {only or 'test_' + test} hangs")
         return True
@@ -398,11 +502,11 @@ def main():
         shutil.copytree(pathlib.Path(args.source) / "src", sources)
         apply(args.name, sources)
         survived = False
-        for test, only in witnesses(args.name):
+        for test, only, mode in witnesses(args.name):
             program = os.path.join(directory, "test_" + test)
             if not os.path.exists(program):
                 build(args, args.name, test, sources, program)
-            survived |= not notices(args.name, test, only, program)
+            survived |= not notices(args.name, test, only, mode, program)
         sys.exit(1 if survived or not witnesses(args.name) else 0)
 
 

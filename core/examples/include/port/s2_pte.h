@@ -8,6 +8,7 @@
 #define PORT_S2_PTE_H
 
 #include <core/addr.h>
+#include <core/no_hardware_dirty.h>
 #include <core/s2.h>
 #include <stdatomic.h>
 

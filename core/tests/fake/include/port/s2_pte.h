@@ -20,6 +20,7 @@
 #define FAKE_KIND_MASK   UINT64_C(3)
 #define FAKE_CLOSED      (UINT64_C(1) << 2) /* the other way round than on arm64 */
 #define FAKE_TYPE_SHIFT  3
+#define FAKE_TRACKED     (UINT64_C(1) << 6) /* the hardware opens it on the first write */
 #define FAKE_FRAME_SHIFT 8
 
 static inline uint64_t fake_encode(uint64_t fields, unsigned level)
@@ -30,12 +31,17 @@ static inline uint64_t fake_encode(uint64_t fields, unsigned level)
     return value << by | value >> (64 - by);
 }
 
-static inline uint64_t fake_decode(uint64_t pte, unsigned level)
+static inline uint64_t fake_fields(uint64_t pte, unsigned level)
 {
     unsigned by = 5 + 11 * level;
 
-    fake_point();
     return (pte >> by | pte << (64 - by)) * FAKE_INVERSE;
+}
+
+static inline uint64_t fake_decode(uint64_t pte, unsigned level)
+{
+    fake_point();
+    return fake_fields(pte, level);
 }
 
 static inline uint64_t s2_pte_leaf(pa_t pa, unsigned level, enum s2_type type, bool writable)
@@ -111,6 +117,42 @@ static inline uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level)
     while (!atomic_compare_exchange_weak(entry, &old, s2_pte_closed(old, level))) {
     }
     return old;
+}
+
+static inline bool fake_is_tracked(uint64_t pte, unsigned level)
+{
+    return (fake_decode(pte, level) & FAKE_TRACKED) != 0;
+}
+
+static inline bool s2_pte_is_tracked(uint64_t pte)
+{
+    return fake_is_tracked(pte, 3);
+}
+
+static inline uint64_t s2_pte_tracked(uint64_t pte)
+{
+    return fake_encode(fake_decode(pte, 3) | FAKE_CLOSED | FAKE_TRACKED, 3);
+}
+
+static inline uint64_t s2_pte_untracked(uint64_t pte)
+{
+    return fake_encode(fake_decode(pte, 3) & ~FAKE_TRACKED, 3);
+}
+
+static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
+{
+    bool closed = true;
+
+    /* One point for all of them, or the tests that act at each point would not end. */
+    fake_point();
+    for (unsigned i = 0; i < 32; i++) {
+        uint64_t pte = atomic_load_explicit(&pages[i], memory_order_relaxed);
+
+        if (pte != 0 && pte != s2_pte_locked()) {
+            closed &= (fake_fields(pte, 3) & FAKE_CLOSED) != 0;
+        }
+    }
+    return closed;
 }
 
 #endif
