@@ -13,6 +13,7 @@
 #include <hv/frame.h>
 #include <hv/irq.h>
 #include <hv/layout.h>
+#include <hv/logdirty.h>
 #include <hv/sched.h>
 #include <hv/time.h>
 #include <libfdt.h>
@@ -82,6 +83,7 @@ void boot_main(uint64_t fdt_pa, uint64_t image_pa)
     smp_start_others();
     printk("%u CPUs, GICv3 with %u SPIs and %u list registers, timer %lu Hz\n", cpu_count(),
            gic_info()->spi_count, gic_info()->lr_count, time_frequency_hz());
+    logdirty_init();
     console_init_receive();
     control_domain_start();
     sched_run();

@@ -113,6 +113,8 @@ static void an_end_inside_a_word_leaves_the_rest(void **state)
 
 static void a_hole_between_banks_and_a_dirty_neighbour(void **state)
 {
+    unsigned calls;
+
     (void)state;
     make_vm(&vm, 40);
     map_at(GIB(1), MIB(4));
@@ -123,7 +125,8 @@ static void a_hole_between_banks_and_a_dirty_neighbour(void **state)
     assert_int_equal(found_count, 0);
     store(GIB(512) + MIB(2) - KIB(4));
     store(GIB(1) + MIB(256));
-    assert_int_equal(harvest_words(0, dirty_log_limit_gfn(&vm)), 1);
+    calls = harvest_words(0, dirty_log_limit_gfn(&vm));
+    assert_true(log_options.hardware ? calls <= 9 : calls == 1);
     assert_int_equal(found_count, 2);
     assert_int_equal(found[0].gfn, (GIB(1) + MIB(256)) >> PAGE_SHIFT);
     assert_int_equal(found[1].gfn, ((GIB(512) + MIB(2)) >> PAGE_SHIFT) - 64);

@@ -7,6 +7,7 @@
 #include <core/dirty_log.h>
 #include <hv/cpu.h>
 #include <hv/guest_access.h>
+#include <hv/logdirty.h>
 #include <stddef.h>
 
 #include "domctl.h"
@@ -79,6 +80,7 @@ static long op_report(struct domctl *domctl)
 
 static long op_enable(struct domctl *domctl)
 {
+    struct dirty_log_options options;
     struct domain *d = domctl->d;
     struct shadow_session *session;
     struct shadow_request request = request_of(domctl);
@@ -87,9 +89,10 @@ static long op_enable(struct domctl *domctl)
     if (error != 0) {
         return error;
     }
+    options = logdirty_options(d);
     /* Also goes on where an enabling that was abandoned has stopped. */
     do {
-        error = dirty_log_enable(&d->s2, &(const struct dirty_log_options){0});
+        error = dirty_log_enable(&d->s2, &options);
     } while (error == -ERESTART && !shadow_must_stop(session));
     if (error == -ERESTART) {
         return shadow_session_suspend(d, session) ? HYPERCALL_RESTART : -EBUSY;

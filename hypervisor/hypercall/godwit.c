@@ -7,6 +7,7 @@
 #include <hv/frame.h>
 #include <hv/guest_access.h>
 #include <hv/irq.h>
+#include <hv/logdirty.h>
 #include <hv/save.h>
 #include <hv/time.h>
 #include <hv/vpl061.h>
@@ -34,6 +35,7 @@ _Static_assert(offsetof(struct godwit_stats, leaves) == sizeof(struct godwit_dom
 
 static void get_stats(struct domain *d, struct godwit_stats *stats)
 {
+    struct dirty_log_options options = logdirty_options(d);
     struct s2_stats s2;
     uint64_t vcpus = 0;
 
@@ -60,6 +62,8 @@ static void get_stats(struct domain *d, struct godwit_stats *stats)
     stats->console_dropped_bytes =
         atomic_load_explicit(&d->vpl011.dropped_bytes, memory_order_relaxed);
     stats->logdirty = dirty_log_is_on(&d->s2);
+    stats->tracking = options.hardware ? GODWIT_TRACKING_HARDWARE : GODWIT_TRACKING_FAULT;
+    stats->split = options.eager_split ? GODWIT_SPLIT_EAGER : GODWIT_SPLIT_LAZY;
 }
 
 static void host_info(struct godwit_host_info *info)
@@ -119,6 +123,27 @@ static long op_power_key(uint64_t gva)
     return error;
 }
 
+static long op_logdirty(uint64_t gva)
+{
+    struct godwit_logdirty op;
+    struct domain *d;
+    long error;
+
+    if (copy_from_guest(&op, gva, sizeof(op)) != 0) {
+        return -EFAULT;
+    }
+    if (op.pad != 0) {
+        return -EINVAL;
+    }
+    d = domain_get(op.domid);
+    if (d == NULL) {
+        return -ESRCH;
+    }
+    error = logdirty_set(d, op.tracking, op.split);
+    domain_put(d);
+    return error;
+}
+
 long hcall_godwit(struct hcall *call)
 {
     struct godwit_host_info info;
@@ -137,6 +162,8 @@ long hcall_godwit(struct hcall *call)
         return godwit_dirty_ranges(call);
     case GODWIT_OP_READONLY:
         return godwit_readonly(call->arg[1]);
+    case GODWIT_OP_LOGDIRTY:
+        return op_logdirty(call->arg[1]);
     case GODWIT_OP_HOST_INFO:
         host_info(&info);
         return copy_to_guest(call->arg[1], &info, sizeof(info)) != 0 ? -EFAULT : 0;

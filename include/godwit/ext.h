@@ -17,6 +17,7 @@ enum godwit_op {
     GODWIT_OP_HOST_INFO = 3,    /* struct godwit_host_info */
     GODWIT_OP_DIRTY_RANGES = 4, /* struct godwit_dirty_ranges: which pages a guest wrote */
     GODWIT_OP_READONLY = 5,     /* struct godwit_readonly: where a domain has read-only memory */
+    GODWIT_OP_LOGDIRTY = 6,     /* struct godwit_logdirty: how writes are noticed */
 };
 
 #define GODWIT_ABI_VERSION 2
@@ -85,6 +86,33 @@ struct godwit_stats {
     uint64_t harvested;   /* pages that CLEAN took from the log */
     uint64_t returned;    /* and those that went back because the CLEAN failed */
     uint64_t bits_set[GODWIT_WRITERS];
+    uint32_t tracking; /* enum godwit_tracking, never DEFAULT: in use, or of the next ENABLE */
+    uint32_t split;    /* enum godwit_split, the same */
+};
+
+/* How writes to pages of a logged domain are noticed. */
+enum godwit_tracking {
+    GODWIT_TRACKING_DEFAULT = 0,  /* as the hypervisor's command line says, or the best there is */
+    GODWIT_TRACKING_FAULT = 1,    /* a fault for the first write to each page */
+    GODWIT_TRACKING_HARDWARE = 2, /* the MMU notes it */
+};
+
+/* When blocks of memory become pages that can be logged one by one. */
+enum godwit_split {
+    GODWIT_SPLIT_DEFAULT = 0, /* as the hypervisor's command line says, or lazy */
+    GODWIT_SPLIT_LAZY = 1,    /* on the first write */
+    GODWIT_SPLIT_EAGER = 2,   /* while logging is being enabled */
+};
+
+/*
+ * What a domain's log does from the next ENABLE on. -EINVAL: no such value; -EBUSY: logging is on;
+ * -EOPNOTSUPP: GODWIT_TRACKING_HARDWARE, and not all CPUs of the host note writes.
+ */
+struct godwit_logdirty {
+    uint16_t domid;
+    uint8_t tracking; /* enum godwit_tracking */
+    uint8_t split;    /* enum godwit_split */
+    uint32_t pad;     /* 0 */
 };
 
 struct godwit_host_info {
@@ -140,7 +168,8 @@ struct godwit_readonly {
 
 _Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_readonly) == 32, "ABI");
-_Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (3 + GODWIT_WRITERS),
+_Static_assert(sizeof(struct godwit_logdirty) == 8, "ABI");
+_Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (4 + GODWIT_WRITERS),
                "ABI");
 _Static_assert(sizeof(struct godwit_dirty_ranges) == 56, "ABI");
 _Static_assert(sizeof(struct godwit_host_info) == 128 + 24 + 8, "ABI");

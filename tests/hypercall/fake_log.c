@@ -3,9 +3,15 @@
 #include <core/dirty_log.h>
 #include <core/s2.h>
 #include <hv/errno.h>
+#include <hv/logdirty.h>
 #include <hv/p2m.h>
 
 #include "fake_host.h"
+
+struct dirty_log_options logdirty_options(const struct domain *d)
+{
+    return (struct dirty_log_options){0};
+}
 
 int dirty_log_enable(struct s2_vm *vm, const struct dirty_log_options *options)
 {

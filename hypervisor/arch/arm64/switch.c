@@ -140,7 +140,8 @@ void arch_vcpu_save(struct vcpu *v)
     WRITE_SYSREG(HCR_IDLE, hcr_el2);
     WRITE_SYSREG(0, vttbr_el2);
     isb(); /* nothing is walked with the guest's tables from here on */
-    /* The stores of this vCPU are visible before anyone is told that it stopped. */
+    /* Its stores, and what its walks noted in descriptors, are visible before it counts as stopped.
+     */
     dsb(ish);
 }
 
@@ -204,6 +205,7 @@ static void init_newer_traps(void)
 void arch_vcpu_init_cpu(void)
 {
     sysreg_id_check();
+    port_init_cpu();
     WRITE_SYSREG((uintptr_t)el2_vectors, vbar_el2);
     WRITE_SYSREG(HCR_IDLE, hcr_el2);
     WRITE_SYSREG(0, vttbr_el2);

@@ -72,6 +72,8 @@ struct domain {
     uint32_t evtchn_upcall_ppi; /* 31 for guests, from the tree for the control domain */
     bool addr_size_set;
     void *logdirty_session; /* hypercall/domctl_shadow.c */
+    uint8_t logdirty_tracking; /* enum godwit_tracking, as asked for this domain */
+    uint8_t logdirty_split;    /* enum godwit_split */
 
     struct spinlock destroy_lock; /* one destroyer at a time; guards the two below */
     unsigned destroy_phase;

@@ -9,6 +9,7 @@
 #include <port/s2_pte.h>
 #include <sysreg.h>
 
+#include "hafdbs.h"
 #include "tlb.h"
 
 #define ID_FIELD(value, shift) ((unsigned)((value) >> (shift)) & 15u)
@@ -19,13 +20,15 @@
 #define HCR_PTW (UINT64_C(1) << 2)  /* its stage-1 tables must not lie in device memory */
 #define HCR_FWB (UINT64_C(1) << 46)
 
-/* VTCR_EL2: inner shareable, write-back tables, 4 KiB granule, 8-bit VMID, no hardware updates. */
+/* VTCR_EL2: inner shareable, write-back tables, 4 KiB granule, 8-bit VMID. */
 #define VTCR_RES1        (UINT64_C(1) << 31)
 #define VTCR_PS_SHIFT    16
 #define VTCR_SH0_INNER   (UINT64_C(3) << 12)
 #define VTCR_ORGN0_WBWA  (UINT64_C(1) << 10)
 #define VTCR_IRGN0_WBWA  (UINT64_C(1) << 8)
 #define VTCR_SL0_SHIFT   6
+#define VTCR_HA          (UINT64_C(1) << 21) /* without it HD has no effect */
+#define VTCR_HD          (UINT64_C(1) << 22) /* the MMU opens tracked pages */
 #define VTTBR_VMID_SHIFT 48
 
 #define PARANGE_48_BITS 5u
@@ -33,6 +36,8 @@
 #define SYSREG_ID_AA64MMFR2 S3_0_C0_C7_2
 
 bool port_has_fwb;
+/* All CPUs that have started note writes. Changes before the first guest only. */
+static bool has_dirty_state;
 static unsigned pa_range; /* ID_AA64MMFR0_EL1.PARange, at most 48 bits */
 
 void port_init(void)
@@ -42,8 +47,17 @@ void port_init(void)
         pa_range = PARANGE_48_BITS; /* 52 bits need another descriptor layout */
     }
     port_has_fwb = ID_FIELD(READ_SYSREG(SYSREG_ID_AA64MMFR2), 40) != 0;
+    has_dirty_state = port_cpu_has_dirty_state();
     port_tlb_init();
     port_find_init();
+}
+
+void port_init_cpu(void)
+{
+    if (!port_cpu_has_dirty_state()) {
+        /* CPUs start one after the other: start_one in smp.c waits for this one. */
+        has_dirty_state = false;
+    }
 }
 
 uint64_t port_hcr_bits(void)
@@ -78,7 +92,8 @@ uint64_t port_s2_control(unsigned ipa_bits, unsigned root_level)
     uint64_t start_level = 2 - root_level; /* SL0 counts the other way round */
 
     return VTCR_RES1 | (uint64_t)pa_range << VTCR_PS_SHIFT | VTCR_SH0_INNER | VTCR_ORGN0_WBWA |
-           VTCR_IRGN0_WBWA | start_level << VTCR_SL0_SHIFT | (64 - ipa_bits);
+           VTCR_IRGN0_WBWA | (has_dirty_state ? VTCR_HA | VTCR_HD : 0) |
+           start_level << VTCR_SL0_SHIFT | (64 - ipa_bits);
 }
 
 uint64_t port_s2_root(pa_t root, uint16_t vmid)
@@ -88,7 +103,7 @@ uint64_t port_s2_root(pa_t root, uint16_t vmid)
 
 bool port_has_hardware_dirty(void)
 {
-    return false; /* VTCR_EL2.HD is not set */
+    return has_dirty_state;
 }
 
 void port_publish(void)

@@ -11,6 +11,9 @@
  */
 void port_init(void);
 
+/* On each CPU, before the first s2_init: it may be one whose MMU does not note writes. */
+void port_init_cpu(void);
+
 /* Bits that HCR_EL2 must have on every CPU while a guest runs: VM, PTW, FB, BSU, and FWB if used.
  */
 uint64_t port_hcr_bits(void);

@@ -19,7 +19,7 @@
 #define S2_PTE_SH_INNER   (UINT64_C(3) << 8)
 #define S2_PTE_AF         (UINT64_C(1) << 10)
 #define S2_PTE_ADDR       UINT64_C(0x0000fffffffff000)
-#define S2_PTE_DBM        (UINT64_C(1) << 51) /* 0 in fault mode */
+#define S2_PTE_DBM        (UINT64_C(1) << 51) /* in tracked pages, which have S2AP[0] set */
 #define S2_PTE_XN         (UINT64_C(1) << 54)
 #define S2_PTE_TYPE_SHIFT 55 /* software bits 55 to 58: enum s2_type */
 #define S2_PTE_TYPE_MASK  UINT64_C(15)
@@ -123,6 +123,58 @@ static inline uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level)
     (void)level;
     /* As in s2_pte_open. */
     return atomic_fetch_and_explicit(entry, ~S2_PTE_S2AP_W, memory_order_acq_rel);
+}
+
+/* Tracked: the MMU sets S2AP[1] on the first write (FEAT_HAFDBS, VTCR_EL2.HD). */
+static inline bool s2_pte_is_tracked(uint64_t pte)
+{
+    return (pte & S2_PTE_DBM) != 0;
+}
+
+static inline uint64_t s2_pte_tracked(uint64_t pte)
+{
+    return (pte & ~S2_PTE_S2AP_W) | S2_PTE_DBM;
+}
+
+static inline uint64_t s2_pte_untracked(uint64_t pte)
+{
+    return pte & ~S2_PTE_DBM;
+}
+
+/* Descriptors 2n and 2n + 1, each read once and whole, as LDP promises. */
+#define PORT_READ_PAIR(pages, n, any)                                                              \
+    do {                                                                                           \
+        uint64_t even_, odd_;                                                                      \
+                                                                                                   \
+        __asm__ volatile("ldp %0, %1, [%2, %3]"                                                    \
+                         : "=r"(even_), "=r"(odd_)                                                 \
+                         : "r"(pages), "i"((n)*16), "m"((pages)[2 * (n)]),                         \
+                           "m"((pages)[2 * (n) + 1]));                                             \
+        (any) |= even_ | odd_;                                                                     \
+    } while (0)
+
+/* S2_PAGES_AT_ONCE of them. What is no page counts if it has the bit: seldom, and only dearer. */
+static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
+{
+    uint64_t any = 0;
+
+    PORT_READ_PAIR(pages, 0, any);
+    PORT_READ_PAIR(pages, 1, any);
+    PORT_READ_PAIR(pages, 2, any);
+    PORT_READ_PAIR(pages, 3, any);
+    PORT_READ_PAIR(pages, 4, any);
+    PORT_READ_PAIR(pages, 5, any);
+    PORT_READ_PAIR(pages, 6, any);
+    PORT_READ_PAIR(pages, 7, any);
+    PORT_READ_PAIR(pages, 8, any);
+    PORT_READ_PAIR(pages, 9, any);
+    PORT_READ_PAIR(pages, 10, any);
+    PORT_READ_PAIR(pages, 11, any);
+    PORT_READ_PAIR(pages, 12, any);
+    PORT_READ_PAIR(pages, 13, any);
+    PORT_READ_PAIR(pages, 14, any);
+    PORT_READ_PAIR(pages, 15, any);
+    return (any & S2_PTE_S2AP_W) == 0;
 }
 
 #endif
