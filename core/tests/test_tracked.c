@@ -328,6 +328,41 @@ static void memory_mapped_meanwhile_is_tracked(void **state)
     end_vm(&vm);
 }
 
+/* Far apart, so that a call has to find the next chunk by the hardware's notes alone. */
+static void harvests_by_words_find_all_notes(void **state)
+{
+    struct dirty_log_word words[DIRTY_LOG_WORDS];
+    uint64_t pages, found = 0;
+    unsigned calls = 0;
+
+    (void)state;
+    start(MIB(4));
+    assert_int_equal(s2_map(&vm, ipa_make(GIB(100)), frame_for(MIB(8)), MIB(2), S2_RAM_RW), 0);
+    assert_int_equal(s2_map(&vm, ipa_make(GIB(101)), frame_for(MIB(4)), KIB(4), S2_RAM_RW), 0);
+    assert_int_equal(dirty_log_harvest_begin(&vm), 0);
+    for (uint64_t gfn = 0; gfn != UINT64_MAX;) {
+        (void)dirty_log_harvest_words(&vm, &gfn, UINT64_MAX, words, &pages);
+    }
+    store(0);
+    store(MIB(4) - KIB(4));
+    store(GIB(100) + MIB(1));
+    store(GIB(101));
+    for (uint64_t gfn = 0; gfn != UINT64_MAX; calls++) {
+        unsigned count = dirty_log_harvest_words(&vm, &gfn, UINT64_MAX, words, &pages);
+
+        for (unsigned i = 0; i < count; i++) {
+            assert_int_equal(__builtin_popcountll(words[i].bits), 1);
+        }
+        found += pages;
+        fake_check_tlbs(&vm);
+    }
+    assert_int_equal(found, 4);
+    assert_true(calls <= 3 * 4 + 1); /* a quarter of a chunk each; nothing for the hole */
+    dirty_log_harvest_abort(&vm);
+    assert_int_equal(dirty_log_count(&vm), 512 + 1 + 2); /* new pages, and two old ones */
+    end_vm(&vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +377,7 @@ int main(void)
         TEST(eager_splits_take_bounded_steps_and_leave_no_fault),
         TEST(a_fault_on_a_tracked_page_opens_it),
         TEST(memory_mapped_meanwhile_is_tracked),
+        TEST(harvests_by_words_find_all_notes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
