@@ -69,8 +69,9 @@ def prove(root, source, options, seconds):
     return int(found.group(1)), int(found.group(2)), output
 
 
-def must_hold(source, options, least):
-    proven, goals, output = prove(ROOT, source, options, 30)
+def must_hold(source, options, least, is_long):
+    # Smoke tests: no contract is proven because what it requires cannot be.
+    proven, goals, output = prove(ROOT, source, options + ["-wp-smoke-tests"] * is_long, 30)
     if proven != goals:
         return "FAIL", "%d goals are open:\n%s" % (goals - proven, output)
     if goals < least:
@@ -97,7 +98,8 @@ def must_fail(function, old, new):
     return "PASS", "%d of %d goals of %s stay open" % (goals - proven, goals, function)
 
 
-def jobs():
-    return [("proof %s" % name, must_hold, arguments) for name, *arguments in GOOD] + \
+def jobs(is_long):
+    return [("proof %s" % name, must_hold, (*arguments, is_long))
+            for name, *arguments in GOOD] + \
            [("broken proof, %s" % name, must_fail, arguments)
             for name, arguments in MUTANTS.items()]
