@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The dirty log as a model: all interleavings of guest CPUs, a harvester, a writer in the hypervisor,
- * one through a foreign mapping, an eager splitter and a merger, on one block of two pages. Each step
- * is what the machine does at once; no writer ever tires. Checked at the end: no page was
- * written after its last copy. Names of steps follow core/src; what this shows, and what not, is in
- * docs/design/proofs.md.
+ * The dirty log as a model: all interleavings of guest CPUs, a harvester, a writer in the
+ * hypervisor, one through a foreign mapping, an eager splitter and a merger, on one block of two
+ * pages. Each step is what the machine does at once; no writer ever tires. Checked at the end: no
+ * page was written after its last copy. Names of steps follow core/src; what this shows, and what
+ * not, is in docs/design/proofs.md.
  *
  * Chosen with -D: VCPUS, HARDWARE (the MMU notes first writes), EMPTY_POOL, HYP_WRITER, FOREIGN,
- * SPLITTER, MERGER, ABORTS, ROUNDS; and M_..., a mutant that breaks one rule. proofs/run has the list.
+ * SPLITTER, MERGER, ABORTS, ROUNDS; and M_..., a mutant that breaks one rule. models.py has both.
  */
 #ifndef VCPUS
 #define VCPUS 1
@@ -16,45 +16,16 @@
 #define ROUNDS 1 /* with the guest running; one more follows when it has stopped */
 #endif
 
-#define PAGES  2
-#define BOTH   3 /* a bit per page */
-#define bit(p) (1 << (p))
-
-/* What decides about the block: a descriptor in transit, a block, or a table of two pages. */
-#define LOCKED  0
-#define BLOCK   1 /* closed */
-#define BLOCK_W 3
-#define TABLE   4
-/* A page's descriptor; find() adds TABLE. */
-#define CLOSED 0
-#define W      1 /* open, S2AP[1] */
-#define DBM    2 /* the hardware may open it */
-
-byte root = BLOCK_W;
-byte leaf[PAGES];
-bool table_in_use; /* the table's page holds a table */
-
-/*
- * A TLB may keep whatever it has read until that is invalidated, and use any of it at any time: it
- * is a set. Two pages closed, two pages open, the block closed, open, and the pointer to the table.
- */
-#define T_CLOSED(p) (1 << (p))
-#define T_OPEN(p)   (4 << (p))
-#define T_BLOCK     16
-#define T_BLOCK_W   32
-#define T_TABLE     64
-#define T_PAGES     15
-byte tlb[VCPUS];
+#include "machine.pml"
 
 byte word;    /* of the log: a bit per page */
 bool summary; /* the word is not zero */
 byte taken;
-byte gather; /* s2_gather: pages whose descriptors were closed and are still cached */
-byte differs;   /* pages whose copy is not what they hold */
+byte gather;  /* s2_gather: pages whose descriptors were closed and may still be cached */
+byte differs; /* pages whose copy is not what they hold */
 
 bool marking;      /* log_is_marking: logging has begun */
 bool stopped;      /* the guest is to stop */
-bool drained;      /* nobody writes any more */
 byte in_guest;     /* vCPUs that run there */
 byte in_flight;    /* hypervisor writers that have not marked yet */
 byte readers;      /* of the VM's lock */
@@ -99,70 +70,6 @@ inline mark(bits)
        summary = true
     fi
 }
-
-/* What is cached for some pages: them, the block they may be part of, and the way to them. */
-#define cached(pages) \
-    ((pages) != 0 -> (pages) | ((pages) << 2) | T_BLOCK | T_BLOCK_W | T_TABLE : 0)
-
-inline invalidate_local(c, pages)
-{
-    tlb[c] = tlb[c] & (255 - cached(pages))
-}
-
-/* A broadcast reaches one CPU after the other; their numbers mean nothing. */
-inline invalidate_all(pages)
-{
-    invalidate_local(0, pages);
-#if VCPUS == 2
-    invalidate_local(1, pages)
-#endif
-}
-
-/* Two sizes for one address in one TLB: what break-before-make prevents. */
-#define conflicts(c) ((tlb[c] & (T_BLOCK | T_BLOCK_W)) != 0 && (tlb[c] & T_PAGES) != 0)
-
-/* The MMU reads page q's descriptor in the table, and keeps it and the way there. */
-inline cache_leaf(c, q)
-{
-    assert(table_in_use); /* else it walks through what is somebody else's memory by now */
-    if
-    :: (leaf[q] & W) != 0 -> tlb[c] = tlb[c] | T_OPEN(q) | T_TABLE
-    :: else -> tlb[c] = tlb[c] | T_CLOSED(q) | T_TABLE
-    fi;
-    assert(!conflicts(c))
-}
-
-inline walk(c, q)
-{
-    if
-    :: root == BLOCK -> tlb[c] = tlb[c] | T_BLOCK; assert(!conflicts(c))
-    :: root == BLOCK_W -> tlb[c] = tlb[c] | T_BLOCK_W; assert(!conflicts(c))
-    :: root == TABLE -> cache_leaf(c, q)
-    :: else
-    fi
-}
-
-#ifdef HARDWARE
-#define TRACKED DBM /* what closed pages get in a new table */
-#else
-#define TRACKED 0
-#endif
-
-/* The MMU opens a closed page with DBM: it reads the descriptor again and changes it at once. */
-#define hardware_may_open(c, q) \
-    (TRACKED != 0 && (tlb[c] & T_CLOSED(q)) != 0 && (root == TABLE || (tlb[c] & T_TABLE) != 0) && \
-     (leaf[q] & DBM) != 0)
-
-inline hardware_open(c, q)
-{
-    assert(table_in_use);
-    leaf[q] = leaf[q] | W;
-    tlb[c] = tlb[c] | T_OPEN(q) | T_TABLE;
-    assert(!conflicts(c))
-}
-
-#define may_store(c, q) ((tlb[c] & (T_BLOCK_W | T_OPEN(q))) != 0)
-#define may_fault(c, q) ((tlb[c] & (T_BLOCK | T_CLOSED(q))) != 0)
 
 /* Pages are as open as their block. */
 #ifdef M_SPLIT_OPENS_PAGES
@@ -232,7 +139,7 @@ inline handle_fault(q)
     od
 }
 
-/* A CPU in the guest, and in the hypervisor when that takes a fault. Stops when it is told to, or later. */
+/* A CPU in the guest, in the hypervisor when that faults. Stops when it is told to, or later. */
 proctype vcpu(byte c)
 {
     byte p;

@@ -3,8 +3,8 @@
  * Pairs of barriers on a machine that reorders as Arm may: every CPU performs its accesses in any
  * order that acquires, releases and dependencies leave, loads also before the branch in front of
  * them; a store is seen by all others at once. A read-modify-write is a read and a write, between
- * which nobody else writes there (or it would be tried again). An address that depends on a load orders
- * nothing: C promises nothing about that.
+ * which nobody else writes there (or it would be tried again). An address that depends on a load
+ * orders nothing: C promises nothing about that.
  *
  * -D chooses a pair: MARK, WRITE, LEVELS, LOCK, MESSAGE, PIN, INVALIDATE; and M_..., a mutant that
  * weakens one order. Which code each stands for: docs/design/proofs.md.
@@ -43,8 +43,8 @@ bool lost;
 
 #ifdef MARK
 /*
- * A handler opens the leaf, then marks. A harvest takes the mark, looks at the leaf, and closes it if
- * it is open. No page may stay open without a mark.
+ * A handler opens the leaf, then marks. A harvest takes the mark, looks at the leaf, and closes it
+ * if it is open. No page may stay open without a mark.
  */
 #define THREADS 2
 bool leaf, word, busy_leaf, busy_word;
@@ -81,7 +81,9 @@ inline check() { lost = leaf && !word }
 #endif
 
 #ifdef WRITE
-/* The hypervisor writes to a page, then marks. A harvest takes the mark, then the page is copied. */
+/*
+ * The hypervisor writes to a page, then marks. A harvest takes the mark, then the page is copied.
+ */
 #define THREADS 2
 bool memory, copy, word, busy_word;
 
@@ -116,7 +118,9 @@ inline check() { lost = memory != copy && !word }
 #endif
 
 #ifdef PIN
-/* A pin is stored, then its page marked. A harvest that has taken the mark finds the pin and marks again. */
+/*
+ * A pin is stored, then its page marked. A harvest that took the mark finds the pin, marks again.
+ */
 #define THREADS 2
 bool pins_used, word, busy_word;
 
@@ -152,8 +156,8 @@ inline check() { lost = pins_used && !word }
 
 #ifdef LEVELS
 /*
- * Two words that one summary word stands for, and the chunk's bit in top. CPUs mark pages; a harvest
- * takes the chunk, or the first word only. What is marked must be found from the top.
+ * Two words that one summary word stands for, and the chunk's bit in top. CPUs mark pages; a
+ * harvest takes the chunk, or the first word only. What is marked must be found from the top.
  */
 #define THREADS 3
 #ifdef M_LOG_SET_TOP_RELAXED
@@ -192,8 +196,9 @@ proctype marker(byte w; byte page)
 }
 
 /*
- * log_next_marked and take_chunk. The read-modify-writes of summary and word are one step each: they
- * are behind branches on what was read before them, and what they find between their halves is their own.
+ * log_next_marked and take_chunk. The read-modify-writes of summary and word are one step each:
+ * they are behind branches on what was read before them, and what they find between their halves
+ * is their own.
  */
 #define take(w) \
     word[w] = ((found & (1 << (w))) != 0 -> 0 : word[w])
@@ -258,8 +263,8 @@ inline check() { lost = is_lost(0) || is_lost(1) }
 
 #ifdef LOCK
 /*
- * The reader-writer lock. A reader must not see what a writer frees, unless it came after it; who comes
- * after sees what was done before. For reading and writing: 1 is held, 2 is released again.
+ * The reader-writer lock. A reader must not see what a writer frees, unless it came after it; who
+ * comes after sees what was done before. For reading and writing: 1 is held, 2 is released again.
  */
 #define THREADS 2
 #ifdef M_READ_LOCK_IS_NOT_SEQ_CST
@@ -337,8 +342,8 @@ inline check()
 
 #ifdef MESSAGE
 /*
- * Something is done, then a flag is set with release; who sees the flag with acquire sees all that was
- * done, and what it does itself is not seen by what came before.
+ * Something is done, then a flag is set with release; who sees the flag with acquire sees all that
+ * was done, and what it does itself is not seen by what came before.
  */
 #define THREADS 2
 #ifdef M_RELEASE_RELAXED
@@ -384,8 +389,8 @@ inline check() { lost = (saw_flag && !saw_content) || saw_later }
 
 #ifdef INVALIDATE
 /*
- * port_tlb_flush after a leaf was closed, and another CPU with a stage-2 entry, one that combines both
- * stages (made from memory or from the stage-2 entry), and a store on its way to memory.
+ * port_tlb_flush after a leaf was closed, and another CPU with a stage-2 entry, one that combines
+ * both stages (made from memory or from the stage-2 entry), and a store on its way to memory.
  */
 #define THREADS 1
 #ifdef M_NO_DSB_BEFORE
