@@ -121,6 +121,26 @@ static void check_leaf(uint64_t pa, unsigned level, enum s2_type type, bool writ
     check_fields(entry, &expected);
 }
 
+/* A page that the MMU opens by itself: DBM, not writable yet, and the rest as it was. */
+static void check_tracked(uint64_t pa, bool writable)
+{
+    struct fields expected = expected_leaf(pa, 3, S2_RAM_RW, false);
+    uint64_t pte = s2_pte_leaf(pa_make(pa), 3, S2_RAM_RW, writable);
+    uint64_t tracked = s2_pte_tracked(pte);
+
+    assert_false(s2_pte_is_tracked(pte));
+    assert_true(s2_pte_is_tracked(tracked));
+    assert_int_equal(s2_pte_untracked(tracked), s2_pte_closed(pte, 3));
+    assert_true(s2_pte_is_leaf(tracked, 3));
+    assert_int_equal(s2_pte_pa(tracked, 3).addr, pa);
+    assert_int_equal(s2_pte_type(tracked, 3), S2_RAM_RW);
+    expected.value[DBM] = 1;
+    check_fields(tracked, &expected);
+    expected.value[S2AP] = 3; /* what the MMU makes of it: dirty */
+    check_fields(s2_pte_opened(tracked, 3), &expected);
+    assert_int_equal(s2_pte_closed(s2_pte_opened(tracked, 3), 3), tracked);
+}
+
 static void check_table(uint64_t pa, unsigned level)
 {
     uint64_t pte = s2_pte_table(pa_make(pa), level);
@@ -168,6 +188,21 @@ static void test_leaves(void **state)
     }
 }
 
+static void check_tracked_at(uint64_t pa, unsigned level)
+{
+    (void)level;
+    for (unsigned choice = 0; choice < 4; choice++) {
+        port_has_fwb = choice % 2 != 0;
+        check_tracked(pa, choice / 2 != 0);
+    }
+}
+
+static void test_tracked(void **state)
+{
+    (void)state;
+    for_addresses(page_bits(3), 3, check_tracked_at);
+}
+
 static void test_tables(void **state)
 {
     (void)state;
@@ -212,9 +247,8 @@ static void test_locked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leaves),
-        cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_leaves), cmocka_unit_test(test_tracked),
+        cmocka_unit_test(test_tables), cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_locked),
     };
 
