@@ -69,6 +69,9 @@ def print_text(faults, host):
 
 
 def main(words):
+    if "--counts" in words:
+        from growth import counts
+        return counts.main([word for word in words if word != "--counts"])
     parser = argparse.ArgumentParser(prog="scripts/bench growth", description=__doc__.partition(":")[2].strip())
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--cpu", action="append", choices=sorted(boot.MODELS))
