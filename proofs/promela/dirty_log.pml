@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The dirty log as a model: all interleavings of guest CPUs, a harvester, a writer in the
- * hypervisor, one through a foreign mapping, an eager splitter and a merger, on one block of two
- * pages. Each step is what the machine does at once; no writer ever tires. Checked at the end: no
- * page was written after its last copy. Names of steps follow core/src; what this shows, and what
- * not, is in docs/design/proofs.md.
+ * hypervisor, one through a foreign mapping, an eager splitter, a merger and changes of type, on
+ * one block of two pages. Each step is what the machine does at once; no writer ever tires. Checked
+ * at the end: no page was written after its last copy. Names of steps follow core/src; what this
+ * shows, and what not, is in docs/design/proofs.md.
  *
  * Chosen with -D: VCPUS, HARDWARE (the MMU notes first writes), EMPTY_POOL, HYP_WRITER, FOREIGN,
- * SPLITTER, MERGER, ABORTS, ROUNDS; and M_..., a mutant that breaks one rule. models.py has both.
+ * SPLITTER, MERGER, RETYPER, ABORTS, ROUNDS; and M_..., a mutant that breaks one rule. models.py
+ * has all that are checked.
  */
 #ifndef VCPUS
 #define VCPUS 1
@@ -127,6 +128,7 @@ inline handle_fault(q)
        break
 #endif
     :: root == BLOCK && marking -> split(BLOCK)
+    :: root == TABLE && leaf[q] == RAM_RO -> break /* the guest's own fault */
 #if defined(M_MARK_BEFORE_OPEN)
     :: root == TABLE && leaf[q] == CLOSED -> mark(bit(q)); leaf[q] = W; break
 #elif defined(M_FAULT_DOES_NOT_MARK)
@@ -312,6 +314,44 @@ proctype merger()
     od
 }
 
+/* s2_set_type: makes page 0 read-only memory, and ordinary again, which is closed while logged. */
+proctype retyper()
+{
+    byte seen;
+
+    do
+    :: stopped -> break
+    :: !stopped -> write_lock();
+       if
+       :: root == TABLE && marking && leaf[0] != RAM_RO ->
+#ifdef M_RETYPE_IS_NOT_ATOMIC
+          seen = leaf[0];
+          leaf[0] = RAM_RO;
+#else
+          d_step { seen = leaf[0]; leaf[0] = RAM_RO };
+#endif
+#ifndef M_RETYPE_LOSES_DIRTY_STATE
+          if
+          :: seen == (DBM | W) -> mark(bit(0))
+          :: seen != (DBM | W)
+          fi;
+#endif
+#ifndef M_RETYPE_WITHOUT_INVALIDATION
+          invalidate_all(bit(0));
+#endif
+          seen = 0
+       :: root == TABLE && leaf[0] == RAM_RO ->
+#ifdef M_RETYPE_OPENS
+          leaf[0] = TRACKED | W
+#else
+          leaf[0] = TRACKED
+#endif
+       :: root != TABLE || !marking
+       fi;
+       write_unlock()
+    od
+}
+
 inline mark_pinned()
 {
     if
@@ -331,6 +371,8 @@ inline begin_marking()
     write_unlock()
 }
 
+#define is_closed(q) (root == TABLE && (leaf[q] == TRACKED || leaf[q] == RAM_RO))
+
 /* If page q is in pages: closes what decides about it, block or page. Waits for who splits. */
 inline close(q, pages)
 {
@@ -339,9 +381,9 @@ inline close(q, pages)
 #ifdef M_HARVEST_SKIPS_TRANSIT
     :: ((pages) & bit(q)) != 0 && root == LOCKED
 #endif
-    :: ((pages) & bit(q)) != 0 && (root == BLOCK || (root == TABLE && leaf[q] == TRACKED))
+    :: ((pages) & bit(q)) != 0 && (root == BLOCK || is_closed(q))
     :: d_step { ((pages) & bit(q)) != 0 && root == BLOCK_W -> root = BLOCK; gather = BOTH }
-    :: d_step { ((pages) & bit(q)) != 0 && root == TABLE && leaf[q] != TRACKED ->
+    :: d_step { ((pages) & bit(q)) != 0 && root == TABLE && !is_closed(q) ->
            leaf[q] = TRACKED;
            gather = gather | bit(q)
        }
@@ -553,6 +595,9 @@ init {
 #endif
 #ifdef MERGER
         run merger();
+#endif
+#ifdef RETYPER
+        run retyper();
 #endif
     }
 }

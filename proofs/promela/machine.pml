@@ -16,6 +16,7 @@
 #define CLOSED 0
 #define W      1 /* open, S2AP[1] */
 #define DBM    2 /* the hardware may open it */
+#define RAM_RO 4 /* of a type that nobody may open */
 
 byte root = BLOCK_W;
 byte leaf[PAGES];
