@@ -2,10 +2,7 @@
 /* Write faults: the path that a guest's first write to each page takes. */
 #include <core/s2.h>
 
-#include "entry.h"
-#include "find.h"
-#include "lock.h"
-#include "log.h"
+#include "fault_page.h"
 #include "pool.h"
 #include "split.h"
 
@@ -37,26 +34,6 @@ static __attribute__((noinline)) bool split_or_open(struct s2_vm *vm, struct s2_
     }
     s2_count(&line->faults_split);
     return false;
-}
-
-/*
- * Opens the closed RAM page (or, while nothing is marked, block) at pos. False: somebody changed
- * the descriptor first. Open, then mark: a harvest between the two finds no bit and leaves the
- * page alone. Then invalidate, for this CPU only.
- */
-static inline bool open_page(struct s2_vm *vm, struct s2_cpu_line *line, const struct s2_pos *pos,
-                             ipa_t ipa, bool marking)
-{
-    if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
-        return false;
-    }
-    if (marking && log_mark(vm, ipa_gfn(ipa))) {
-        s2_count(&line->bits_set[DIRTY_WRITER_VCPU]);
-    } else {
-        s2_count(&line->faults_reopened);
-    }
-    port_tlb_flush_local(vm, ipa);
-    return true;
 }
 
 /* Everything but the case that s2_fault_write does itself. Drops the read lock. */
@@ -95,7 +72,13 @@ static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
             split = true;
         } else if (split && s2_pte_is_tracked(pos.old)) {
             break; /* the hardware does the rest */
-        } else if (open_page(vm, line, &pos, ipa, marking)) {
+        } else if (marking) {
+            fault_open_marked(vm, line, pos.entry, ipa);
+            port_tlb_flush_local(vm, ipa);
+            break;
+        } else if (s2_entry_swap(vm, &pos, s2_pte_opened(pos.old, pos.level))) {
+            s2_count(&line->faults_reopened);
+            port_tlb_flush_local(vm, ipa);
             break;
         }
     }
@@ -106,17 +89,13 @@ static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
 enum s2_fault s2_fault_write(struct s2_vm *vm, ipa_t ipa)
 {
     struct s2_cpu_line *line;
-    struct s2_pos pos;
 
     if (ipa.addr >> vm->ipa_bits) {
         return S2_FAULT_UNMAPPED;
     }
     line = s2_read_lock(vm);
-    pos = s2_find_page(vm, ipa);
-    /* A logged guest's first write to a page, as nearly all are: no call, no spilled register. */
-    if (pos.level == S2_LEVEL_PAGE && s2_pos_is_leaf(&pos) &&
-        s2_pte_type(pos.old, pos.level) == S2_RAM_RW && !s2_pte_is_writable(pos.old, pos.level) &&
-        log_is_marking(vm) && open_page(vm, line, &pos, ipa, true)) {
+    if (fault_open_page(vm, line, ipa)) {
+        port_tlb_flush_local(vm, ipa);
         s2_read_unlock(line);
         return S2_FAULT_RETRY;
     }

@@ -26,6 +26,20 @@ static inline struct s2_cpu_line *s2_read_lock(struct s2_vm *vm)
     }
 }
 
+/* The same without waiting: NULL while somebody writes. */
+static inline struct s2_cpu_line *s2_read_trylock(struct s2_vm *vm)
+{
+    struct s2_cpu_line *line = &vm->lock.cpu[port_cpu_id()];
+
+    /* As in s2_read_lock. */
+    atomic_store_explicit(&line->reading, 1, memory_order_seq_cst);
+    if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {
+        return line;
+    }
+    atomic_store_explicit(&line->reading, 0, memory_order_release); /* as s2_read_unlock */
+    return NULL;
+}
+
 static inline void s2_read_unlock(struct s2_cpu_line *line)
 {
     /* Pairs with the load of reading in s2_write_lock: the writer sees all we did. */

@@ -111,6 +111,14 @@ enum s2_fault {
 enum s2_fault s2_fault_write(struct s2_vm *vm, ipa_t ipa);
 
 /*
+ * The first half of it for the most frequent case: opens and marks a page, and leaves the
+ * invalidation to the caller, before it returns to the guest: what this CPU has cached for the
+ * faulting address must go; an entry that stays costs one more fault. False: nothing was done,
+ * s2_fault_write decides. Calls nothing, not even of the port.
+ */
+bool s2_fault_write_fast(struct s2_vm *vm, ipa_t ipa);
+
+/*
  * Opens the S2_FOREIGN_RW page at ipa for writing after the caller has told the
  * frame's owner (dirty_log_pin). True if this call opened it; false if another
  * CPU did or it is no longer that frame: the caller then drops its pin and lets

@@ -133,15 +133,16 @@ struct s2_vm {
     uint8_t root_level; /* 0 or 1 */
     uint8_t root_order; /* concatenated root tables, as a power of two */
 
-    struct s2_rwlock lock;
-    struct s2_pool pool;
     struct dirty_log log;
+    struct s2_pool pool;
     struct dirty_pins pins;
 
     _Atomic uint64_t tables;
     _Atomic uint64_t splits;
     _Atomic uint64_t merges;
     _Atomic uint64_t invalidations;
+
+    struct s2_rwlock lock; /* last: it is large, and what is before it has small offsets */
 };
 
 #endif

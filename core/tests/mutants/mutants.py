@@ -27,26 +27,33 @@ TIMEOUT_S = 60
 # name: (test that must notice, file in core/src, text to find exactly once, text in its place)
 MUTANTS = {
     # The order of the fault handler.
-    "mark-before-open": ("race", "fault.c", """
-    if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
-        return false;
-    }
-    if (marking && log_mark(vm, ipa_gfn(ipa))) {
+    "mark-before-open": ("race", "fault_page.h", """
+    (void)s2_entry_open(vm, entry, ipa);
+    if (log_mark(vm, ipa_gfn(ipa))) {
 """, """
-    bool marked = marking && log_mark(vm, ipa_gfn(ipa));
+    bool marked = log_mark(vm, ipa_gfn(ipa));
 
-    if (!s2_entry_swap(vm, pos, s2_pte_opened(pos->old, pos->level))) {
-        return false;
-    }
+    (void)s2_entry_open(vm, entry, ipa);
     if (marked) {
 """),
-    "fault-does-not-mark": ("log", "fault.c", "if (marking && log_mark(vm, ipa_gfn(ipa))) {",
-        "if (marking) {"),
+    "fault-does-not-mark": ("log", "fault_page.h", "if (log_mark(vm, ipa_gfn(ipa))) {",
+        "if (true) {"),
     "fault-without-invalidation": ("log", "fault.c", """
-    port_tlb_flush_local(vm, ipa);
-    return true;
+    if (fault_open_page(vm, line, ipa)) {
+        port_tlb_flush_local(vm, ipa);
 """, """
-    return true;
+    if (fault_open_page(vm, line, ipa)) {
+"""),
+    "fast-fault-opens-read-only-ram": ("fast", "fault_page.h",
+        "        s2_pte_type(pos.old, pos.level) != S2_RAM_RW || ", "        "),
+    "fast-fault-ignores-writers": ("fast", "lock.h", """
+    if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {
+        return line;
+    }
+    atomic_store_explicit(&line->reading, 0, memory_order_release); /* as s2_read_unlock */
+    return NULL;
+""", """
+    return line;
 """),
     "spurious-fault-without-invalidation": ("log", "fault.c", """
             s2_count(&line->faults_spurious);
@@ -138,9 +145,8 @@ MUTANTS = {
         bits |="""),
     "pins-are-not-marked-again": ("log_map", "harvest.c",
         "    log_mark_pinned(harvest->vm, first, end - first);", ""),
-    "marked-pages-are-counted-again": ("writers", "fault.c",
-        "if (marking && log_mark(vm, ipa_gfn(ipa))) {",
-        "if (marking && (log_mark(vm, ipa_gfn(ipa)) || true)) {"),
+    "marked-pages-are-counted-again": ("writers", "fault_page.h",
+        "if (log_mark(vm, ipa_gfn(ipa))) {", "if (log_mark(vm, ipa_gfn(ipa)) || true) {"),
     "returned-pages-are-not-counted": ("writers", "session.c",
         "                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));",
         "                put_chunk_back(vm, chunk, gfn);"),

@@ -5,6 +5,7 @@
 
 #define CPU_CURRENT   0
 #define CPU_STACK_TOP 8
+#define CPU_S2        16
 #define REGS_PC       248
 
 #endif

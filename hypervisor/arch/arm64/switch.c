@@ -176,6 +176,7 @@ void arch_vcpu_load(struct vcpu *v)
     WRITE_SYSREG(s2_control_register(&v->domain->s2), vtcr_el2);
     isb(); /* the guest's stage 1 is complete before its tables are in place */
     WRITE_SYSREG(s2_root_register(&v->domain->s2), vttbr_el2);
+    this_cpu()->s2 = &v->domain->s2;
     WRITE_SYSREG(hcr, hcr_el2);
     isb(); /* the TLBI below means this VMID */
     forget_other_vcpu(v);

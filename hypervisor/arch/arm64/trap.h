@@ -13,8 +13,6 @@ struct vcpu;
 void trap_sync(struct vcpu *v);
 void trap_serror(struct vcpu *v);
 _Noreturn void trap_fiq(struct vcpu *v);
-/* True: the guest may repeat its store. ELR, SPSR and x19..x28 are still in the CPU. */
-bool trap_fast_write_fault(struct vcpu *v, uint64_t esr);
 
 void trap_data_abort(struct vcpu *v, uint64_t esr);
 void trap_instruction_abort(struct vcpu *v, uint64_t esr);

@@ -46,26 +46,6 @@ static bool fault_ipa(uint64_t esr, ipa_t *ret_ipa)
     return true;
 }
 
-bool trap_fast_write_fault(struct vcpu *v, uint64_t esr)
-{
-    ipa_t ipa = ipa_make(0);
-
-    if (!fault_ipa(esr, &ipa)) {
-        return true;
-    }
-    if (esr & ABORT_S1PTW) {
-        s2_stats_count_walk(&v->domain->s2);
-    }
-    if (p2m_fault_write(v->domain, ipa) == S2_FAULT_RETRY) {
-        return true;
-    }
-    /*
-     * Not for us. If finding the page took an exception of EL2's own, which happens in a race only,
-     * then the syndrome that the long way needs is gone: back to the guest, which faults again.
-     */
-    return READ_SYSREG(esr_el2) != esr;
-}
-
 static uint64_t sign_extend(uint64_t value, unsigned bytes)
 {
     unsigned shift = 64 - 8 * bytes;
@@ -151,6 +131,9 @@ void trap_data_abort(struct vcpu *v, uint64_t esr)
         }
         if (esr & (ABORT_WNR | ABORT_S1PTW)) {
             /* A table walk that updates a descriptor writes, whatever WnR says. */
+            if (esr & ABORT_S1PTW) {
+                s2_stats_count_walk(&v->domain->s2);
+            }
             write_permission_fault(v, ipa, READ_SYSREG(far_el2));
         } else {
             unmapped_access(v, esr, ipa);

@@ -11,6 +11,11 @@
 #include "fatal_entry.h"
 #include "find_entry.h"
 
+/* A write (WnR), permission fault at level 3 from EL1 or EL0, not by a table walk (S1PTW). */
+#define ESR_FAST_MASK 0xfc0000ff
+#define ESR_FAST      0x9000004f
+#define FAST_BYTES    96
+
     .macro save_volatile
     stp     x0, x1, [sp, #-16]!
     mrs     x0, tpidr_el2
@@ -88,27 +93,72 @@ el2_vectors:
     .text
 
 guest_sync:
-    save_volatile
-    mrs     x1, esr_el2
-    ubfx    x2, x1, #26, #6
-    cmp     x2, #0x24               /* data abort from EL1 or EL0 */
-    b.ne    1f
-    and     x2, x1, #FIND_FAST_MASK
-    cmp     x2, #FIND_FAST_STATUS   /* permission fault */
-    b.ne    1f
-    tst     x1, #0xc0               /* WnR or S1PTW: a write */
-    b.eq    1f
-    bl      trap_fast_write_fault
-    mrs     x1, tpidr_el2
-    ldr     x1, [x1, #CPU_CURRENT]
-    cbz     w0, 2f
-    mov     x0, x1
-    restore_volatile
+    stp     x0, x1, [sp, #-FAST_BYTES]!
+    mrs     x0, esr_el2
+    and     w1, w0, #ESR_FAST_MASK
+    mov     w0, #(ESR_FAST & 0xffff)
+    movk    w0, #(ESR_FAST >> 16), lsl #16
+    cmp     w0, w1
+    b.ne    not_fast
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x16, x17, [sp, #64]
+    /* HPFAR_EL2 is not valid for a permission fault: stage 1 is asked, as in trap_abort.c. */
+    mrs     x2, par_el1
+    mrs     x1, far_el2
+    at      s1e1r, x1
+    isb                             /* the result is in PAR_EL1 after this */
+    mrs     x3, par_el1
+    msr     par_el1, x2
+    and     x1, x3, #0x0000fffffffff000
+    tbnz    w3, #0, 2f              /* the guest has changed its tables: it may try again */
+    stp     x1, x30, [sp, #80]
+    mrs     x0, tpidr_el2
+    ldr     x0, [x0, #CPU_S2]
+    bl      s2_fault_write_fast
+    ldp     x1, x30, [sp, #80]
+    cbz     w0, 1f
+    /*
+     * Of what this CPU has cached the stage-2 entry and the combined entry of this address go. No
+     * DSB between the two: no walk for EL1 happens before the eret. If an entry should stay, or
+     * the page is in use at another address, the next fault finds the page open and takes the
+     * long way, which leaves none.
+     */
+    dsb     nshst                   /* the descriptor before this CPU's walks */
+    lsr     x1, x1, #12
+    tlbi    ipas2e1, x1
+    mrs     x0, far_el2
+    ubfx    x0, x0, #12, #44
+    tlbi    vaae1, x0
+    dsb     nsh                     /* complete before the guest's next access */
+2:  ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x16, x17, [sp, #64]
+    ldp     x0, x1, [sp], #FAST_BYTES
     eret
     dsb     nsh                     /* stops speculation past the eret */
     isb
-2:  mov     x0, x1
-1:  save_rest
+
+    /*
+     * Another case. If finding the page took an exception of EL2's own, which happens in a race
+     * only, the syndrome is gone: back to the guest, which faults again.
+     */
+1:  mrs     x0, esr_el2
+    and     w2, w0, #ESR_FAST_MASK
+    mov     w0, #(ESR_FAST & 0xffff)
+    movk    w0, #(ESR_FAST >> 16), lsl #16
+    cmp     w0, w2
+    b.ne    2b
+    ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x16, x17, [sp, #64]
+not_fast:
+    ldp     x0, x1, [sp], #FAST_BYTES
+    save_volatile
+    save_rest
     bl      trap_sync
     b       leave
 
