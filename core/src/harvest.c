@@ -238,13 +238,11 @@ static bool may_take(const struct s2_vm *vm)
            atomic_load_explicit(&vm->log.session, memory_order_relaxed); /* caller's own */
 }
 
-/* What ends a take. Read lock. */
-static void finish_take(struct harvest *harvest, struct s2_cpu_line *line, uint64_t first,
-                        uint64_t end)
+/* What ends a take, before pinned pages are marked again. Read lock. */
+static void finish_take(struct harvest *harvest, struct s2_cpu_line *line)
 {
     /* Before anybody reads the pages that we report: no CPU writes through an old entry. */
     s2_gather_flush(&harvest->gather);
-    log_mark_pinned(harvest->vm, first, end - first);
     s2_count_by(&line->harvested, harvest->taken);
 }
 
@@ -261,7 +259,10 @@ unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
         uint64_t start = vm->log.options.hardware ? collect(&harvest, *gfn, &stop_at) : *gfn;
         uint64_t stop = take_range(&harvest, start, stop_at);
 
-        finish_take(&harvest, line, *gfn, stop);
+        finish_take(&harvest, line);
+        if (harvest.count != 0) {
+            log_mark_pinned_words(vm, words, harvest.count, harvest.taken);
+        }
         *gfn = stop < limit ? stop : end;
     } else {
         *gfn = end;
@@ -306,7 +307,8 @@ uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages
             gfn = take_range(&harvest, gfn, limit);
             store_words(bits, first, words, harvest.count);
         }
-        finish_take(&harvest, line, first, limit);
+        finish_take(&harvest, line);
+        log_mark_pinned(vm, first, pages);
     }
     s2_read_unlock(line);
     return harvest.taken;

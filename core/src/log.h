@@ -174,12 +174,10 @@ struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn);
  */
 struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn);
 
-/* end, or the end of what the log has records for. Either lock. */
+/* end, or the end of what the log covers. Either lock. */
 static inline uint64_t log_limit(const struct s2_vm *vm, uint64_t end)
 {
-    uint64_t covered = vm->log.group_count * LOG_GROUP_PAGES;
-
-    return end < covered ? end : covered;
+    return end < vm->log.limit_gfn ? end : vm->log.limit_gfn;
 }
 
 /*
@@ -206,6 +204,10 @@ uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_t
 
 /* Marks every pinned page that is RAM, in gfns [first, first + pages). Either lock. */
 void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages);
+
+/* The same for pages whose marks were just taken: pages of them in count words. Either lock. */
+void log_mark_pinned_words(struct s2_vm *vm, const struct dirty_log_word *words, unsigned count,
+                           uint64_t pages);
 
 /* Marks the page at ipa if it is RAM, through its descriptor. Logging is on; either lock. */
 void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer);

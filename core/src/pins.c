@@ -167,10 +167,38 @@ void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages)
     }
     s2_spin_lock(&pins->lock);
     for (uint64_t i = 0; pins->entries != NULL && i < entries_in(pins->order); i++) {
-        uint64_t gfn = entry_gfn(pins->entries[i]);
+        uint64_t entry = pins->entries[i];
 
-        if (pins->entries[i] != 0 && gfn - first < pages) {
-            log_mark_if_ram(vm, ipa_from_gfn(gfn), DIRTY_WRITER_FOREIGN);
+        if (entry != 0 && entry_gfn(entry) - first < pages) {
+            log_mark_if_ram(vm, ipa_from_gfn(entry_gfn(entry)), DIRTY_WRITER_FOREIGN);
+        }
+    }
+    s2_spin_unlock(&pins->lock);
+}
+
+/* More pages than this share of the table, and going over the table is cheaper than looking up. */
+#define LOOKUP_SHARE 16u
+
+void log_mark_pinned_words(struct s2_vm *vm, const struct dirty_log_word *words, unsigned count,
+                           uint64_t pages)
+{
+    struct dirty_pins *pins = &vm->pins;
+
+    if (atomic_load_explicit(&pins->used, memory_order_relaxed) == 0) { /* as above */
+        return;
+    }
+    if (pages > PAGE_ENTRIES / LOOKUP_SHARE) {
+        log_mark_pinned(vm, words[0].gfn, words[count - 1].gfn + 64 - words[0].gfn);
+        return;
+    }
+    s2_spin_lock(&pins->lock);
+    for (unsigned i = 0; pins->entries != NULL && i < count; i++) {
+        for (uint64_t bits = words[i].bits; bits != 0; bits &= bits - 1) {
+            uint64_t gfn = words[i].gfn + (unsigned)__builtin_ctzll(bits);
+
+            if (*find_entry(pins->entries, pins->order, gfn) != 0) {
+                log_mark_if_ram(vm, ipa_from_gfn(gfn), DIRTY_WRITER_FOREIGN);
+            }
         }
     }
     s2_spin_unlock(&pins->lock);

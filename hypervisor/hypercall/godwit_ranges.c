@@ -13,7 +13,7 @@
 
 #define WORD_RANGES 32u /* that the bits of one word can make */
 #define ROOM_MIN    64u
-#define BUFFER      64u
+#define BUFFER      128u
 _Static_assert(BUFFER >= WORD_RANGES + 1, "a word and the range before it");
 
 /* Ranges on their way to the caller. */

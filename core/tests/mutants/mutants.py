@@ -144,7 +144,9 @@ MUTANTS = {
     if (true) {
         bits |="""),
     "pins-are-not-marked-again": ("log_map", "harvest.c",
-        "    log_mark_pinned(harvest->vm, first, end - first);", ""),
+        "        log_mark_pinned(vm, first, pages);", ""),
+    "pins-of-words-are-not-marked-again": ("words", "harvest.c",
+        "            log_mark_pinned_words(vm, words, harvest.count, harvest.taken);", ";"),
     "marked-pages-are-counted-again": ("writers", "fault_page.h",
         "if (log_mark(vm, ipa_gfn(ipa))) {", "if (log_mark(vm, ipa_gfn(ipa)) || true) {"),
     "returned-pages-are-not-counted": ("writers", "session.c",
