@@ -174,10 +174,12 @@ struct dirty_log_chunk *log_chunk_at(struct s2_vm *vm, uint64_t gfn);
  */
 struct dirty_log_chunk *log_next_chunk(struct s2_vm *vm, uint64_t *gfn);
 
-/* end, or the end of what the log covers. Either lock. */
+/* end, or where the last word ends that the log covers. Either lock. */
 static inline uint64_t log_limit(const struct s2_vm *vm, uint64_t end)
 {
-    return end < vm->log.limit_gfn ? end : vm->log.limit_gfn;
+    uint64_t covered = (vm->log.limit_gfn + 63) & ~UINT64_C(63);
+
+    return end < covered ? end : covered;
 }
 
 /*
