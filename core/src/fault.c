@@ -45,7 +45,7 @@ static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
     bool split = false;
 
     for (;;) {
-        struct s2_pos pos = s2_find(vm, ipa);
+        struct s2_pos pos = s2_find_other(vm, ipa);
         enum s2_type type;
 
         if (!s2_pos_is_leaf(&pos)) {
@@ -113,6 +113,9 @@ bool s2_open_foreign(struct s2_vm *vm, ipa_t ipa, pa_t pa)
     line = s2_read_lock(vm);
     struct s2_pos pos = s2_find_page(vm, ipa);
 
+    if (pos.level != S2_LEVEL_PAGE || !s2_pos_is_leaf(&pos)) {
+        pos = s2_find_other(vm, ipa);
+    }
     if (s2_pos_is_leaf(&pos) && s2_pte_type(pos.old, pos.level) == S2_FOREIGN_RW &&
         pa_mfn(s2_pte_pa(pos.old, pos.level)) == pa_mfn(pa) &&
         !s2_pte_is_writable(pos.old, pos.level)) {

@@ -10,11 +10,15 @@
 #include "walk.h"
 
 /*
- * The descriptor that decides about ipa, as s2_find gives it; cheapest where it is a page's. ipa is
- * below s2_end. Either lock. entry may be the descriptor under another address than s2_find's; it
- * and its neighbours in the table may be read and changed through it until the lock is dropped.
+ * The descriptor of the page at ipa, if it is a page that decides about ipa. If the result is no
+ * leaf of S2_LEVEL_PAGE, nothing is known yet: s2_find_other must follow. ipa is below s2_end.
+ * Either lock. entry may be the descriptor under another address than s2_find's; it may be read and
+ * changed through it until the lock is dropped.
  */
 static inline struct s2_pos s2_find_page(const struct s2_vm *vm, ipa_t ipa);
+
+/* The descriptor that decides about ipa, after s2_find_page found no page, or at any time. */
+static inline struct s2_pos s2_find_other(const struct s2_vm *vm, ipa_t ipa);
 
 /* After the root was made. -CORE_ENOMEM: nothing was changed. */
 static inline int s2_find_init(struct s2_vm *vm);

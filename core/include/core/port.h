@@ -53,8 +53,9 @@
  *                                    with acquire, the level-3 descriptor that decides about ipa,
  *                                    and where it is; 0 if the window shows no leaf table there.
  *                                    Either lock
- *   void port_window_missed(void);   follows a load that gave no leaf: undoes what a failed
- *                                    access leaves behind in the CPU
+ *   void port_window_missed(void);   follows a load that gave no leaf, before the next one: undoes
+ *                                    what a failed access leaves behind in the CPU; at other times
+ *                                    it does nothing
  *
  * A port may read vm->root_register, vm->vmid and vm->window, and nothing else of struct s2_vm.
  */

@@ -22,13 +22,15 @@ static inline struct s2_pos s2_find_page(const struct s2_vm *vm, ipa_t ipa)
 
     /* Acquire, as in s2_entry_load; the machine's walk through a new table sees it filled. */
     pos.old = port_window_load(vm, ipa, &pos.entry);
-    if (__builtin_expect(!s2_pte_is_leaf(pos.old, S2_LEVEL_PAGE), 0)) {
-        port_window_missed();
-        return s2_find(vm, ipa);
-    }
     pos.base = s2_align_down(ipa, S2_LEVEL_PAGE);
     pos.level = S2_LEVEL_PAGE;
     return pos;
+}
+
+static inline struct s2_pos s2_find_other(const struct s2_vm *vm, ipa_t ipa)
+{
+    port_window_missed();
+    return s2_find(vm, ipa);
 }
 
 static inline int s2_find_init(struct s2_vm *vm)

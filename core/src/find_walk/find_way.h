@@ -12,6 +12,11 @@ static inline struct s2_pos s2_find_page(const struct s2_vm *vm, ipa_t ipa)
     return s2_find(vm, ipa);
 }
 
+static inline struct s2_pos s2_find_other(const struct s2_vm *vm, ipa_t ipa)
+{
+    return s2_find(vm, ipa);
+}
+
 static inline int s2_find_init(struct s2_vm *vm)
 {
     (void)vm;

@@ -157,11 +157,15 @@ bool fake_store_without_fault(struct s2_vm *vm, ipa_t ipa, uint64_t value)
 
 enum fake_access fake_store(struct s2_vm *vm, ipa_t ipa, uint64_t value)
 {
+    enum s2_fault fault;
+
     for (unsigned i = 0; i < RETRIES_MAX; i++) {
         if (try_access(vm, ipa, true, &value)) {
             return FAKE_DONE;
         }
-        switch (s2_fault_write(vm, ipa)) {
+        fault = s2_fault_write(vm, ipa);
+        fake_window_settled();
+        switch (fault) {
         case S2_FAULT_RETRY:
             port_cpu_relax();
             break;

@@ -38,6 +38,7 @@ struct view {
 struct viewer {
     pthread_mutex_t mutex;
     struct view views[VIEWS];
+    bool missed; /* the CPU's own: port_window_missed has to follow */
 };
 
 static struct window windows[VMIDS];
@@ -51,6 +52,7 @@ void fake_window_reset(void)
 {
     for (unsigned cpu = 0; cpu < FAKE_CPUS; cpu++) {
         memset(viewers[cpu].views, 0, sizeof(viewers[cpu].views));
+        viewers[cpu].missed = false;
     }
     memset(windows, 0, sizeof(windows));
     no_room = false;
@@ -161,6 +163,7 @@ static uint64_t load_locked(struct viewer *viewer, uint16_t vmid, ipa_t ipa,
     }
     if (blind || !find_leaf_table(viewer, vmid, ipa, &table)) {
         atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed); /* a number for tests */
+        viewer->missed = true;
         return 0;
     }
     atomic_fetch_add_explicit(&hits, 1, memory_order_relaxed);
@@ -175,6 +178,7 @@ uint64_t port_window_load(const struct s2_vm *vm, ipa_t ipa, _Atomic uint64_t **
     void (*hook)(void) = fake_hook;
     uint64_t pte;
 
+    fake_window_settled();
     if (hook != NULL) {
         fake_hook = NULL; /* the machine's own walk is no point in the program under test */
     }
@@ -190,6 +194,14 @@ uint64_t port_window_load(const struct s2_vm *vm, ipa_t ipa, _Atomic uint64_t **
 
 void port_window_missed(void)
 {
+    viewers[fake_cpu].missed = false;
+}
+
+void fake_window_settled(void)
+{
+    if (viewers[fake_cpu].missed) {
+        fake_die("a load through a window has missed, and nothing was done about it");
+    }
 }
 
 static bool is_left(uint16_t vmid)

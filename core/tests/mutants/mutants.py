@@ -244,12 +244,14 @@ MUTANTS = {
         "#define S2_FIND_LARGEST S2_LEVEL_2M", "#define S2_FIND_LARGEST S2_LEVEL_1G"),
     "merge-to-gibibyte-blocks-in-a-window": ("linear-window", "merge.c",
         " || pos->level < S2_FIND_LARGEST", ""),
-    "miss-is-taken-for-a-hole": ("linear-window", "find_linear/find_way.h", """
-        port_window_missed();
-        return s2_find(vm, ipa);
+    "miss-is-taken-for-a-hole": ("linear-window", "fault.c", """
+        pos = s2_find_other(vm, ipa);
+    }
 """, """
-        ;
+    }
 """),
+    "miss-leaves-its-exception-behind": ("linear-window", "fault.c",
+        "        struct s2_pos pos = s2_find_other(vm, ipa);", "        struct s2_pos pos = s2_find(vm, ipa);"),
     # The lock.
     "reader-ignores-writers": ("lock", "lock.h",
         "if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {",
