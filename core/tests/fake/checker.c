@@ -158,7 +158,7 @@ void port_entry_written(const struct s2_vm *vm, ipa_t ipa, unsigned level, uint6
         check_change(vm, ipa.addr, level, old, pte);
         pthread_mutex_unlock(&mutex);
         if (s2_pte_is_table(pte, level)) {
-            fake_window_linked(vm, ipa);
+            fake_window_linked(vm, ipa, s2_pte_pa(pte, level));
         }
         if (hook != NULL) {
             fake_hook = hook;

@@ -14,8 +14,8 @@ void fake_checker_flushed(const struct s2_vm *vm, uint64_t ipa, uint64_t bytes,
                           uint64_t leaf_bytes);
 /* A page goes back to the allocator. */
 void fake_checker_page_freed(pa_t pa);
-/* A table was linked in the descriptor for ipa. */
-void fake_window_linked(const struct s2_vm *vm, ipa_t ipa);
+/* That table was linked in the descriptor for ipa. */
+void fake_window_linked(const struct s2_vm *vm, ipa_t ipa, pa_t table);
 /* Ends the program if a load through a window has missed without port_window_missed. */
 void fake_window_settled(void);
 void fake_window_pages_freed(pa_t pa, uint64_t bytes);

@@ -245,8 +245,25 @@ static void speculate(uint16_t vmid, ipa_t ipa)
     pthread_mutex_unlock(&viewer->mutex);
 }
 
-void fake_window_linked(const struct s2_vm *vm, ipa_t ipa)
+/* No CPU sees a page of [pa, pa + bytes) as a table. */
+static void check_unseen(pa_t pa, uint64_t bytes, const char *what)
 {
+    for (unsigned i = 0; i < FAKE_CPUS * VIEWS; i++) {
+        struct viewer *viewer = &viewers[i / VIEWS];
+        struct view view;
+
+        pthread_mutex_lock(&viewer->mutex);
+        view = viewer->views[i % VIEWS];
+        pthread_mutex_unlock(&viewer->mutex);
+        if (view.vmid != 0 && view.table.addr - pa.addr < bytes) {
+            fake_die("a table is %s that CPU %u still sees through a window", what, i / VIEWS);
+        }
+    }
+}
+
+void fake_window_linked(const struct s2_vm *vm, ipa_t ipa, pa_t table)
+{
+    check_unseen(table, PAGE_SIZE_BYTES, "linked");
     speculate(vm->vmid, ipa);
 }
 
@@ -283,23 +300,13 @@ void port_window_forget(const struct s2_vm *vm, ipa_t ipa, unsigned level)
 
     fake_point();
     forget(vm->vmid, ipa.addr, UINT64_C(1) << shift);
-    fake_window_linked(vm, ipa);
+    speculate(vm->vmid, ipa);
     fake_point();
 }
 
 void fake_window_pages_freed(pa_t pa, uint64_t bytes)
 {
-    for (unsigned i = 0; i < FAKE_CPUS * VIEWS; i++) {
-        struct viewer *viewer = &viewers[i / VIEWS];
-        struct view view;
-
-        pthread_mutex_lock(&viewer->mutex);
-        view = viewer->views[i % VIEWS];
-        pthread_mutex_unlock(&viewer->mutex);
-        if (view.vmid != 0 && view.table.addr - pa.addr < bytes) {
-            fake_die("a table is freed that CPU %u still sees through a window", i / VIEWS);
-        }
-    }
+    check_unseen(pa, bytes, "freed");
     for (unsigned vmid = 0; vmid < VMIDS; vmid++) {
         if (windows[vmid].root_tables != 0 && windows[vmid].root.addr == pa.addr) {
             fake_die("a root is freed while its window is open");
