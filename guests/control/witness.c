@@ -3,10 +3,12 @@
  * Drives a Linux guest under load through rounds of the dirty log, and tells the plugin that
  * watches all stores (tests/witness/) what each CLEAN has reported. It writes to a few pages of the
  * guest itself, and judges nothing. The guest comes as our ramdisk, a struct witness_bundle.
- * Options: rounds=N, session=N (rounds between ENABLE and OFF), round_us=N, boot_s=N.
+ * Options: rounds=N in each mode of logging, fault=0 and hardware=1 (which modes), session=N
+ * (rounds between ENABLE and OFF), round_us=N, boot_s=N.
  */
 #include "control.h"
 
+#include <godwit/ext.h>
 #include <guest/hypercall.h>
 #include <guest/main.h>
 #include <guest/print.h>
@@ -19,12 +21,14 @@
 
 #define PAGES_MAX  65536u
 #define FIRST_GFN  (GUEST_RAM0_BASE >> 12)
+#define RANGES     1024u
 #define HELD_PAGES 4u         /* of the guest that we write too */
 #define READY      " workers" /* what the load prints last (tests/witness/load.c) */
 
 /* One byte a page: where we read tells the plugin which page we mean. */
 static const uint8_t pages[PAGES_MAX + 4096];
 static uint8_t bitmap[(FIRST_GFN + PAGES_MAX) / 8] __attribute__((aligned(4096)));
+static struct godwit_range ranges[RANGES];
 static struct control_guest guest;
 static void *held[HELD_PAGES];
 
@@ -130,22 +134,34 @@ static void store_same(void *word)
                      : "memory");
 }
 
-/* Lets go of the page that we held longest, takes another one, and writes to all that we hold. */
-static bool write_as_control(uint64_t round)
+static void write_as_control(unsigned count)
 {
-    void **slot = &held[round % HELD_PAGES];
-    uint64_t page = round * 0x9e3779b97f4a7c15u % guest.ram_pages;
-
-    if (*slot != NULL && control_unmap(*slot) != 0) {
-        return false;
+    for (unsigned i = 0; i < count; i++) {
+        store_same(held[i]);
     }
-    *slot = control_map(guest.domid, FIRST_GFN + page);
+}
+
+/*
+ * Maps other pages than before, and writes to half of them already. Between sessions: unmapping
+ * invalidates, and an emulator that forgets all translations then would hide a missing
+ * invalidation in a round.
+ */
+static bool hold_pages(void)
+{
+    static uint64_t page;
+
     for (unsigned i = 0; i < HELD_PAGES; i++) {
-        if (held[i] != NULL) {
-            store_same(held[i]);
+        page = (page + 4099) % guest.ram_pages;
+        if (held[i] != NULL && control_unmap(held[i]) != 0) {
+            return false;
+        }
+        held[i] = control_map(guest.domid, FIRST_GFN + page);
+        if (held[i] == NULL) {
+            return false;
         }
     }
-    return *slot != NULL;
+    write_as_control(HELD_PAGES / 2);
+    return true;
 }
 
 static void let_go(void)
@@ -157,10 +173,45 @@ static void let_go(void)
     }
 }
 
-static bool clean(uint32_t mode)
+/* The same as a CLEAN, by Godwit's own call. */
+static bool take_ranges(bool final)
 {
-    struct shadow_result result = control_shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, mode,
-                                                 bitmap, FIRST_GFN + guest.ram_pages);
+    struct godwit_dirty_ranges op = {
+        .domid = guest.domid,
+        .flags = final ? GODWIT_DIRTY_FINAL : 0,
+        .end_gfn = FIRST_GFN + guest.ram_pages,
+        .ranges = (uint64_t)ranges,
+    };
+
+    memset(bitmap, 0, sizeof(bitmap));
+    while (op.first_gfn != op.end_gfn) {
+        op.count = RANGES;
+        if (hypercall(GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uint64_t)&op, 0, 0, 0) != 0) {
+            return false;
+        }
+        for (uint32_t i = 0; i < op.count; i++) {
+            for (uint64_t page = 0; page < ranges[i].pages; page++) {
+                uint64_t gfn = ranges[i].first_gfn + page;
+
+                bitmap[gfn / 8] |= (uint8_t)(1u << gfn % 8);
+            }
+        }
+    }
+    return true;
+}
+
+static bool clean(bool final)
+{
+    return control_shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN,
+                          final ? XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL : 0, bitmap,
+                          FIRST_GFN + guest.ram_pages)
+               .rc == 0;
+}
+
+/* One round's report, by one of the two calls. */
+static bool harvest(bool by_ranges, bool final)
+{
+    bool good = by_ranges ? take_ranges(final) : clean(final);
 
     tell(WITNESS_CLEANED, pages);
     for (uint64_t i = 0; i < guest.ram_pages / 8; i++) {
@@ -169,47 +220,78 @@ static bool clean(uint32_t mode)
         }
     }
     tell(WITNESS_END, pages);
-    return result.rc == 0;
+    return good;
+}
+
+/* ENABLE, in the mode that is asked for and in no other. */
+static bool enable(uint32_t mode)
+{
+    struct godwit_logdirty how = {
+        .domid = guest.domid,
+        .tracking = (mode & WITNESS_HARDWARE) ? GODWIT_TRACKING_HARDWARE : GODWIT_TRACKING_FAULT,
+        .split = (mode & WITNESS_EAGER) ? GODWIT_SPLIT_EAGER : GODWIT_SPLIT_LAZY,
+    };
+    struct godwit_stats stats = {.domid = guest.domid, .bytes = sizeof(stats)};
+
+    return hypercall(GODWIT_HYPERCALL, GODWIT_OP_LOGDIRTY, (uint64_t)&how, 0, 0, 0) == 0 &&
+           control_shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, 0).rc == 0 &&
+           hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&stats, 0, 0, 0) == 0 &&
+           stats.tracking == how.tracking && stats.split == how.split;
 }
 
 /* ENABLE, rounds while the guest runs, the last one while it is paused, OFF. */
-static bool run_session(uint64_t rounds, uint64_t round_us)
+static bool run_session(uint32_t mode, uint64_t rounds, uint64_t round_us)
 {
-    bool good =
-        control_shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, 0).rc == 0;
+    bool good = hold_pages() && enable(mode);
 
-    tell(WITNESS_START, pages);
+    tell(WITNESS_START, pages + mode);
     for (uint64_t round = 1; good && round < rounds; round++) {
-        good = write_as_control(round);
+        write_as_control(HELD_PAGES);
         sleep_us(round_us);
-        good = clean(0) && good;
+        good = harvest(round % 2 != 0, false) && good;
     }
     sleep_us(round_us);
     good = good && control_guest_pause(&guest) == 0;
     tell(WITNESS_STILL, pages);
-    good = good && clean(XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL);
+    good = good && harvest((mode & WITNESS_EAGER) != 0, true);
     tell(WITNESS_STOP, pages);
     good = control_shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL, 0).rc == 0 && good;
     return control_guest_unpause(&guest) == 0 && good;
 }
 
-void guest_main(const void *dtb)
+/* Sessions until there were so many rounds; blocks are split lazily and eagerly by turns. */
+static bool run_rounds(const void *dtb, uint32_t tracking)
 {
     uint64_t rounds = control_option(dtb, "rounds", 100);
     uint64_t session = control_option(dtb, "session", 50);
+    uint32_t split = WITNESS_LAZY;
     uint64_t done = 0;
+    bool good = true;
+
+    while (good && done < rounds) {
+        session = rounds - done < session ? rounds - done : session;
+        good = run_session(tracking | split, session, control_option(dtb, "round_us", 5000));
+        split ^= WITNESS_EAGER;
+        done += session;
+        print("%lu rounds\n", done);
+    }
+    return report(good, "%lu rounds, noticed by %s", done,
+                  tracking == WITNESS_HARDWARE ? "the MMU" : "faults");
+}
+
+void guest_main(const void *dtb)
+{
     uint32_t code;
-    bool good;
 
     if (!start_guest(dtb) || !wait_for_load(control_option(dtb, "boot_s", 120))) {
         return;
     }
-    for (good = true; good && done < rounds; done += session) {
-        session = rounds - done < session ? rounds - done : session;
-        good = run_session(session, control_option(dtb, "round_us", 5000));
-        print("%lu rounds\n", done + session);
+    if (control_option(dtb, "fault", 1) != 0) {
+        run_rounds(dtb, WITNESS_FAULT);
     }
-    report(good, "%lu rounds", done);
+    if (control_option(dtb, "hardware", 0) != 0) {
+        run_rounds(dtb, WITNESS_HARDWARE);
+    }
     let_go();
     report(!control_guest_poll(&guest, &code), "the guest runs on");
     report(control_guest_destroy(&guest) == 0, "destroy the guest");

@@ -5,9 +5,14 @@
 usage: tests/witness/check.py TRACE      judges a trace of the plugin
        tests/witness/check.py --self     judges made-up traces whose verdict is known
 
-A trace (rounds.c) is lines of words. `start` begins a session of rounds, `stop` ends it. Each round has four lines:
+A trace (rounds.c) is lines of words. `start` begins a session of rounds and tells its mode (enum witness_mode in
+guest/witness.h), `stop` ends it. Each round has four lines:
 `round HOW NAME COUNT...`, then `seen`, `between` and `logged` with pages ("3 7-9"). Pages in `between` were
 stored to while the log was being harvested: such a store may belong to this round or to the next.
+
+A fault handler opens a page before it marks it, and others may store there meanwhile, relying on a mark that is not
+there yet. So if a handler was in flight when a harvest began, what is missing may come a round later, and so on; but
+never later than the last round, whose guest is paused.
 """
 
 import sys
@@ -42,7 +47,7 @@ class Round:
 
 class Session:
     def __init__(self, words):
-        self.pages, self.frames = int(words[2]), int(words[4])
+        self.mode, self.pages, self.frames = (int(word) for word in words[2::2])
         self.rounds = []
         self.still = None
         self.cpus = []
@@ -83,20 +88,24 @@ class Verdict:
         self.figures[name] = self.figures.get(name, 0) + number
 
 
-def judge_round(verdict, where, before, this, following):
-    reported_late = this.logged | (following.logged if following else 0)
-    lost = this.seen & ~this.logged | this.between & ~reported_late
+def judge_round(verdict, where, this, owed, is_last):
+    """owed: stored to before, not logged yet. Returns what this round leaves to the next."""
+    missing = (this.seen | owed) & ~this.logged
+    late = missing if this.counts["handlers"] and not is_last else 0
+    left = this.between & ~this.logged
+    lost = missing & ~late | (left if is_last else 0)
     if lost:
         verdict.lost.append((*where, lost))
     verdict.count("lost", lost.bit_count())
+    verdict.count("late", late.bit_count())
     verdict.count("rounds", 1)
     verdict.count("stores", this.counts["stores"] + this.counts["between"])
     verdict.count("between", this.counts["between"])
     verdict.count("crossing", this.counts["crossing"])
     verdict.count("written", (this.seen | this.between).bit_count())
     verdict.count("logged", this.logged.bit_count())
-    seen_late = before.between if before else 0
-    verdict.count("extra", (this.logged & ~this.seen & ~this.between & ~seen_late).bit_count())
+    verdict.count("extra", (this.logged & ~(this.seen | this.between | owed)).bit_count())
+    return left | late
 
 
 def judge_session(verdict, number, session):
@@ -107,14 +116,13 @@ def judge_session(verdict, number, session):
         verdict.broken.append("%d stores while the guest was paused" % session.still)
     if session.pages == 0 or session.frames != session.pages:
         verdict.broken.append("%d frames for %d pages" % (session.frames, session.pages))
+    owed = 0
     for index, this in enumerate(session.rounds):
-        before = session.rounds[index - 1] if index > 0 else None
-        following = session.rounds[index + 1] if index + 1 < len(session.rounds) else None
         if this.how not in ("invalidated", "uninvalidated"):
             verdict.broken.append("round %d of session %d: %s" % (index, number, this.how))
         if this.counts["unknown"]:
             verdict.broken.append("%d stores without a physical address" % this.counts["unknown"])
-        judge_round(verdict, (number, index), before, this, following)
+        owed = judge_round(verdict, (number, index), this, owed, this is session.rounds[-1])
 
 
 def judge(sessions, rounds=None, cpus=1):
@@ -139,6 +147,8 @@ def describe(verdict):
             "end), %(written)d pages written, %(logged)d logged" % figures) if figures else "no round"
     if figures.get("logged"):
         text += ", %.1f %% of those not seen" % (100.0 * figures["extra"] / figures["logged"])
+    if figures.get("late"):
+        text += ", %d times a page came a round later, behind a fault handler" % figures["late"]
     if figures:
         text += ", %d lost" % figures["lost"]
     return text
@@ -146,11 +156,12 @@ def describe(verdict):
 
 def self_test():
     """Traces whose verdict is known; exit status 1 if one gets another."""
-    def trace(first_logged, second_logged, between="", still=0, how="invalidated", frames=16):
+    def trace(first_logged, second_logged, between="", still=0, how="invalidated", frames=16, handlers=0):
         rounds = [("1 5-7", between, first_logged), ("1 9", "", second_logged)]
-        text = ["start pages 16 frames %d" % frames]
+        text = ["start mode 0 pages 16 frames %d" % frames]
         for seen, late, logged in rounds:
-            text += ["round %s stores 400 between 0 hypervisor 0 crossing 0 unknown 0" % how,
+            text += ["round %s stores 400 between 0 hypervisor 0 handlers %d crossing 0 unknown 0" %
+                     (how, handlers),
                      "seen " + seen, "between " + late, "logged " + logged]
         return text + ["stop still %d cpus 3 4" % still]
 
@@ -163,6 +174,9 @@ def self_test():
         ("stored in the harvest, logged at once", True, trace("1 5-7 12", "1 9", between="12"), 2),
         ("stored in the harvest, logged in the next round", True, trace("1 5-7", "1 9 12", between="12"), 2),
         ("stored in the harvest, never logged", False, trace("1 5-7", "1 9", between="12"), 2),
+        ("behind a handler, a round too late", True, trace("5-7", "1 9", handlers=1), 2),
+        ("behind a handler, never", False, trace("5-7", "9", handlers=1), 2),
+        ("behind a handler, too late in the last round", False, trace("1 5-7", "1", handlers=1), 2),
         ("a store while paused", False, trace("1 5-7", "1 9", still=1), 2),
         ("a round without a harvest", False, trace("1 5-7", "1 9", how="unharvested"), 2),
         ("too few CPUs stored", False, trace("1 5-7", "1 9"), 3),

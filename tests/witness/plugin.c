@@ -4,8 +4,9 @@
  * address, and hears from the control program what the dirty log has reported. rounds.c sorts the
  * stores into rounds and writes both down; check.py judges.
  *
- * Options: out=FILE; harvest=ADDRESS, once for each function that harvests; text=FROM-TO, the code
- * of the hypervisor; threads=single|multi, as QEMU's -accel says.
+ * Options: out=FILE; harvest=ADDRESS, once for each function that harvests; fault=ADDRESS, once for
+ * each fault handler of the log; text=FROM-TO, the code of the hypervisor; threads=single|multi, as
+ * QEMU's -accel says.
  */
 #include <guest/witness.h>
 #include <pthread.h>
@@ -18,14 +19,19 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-#define HARVESTS_MAX 8u
-#define FRAMES_MAX   (1u << 22) /* physical memory below 16 GiB */
-#define PAGE_MASK    UINT64_C(4095)
+#define ENTRIES_MAX 8u
+#define FRAMES_MAX  (1u << 22) /* physical memory below 16 GiB */
+#define PAGE_MASK   UINT64_C(4095)
+
+/* Where functions of one kind are entered. */
+struct entries {
+    uint64_t at[ENTRIES_MAX];
+    unsigned count;
+};
 
 static struct {
     const char *out;
-    uint64_t harvest[HARVESTS_MAX]; /* where they are entered */
-    unsigned harvest_count;
+    struct entries harvests, faults;
     uint64_t text_from, text_to;
     bool several_threads;
 } options;
@@ -116,7 +122,7 @@ static void hear(enum witness_word word, qemu_plugin_meminfo_t info, uint64_t ad
         report_base = address;
         break;
     case WITNESS_START:
-        rounds_start(page_count, frame_count);
+        rounds_start(address - report_base, page_count, frame_count);
         break;
     case WITNESS_CLEANED:
         rounds_cleaned();
@@ -174,10 +180,15 @@ static bool is_dsb(uint32_t instruction)
     return (instruction & 0xfffff0ff) == 0xd503309f;
 }
 
-static bool is_harvest(uint64_t at)
+static bool is_eret(uint32_t instruction)
 {
-    for (unsigned i = 0; i < options.harvest_count; i++) {
-        if (options.harvest[i] == at) {
+    return instruction == 0xd69f03e0;
+}
+
+static bool is_entry(const struct entries *entries, uint64_t at)
+{
+    for (unsigned i = 0; i < entries->count; i++) {
+        if (entries->at[i] == at) {
             return true;
         }
     }
@@ -187,6 +198,23 @@ static bool is_harvest(uint64_t at)
 static void watch_step(struct qemu_plugin_insn *insn, void (*step)(unsigned))
 {
     qemu_plugin_register_vcpu_insn_exec_cb(insn, on_step, QEMU_PLUGIN_NO_REGISTERS, (void *)step);
+}
+
+static void watch_hypervisor(struct qemu_plugin_insn *insn, uint64_t at, uint32_t instruction)
+{
+    if (is_entry(&options.harvests, at)) {
+        watch_step(insn, rounds_harvest);
+    }
+    if (is_entry(&options.faults, at)) {
+        watch_step(insn, rounds_fault);
+    }
+    if (is_invalidation(instruction)) {
+        watch_step(insn, rounds_invalidate);
+    } else if (is_dsb(instruction)) {
+        watch_step(insn, rounds_barrier);
+    } else if (is_eret(instruction)) {
+        watch_step(insn, rounds_leave);
+    }
 }
 
 static void watch(struct qemu_plugin_insn *insn)
@@ -202,14 +230,8 @@ static void watch(struct qemu_plugin_insn *insn)
                                          QEMU_PLUGIN_LOADS_AND_STORES, (void *)(uintptr_t)word);
         return;
     }
-    if (is_harvest(at)) {
-        watch_step(insn, rounds_harvest);
-    }
-    if (hypervisor && is_invalidation(instruction)) {
-        watch_step(insn, rounds_invalidate);
-    }
-    if (hypervisor && is_dsb(instruction)) {
-        watch_step(insn, rounds_barrier);
+    if (hypervisor) {
+        watch_hypervisor(insn, at, instruction);
     }
     qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_NO_REGISTERS,
                                      QEMU_PLUGIN_LOADS_AND_STORES, hypervisor ? &options : NULL);
@@ -227,15 +249,26 @@ static void on_end(qemu_plugin_id_t id, void *user)
     rounds_close();
 }
 
+static bool read_entry(struct entries *entries, const char *text)
+{
+    if (entries->count == ENTRIES_MAX) {
+        return false;
+    }
+    entries->at[entries->count++] = strtoull(text, NULL, 0);
+    return true;
+}
+
 static bool read_option(const char *text)
 {
     if (strncmp(text, "out=", 4) == 0) {
         options.out = text + 4;
         return true;
     }
-    if (strncmp(text, "harvest=", 8) == 0 && options.harvest_count < HARVESTS_MAX) {
-        options.harvest[options.harvest_count++] = strtoull(text + 8, NULL, 0);
-        return true;
+    if (strncmp(text, "harvest=", 8) == 0) {
+        return read_entry(&options.harvests, text + 8);
+    }
+    if (strncmp(text, "fault=", 6) == 0) {
+        return read_entry(&options.faults, text + 6);
     }
     if (strncmp(text, "text=", 5) == 0) {
         char *end;
@@ -262,8 +295,9 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_host *host
             return -1;
         }
     }
-    if (options.out == NULL || options.harvest_count == 0 || options.text_to == 0) {
-        fprintf(stderr, "witness: out, harvest and text are needed\n");
+    if (options.out == NULL || options.harvests.count == 0 || options.faults.count == 0 ||
+        options.text_to == 0) {
+        fprintf(stderr, "witness: out, harvest, fault and text are needed\n");
         return -1;
     }
     if (!rounds_open(options.out, options.several_threads)) {

@@ -24,12 +24,13 @@ static bool several;
 static enum phase phase;
 static unsigned harvest_cpu;
 static bool invalidating, still;
+static bool handling[CPUS_MAX]; /* in a fault handler of the log */
 /* What was stored to: in the round; in the harvest; since PHASE_CLOSED; the same by the hypervisor.
  */
 static struct set seen, between, after, after_by_hypervisor;
 static struct set reported;
 static struct {
-    uint64_t stores, between, after, hypervisor, crossing, unknown;
+    uint64_t stores, between, after, hypervisor, handlers, crossing, unknown;
 } counts;
 static uint64_t stores_still, stores_by_cpu[CPUS_MAX];
 
@@ -95,7 +96,7 @@ static void write_set(const char *name, struct set *set)
     memset(set, 0, sizeof(*set));
 }
 
-void rounds_start(uint32_t pages, uint32_t frames)
+void rounds_start(uint64_t mode, uint32_t pages, uint32_t frames)
 {
     static const struct set nothing;
 
@@ -105,7 +106,8 @@ void rounds_start(uint32_t pages, uint32_t frames)
     stores_still = 0;
     still = false;
     phase = PHASE_ROUND;
-    fprintf(trace, "start pages %" PRIu32 " frames %" PRIu32 "\n", pages, frames);
+    fprintf(trace, "start mode %" PRIu64 " pages %" PRIu32 " frames %" PRIu32 "\n", mode, pages,
+            frames);
 }
 
 void rounds_still(void)
@@ -166,6 +168,16 @@ static void reopen(void)
     counts.after = 0;
 }
 
+void rounds_fault(unsigned cpu)
+{
+    handling[cpu % CPUS_MAX] = true;
+}
+
+void rounds_leave(unsigned cpu)
+{
+    handling[cpu % CPUS_MAX] = false;
+}
+
 void rounds_harvest(unsigned cpu)
 {
     if (phase == PHASE_OFF) {
@@ -173,6 +185,9 @@ void rounds_harvest(unsigned cpu)
     }
     if (phase == PHASE_CLOSED) {
         reopen(); /* the same CLEAN goes on */
+    }
+    for (unsigned i = 0; phase == PHASE_ROUND && i < CPUS_MAX; i++) {
+        counts.handlers += handling[i];
     }
     phase = PHASE_HARVEST;
     harvest_cpu = cpu;
@@ -218,9 +233,9 @@ void rounds_cleaned(void)
 
     fprintf(trace,
             "round %s stores %" PRIu64 " between %" PRIu64 " hypervisor %" PRIu64
-            " crossing %" PRIu64 " unknown %" PRIu64 "\n",
-            ends[phase], counts.stores, counts.between, counts.hypervisor, counts.crossing,
-            counts.unknown);
+            " handlers %" PRIu64 " crossing %" PRIu64 " unknown %" PRIu64 "\n",
+            ends[phase], counts.stores, counts.between, counts.hypervisor, counts.handlers,
+            counts.crossing, counts.unknown);
     write_set("seen", &seen);
     write_set("between", &between);
     memset(&counts, 0, sizeof(counts));

@@ -8,6 +8,9 @@
  * ends there. With several, it ends at the DSB behind: the emulator holds all CPUs, outside of
  * translated code, before that instruction is reached, so whatever was stored before has been told.
  *
+ * A fault handler opens a page before it has marked it, and others may store there meanwhile. So it
+ * is told, too, how many handlers had not come to their end when a harvest began.
+ *
  * No function locks: the caller lets one in at a time.
  */
 #ifndef WITNESS_ROUNDS_H
@@ -25,8 +28,9 @@ void rounds_close(void);
 /* False between sessions: stores need not be told then. */
 bool rounds_are_on(void);
 
-/* A session begins: pages of the guest, lying in so many different frames. Counting starts. */
-void rounds_start(uint32_t pages, uint32_t frames);
+/* A session begins: pages of the guest, lying in so many different frames; mode is for the trace.
+ * Counting starts. */
+void rounds_start(uint64_t mode, uint32_t pages, uint32_t frames);
 /* From now on to rounds_stop the guest is paused. */
 void rounds_still(void);
 void rounds_stop(void);
@@ -36,6 +40,10 @@ void rounds_store(unsigned cpu, uint32_t page, bool by_hypervisor);
 /* A store that went over a page's end; one whose physical address is not known. */
 void rounds_count_crossing(void);
 void rounds_count_unknown(void);
+
+/* cpu enters a fault handler of the log; cpu is about to leave the hypervisor. */
+void rounds_fault(unsigned cpu);
+void rounds_leave(unsigned cpu);
 
 /* cpu enters the harvest; is about to invalidate on all CPUs; is about to execute a DSB. */
 void rounds_harvest(unsigned cpu);

@@ -27,7 +27,7 @@ static void begin(bool several_threads)
     close(fd);
     assert_true(rounds_open(path, several_threads));
     assert_false(rounds_are_on());
-    rounds_start(64, 64);
+    rounds_start(2, 64, 64);
     assert_true(rounds_are_on());
 }
 
@@ -56,7 +56,8 @@ static void assert_trace(const char *wanted)
 }
 
 #define ROUND(how, stores, between)                                                                \
-    "round " how " stores " stores " between " between " hypervisor 0 crossing 0 unknown 0\n"
+    "round " how " stores " stores " between " between                                             \
+    " hypervisor 0 handlers 0 crossing 0 unknown 0\n"
 
 static void test_one_thread_ends_at_the_invalidation(void **state)
 {
@@ -72,7 +73,7 @@ static void test_one_thread_ends_at_the_invalidation(void **state)
     rounds_store(2, 5, false);
     end_round();
     assert_trace(
-        "start pages 64 frames 64\n" ROUND("invalidated", "1", "1") "seen 1\nbetween 2\nlogged\n" ROUND(
+        "start mode 2 pages 64 frames 64\n" ROUND("invalidated", "1", "1") "seen 1\nbetween 2\nlogged\n" ROUND(
             "unharvested", "3", "0") "seen 3-5\nbetween\nlogged\nstop still 0 cpus 1 3 1\n");
 }
 
@@ -90,9 +91,10 @@ static void test_several_threads_end_at_the_barrier(void **state)
     rounds_store(0, 4, false);
     end_round();
     end_round();
-    assert_trace(
-        "start pages 64 frames 64\n" ROUND("invalidated", "1", "2") "seen 1\nbetween 2-3\nlogged\n" ROUND(
-            "unharvested", "1", "0") "seen 4\nbetween\nlogged\nstop still 0 cpus 4\n");
+    assert_trace("start mode 2 pages 64 frames 64\n" ROUND(
+        "invalidated", "1",
+        "2") "seen 1\nbetween 2-3\nlogged\n" ROUND("unharvested", "1",
+                                                   "0") "seen 4\nbetween\nlogged\nstop still 0 cpus 4\n");
 }
 
 static void test_the_last_invalidation_counts(void **state)
@@ -105,9 +107,10 @@ static void test_the_last_invalidation_counts(void **state)
     rounds_store(0, 2, false);
     end_round();
     end_round();
-    assert_trace(
-        "start pages 64 frames 64\n" ROUND("invalidated", "0", "1") "seen\nbetween 1\nlogged\n" ROUND(
-            "unharvested", "1", "0") "seen 2\nbetween\nlogged\nstop still 0 cpus 2\n");
+    assert_trace("start mode 2 pages 64 frames 64\n" ROUND(
+        "invalidated", "0",
+        "1") "seen\nbetween 1\nlogged\n" ROUND("unharvested", "1",
+                                               "0") "seen 2\nbetween\nlogged\nstop still 0 cpus 2\n");
 }
 
 static void test_all_pieces_of_a_clean_are_one_harvest(void **state)
@@ -122,9 +125,10 @@ static void test_all_pieces_of_a_clean_are_one_harvest(void **state)
     rounds_store(0, 3, false);
     end_round();
     end_round();
-    assert_trace(
-        "start pages 64 frames 64\n" ROUND("invalidated", "0", "2") "seen\nbetween 1-2\nlogged\n" ROUND(
-            "unharvested", "1", "0") "seen 3\nbetween\nlogged\nstop still 0 cpus 3\n");
+    assert_trace("start mode 2 pages 64 frames 64\n" ROUND(
+        "invalidated", "0",
+        "2") "seen\nbetween 1-2\nlogged\n" ROUND("unharvested", "1",
+                                                 "0") "seen 3\nbetween\nlogged\nstop still 0 cpus 3\n");
 }
 
 static void test_a_barrier_alone_ends_nothing(void **state)
@@ -135,7 +139,7 @@ static void test_a_barrier_alone_ends_nothing(void **state)
     rounds_store(0, 1, false);
     end_round();
     end_round();
-    assert_trace("start pages 64 frames 64\n" ROUND(
+    assert_trace("start mode 2 pages 64 frames 64\n" ROUND(
         "uninvalidated", "0",
         "1") "seen\nbetween 1\nlogged\n" ROUND("unharvested", "0",
                                                "0") "seen\nbetween\nlogged\nstop still 0 cpus 1\n");
@@ -152,9 +156,10 @@ static void test_other_cpus_do_not_end_a_round(void **state)
     end_round();
     rounds_store(0, 63, false);
     end_round();
-    assert_trace(
-        "start pages 64 frames 64\n" ROUND("uninvalidated", "1", "1") "seen 1\nbetween 2\nlogged\n" ROUND(
-            "unharvested", "1", "0") "seen 63\nbetween\nlogged\nstop still 0 cpus 3\n");
+    assert_trace("start mode 2 pages 64 frames 64\n" ROUND(
+        "uninvalidated", "1",
+        "1") "seen 1\nbetween 2\nlogged\n" ROUND("unharvested", "1",
+                                                 "0") "seen 63\nbetween\nlogged\nstop still 0 cpus 3\n");
 }
 
 static void test_the_hypervisor_may_mark_a_round_later(void **state)
@@ -169,10 +174,31 @@ static void test_the_hypervisor_may_mark_a_round_later(void **state)
     rounds_reported(ROUNDS_PAGES_MAX);
     rounds_report_ends();
     end_round();
-    assert_trace("start pages 64 frames 64\n"
-                 "round invalidated stores 0 between 0 hypervisor 2 crossing 0 unknown 0\n"
-                 "seen\nbetween 1\nlogged 1\n" ROUND(
-                     "unharvested", "0", "0") "seen\nbetween 2\nlogged\nstop still 0 cpus\n");
+    assert_trace(
+        "start mode 2 pages 64 frames 64\n"
+        "round invalidated stores 0 between 0 hypervisor 2 handlers 0 crossing 0 unknown 0\n"
+        "seen\nbetween 1\nlogged 1\n" ROUND("unharvested", "0",
+                                            "0") "seen\nbetween 2\nlogged\nstop still 0 cpus\n");
+}
+
+static void test_handlers_in_flight_are_told(void **state)
+{
+    begin(false);
+    rounds_fault(0);
+    rounds_fault(1);
+    rounds_fault(2);
+    rounds_leave(1);
+    rounds_harvest(HARVESTER);
+    rounds_harvest(HARVESTER); /* they count once */
+    rounds_leave(0);
+    rounds_leave(2);
+    end_round();
+    end_round();
+    assert_trace(
+        "start mode 2 pages 64 frames 64\n"
+        "round uninvalidated stores 0 between 0 hypervisor 0 handlers 2 crossing 0 unknown 0\n"
+        "seen\nbetween\nlogged\n" ROUND("unharvested", "0",
+                                        "0") "seen\nbetween\nlogged\nstop still 0 cpus\n");
 }
 
 static void test_stores_of_a_paused_guest_are_counted(void **state)
@@ -186,9 +212,10 @@ static void test_stores_of_a_paused_guest_are_counted(void **state)
     rounds_invalidate(HARVESTER);
     rounds_store(3, 8, false);
     end_round();
-    assert_trace("start pages 64 frames 64\n"
-                 "round invalidated stores 1 between 0 hypervisor 0 crossing 1 unknown 1\n"
-                 "seen 7\nbetween\nlogged\nstop still 2 cpus 2\n");
+    assert_trace(
+        "start mode 2 pages 64 frames 64\n"
+        "round invalidated stores 1 between 0 hypervisor 0 handlers 0 crossing 1 unknown 1\n"
+        "seen 7\nbetween\nlogged\nstop still 2 cpus 2\n");
 }
 
 int main(void)
@@ -201,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_a_barrier_alone_ends_nothing),
         cmocka_unit_test(test_other_cpus_do_not_end_a_round),
         cmocka_unit_test(test_the_hypervisor_may_mark_a_round_later),
+        cmocka_unit_test(test_handlers_in_flight_are_told),
         cmocka_unit_test(test_stores_of_a_paused_guest_are_counted),
     };
 

@@ -18,13 +18,22 @@
 enum witness_word {
     WITNESS_FRAME,    /* address: in the frame of the watched guest's next page */
     WITNESS_BASE,     /* address: page 0 of the reports */
-    WITNESS_START,    /* logging is on; the first round begins */
+    WITNESS_START,    /* address - base: enum witness_mode. Logging is on; the first round begins */
     WITNESS_CLEANED,  /* CLEAN has returned; the report follows */
     WITNESS_REPORTED, /* address - base: a page of the report */
     WITNESS_END,      /* end of the report */
     WITNESS_STILL,    /* the guest is paused: nobody may store until STOP */
     WITNESS_STOP,     /* logging ends */
     WITNESS_WORDS,
+};
+
+/* How a session's log notices writes and splits blocks: one of each, ORed. */
+enum witness_mode {
+    WITNESS_FAULT = 0,
+    WITNESS_HARDWARE = 1,
+    WITNESS_LAZY = 0,
+    WITNESS_EAGER = 2,
+    WITNESS_MODES = 4,
 };
 
 #define WITNESS_MAGIC  UINT64_C(0x313053534e544957) /* "WITNSS01" */
