@@ -12,6 +12,19 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PARTS = {"walk": "el2-release", "linear": "el2-release-linear"}
 MODELS = {"a72": "cortex-a72", "n1": "neoverse-n1", "max": "max,pauth-impdef=on"}
+# What --check allows, in instructions on a72: a little more than what was counted last.
+LIMITS = {
+    "null_hypercall": 320,
+    "write_fault": 155,
+    "write_fault_with_splits": 190,
+    "clean_call": 4000,
+    "clean_per_1000_clean_pages_more": 20,
+    "clean_per_dirty_page": 20,
+    "ranges_idle": 4300,
+    "ranges_per_dirty_page": 40,
+    "enable_per_page_in_blocks": 26,
+    "off_per_page": 85,
+}
 COST = re.compile(r"^cost (\S+) ([\d.]+) (\S+)\r?$", re.MULTILINE)
 
 
@@ -54,9 +67,20 @@ def image_sizes(build):
     return {"image_file": (float(image), "bytes"), **parts}
 
 
+def check(build):
+    """Prints a line for each limit; the exit status."""
+    costs, over = boot(build, "a72"), 0
+    for name, limit in LIMITS.items():
+        value = costs[name][0] if name in costs else float("inf")
+        over += value > limit
+        print("%s  %s: %.2f instructions, at most %d" % ("PASS" if value <= limit else "FAIL", name, value, limit))
+    return 1 if over else 0
+
+
 def main(words):
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Prints what Godwit costs, counted.")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--check", action="store_true", help="compare with limits, a PASS or FAIL line for each")
     parser.add_argument("--cpu", action="append", choices=sorted(MODELS))
     parser.add_argument("--find", choices=sorted(PARTS), default="walk", help="how the build finds pages")
     parser.add_argument("--build", default=None, metavar="DIR",
@@ -66,6 +90,8 @@ def main(words):
     if build is None:
         build = ROOT + "/build/" + PARTS[options.find]
         subprocess.run([ROOT + "/scripts/build", PARTS[options.find]], stdout=sys.stderr, check=True)
+    if options.check:
+        return check(build)
     models = options.cpu or list(MODELS)
     costs = {model: costs_of(build, model) for model in models}
     sizes = image_sizes(build)

@@ -103,7 +103,7 @@ static inline void protect_word(struct harvest *harvest, uint64_t gfn, uint64_t 
     leaves = harvest->leaves + gfn % S2_ENTRIES;
     pages = 64 - first - (unsigned)__builtin_clzll(word);
     for (; word != 0; word &= word - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(word);
+        uint64_t i = (uint64_t)__builtin_ctzll(word);
         uint64_t old = s2_entry_close(harvest->vm, leaves + i, ipa_from_gfn(gfn + i));
 
         opened |= s2_pte_is_writable(old, S2_LEVEL_PAGE);

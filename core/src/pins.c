@@ -157,6 +157,7 @@ void dirty_log_unpin(struct s2_vm *vm, ipa_t ipa)
 void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages)
 {
     struct dirty_pins *pins = &vm->pins;
+    uint64_t left;
 
     /*
      * Relaxed: orders nothing by itself. The pin that we must see was stored before its
@@ -166,11 +167,13 @@ void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages)
         return;
     }
     s2_spin_lock(&pins->lock);
-    for (uint64_t i = 0; pins->entries != NULL && i < entries_in(pins->order); i++) {
-        uint64_t entry = pins->entries[i];
-
-        if (entry != 0 && entry_gfn(entry) - first < pages) {
-            log_mark_if_ram(vm, ipa_from_gfn(entry_gfn(entry)), DIRTY_WRITER_FOREIGN);
+    left = atomic_load_explicit(&pins->used, memory_order_relaxed); /* under the lock */
+    for (const uint64_t *at = pins->entries; left != 0; at++) {
+        if (*at != 0) {
+            left--;
+            if (entry_gfn(*at) - first < pages) {
+                log_mark_if_ram(vm, ipa_from_gfn(entry_gfn(*at)), DIRTY_WRITER_FOREIGN);
+            }
         }
     }
     s2_spin_unlock(&pins->lock);
