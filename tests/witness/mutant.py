@@ -29,8 +29,17 @@ def run(build, command):
         raise MutantError(done.stdout)
 
 
+def compile_changed(build, command, source, changed):
+    """Compiles one file of the changed sources as its original is compiled in build."""
+    command = [word for word in command if word not in ("-MD", "-Werror")]
+    for flag in ("-MQ", "-MF", "-o", "-c"):
+        at = command.index(flag)
+        del command[at:at + 2]
+    run(build, command + ["-o", changed, "-c", source])
+
+
 def link(name, build, out):
-    """Makes out/godwit.elf and out/godwit.bin from what is in build, with one source file compiled again."""
+    """Makes out/godwit.elf and out/godwit.bin from what is in build and the files of core/ that the mutant changes."""
     build, out = os.path.abspath(build), os.path.abspath(out)
     source = os.path.join(out, "src")
     shutil.rmtree(out, ignore_errors=True)
@@ -42,19 +51,17 @@ def link(name, build, out):
     file, wanted = mutants.MUTANTS[name][1], "hypervisor/godwit-nosymbols.elf"
     run(build, ["ninja", wanted])  # objects of older sources would not fit
     commands = commands_for(build, wanted)
-    compiling = [c for c in commands if c[-1].endswith("core/src/" + file)]
-    linking = [c for c in commands if wanted in c and "-o" in c]
-    if not file.endswith(".c") or not compiling or not linking:
-        raise MutantError("cannot build %s alone in %s" % (file, build))
-    changed, elf = os.path.join(out, "mutant.o"), os.path.join(out, "godwit.elf")
-    compiler = [word for word in compiling[0] if word not in ("-MD", "-Werror")]
-    for flag in ("-MQ", "-MF", "-o", "-c"):
-        at = compiler.index(flag)
-        del compiler[at:at + 2]
-    run(build, compiler + ["-o", changed, "-c", os.path.join(source, file)])
-    linker = list(linking[-1])
+    linker = [c for c in commands if wanted in c and "-o" in c][-1]
+    elf, changed = os.path.join(out, "godwit.elf"), []
+    for command in commands:  # a header changes all who may include it
+        original = command[-1].rpartition("core/src/")
+        if original[1] and (original[2] == file or not file.endswith(".c")):
+            changed.append(os.path.join(out, original[2] + ".o"))
+            compile_changed(build, command, os.path.join(source, original[2]), changed[-1])
+    if not changed:
+        raise MutantError("%s is not compiled in %s" % (file, build))
     linker[linker.index("-o") + 1] = elf
-    # Ours comes first, and the first definition of a name counts.
-    run(build, linker[:1] + [changed, "-Wl,-z,muldefs"] + linker[1:])
+    # Ours come first, and the first definition of a name counts.
+    run(build, linker[:1] + changed + ["-Wl,-z,muldefs"] + linker[1:])
     run(build, ["aarch64-linux-gnu-objcopy", "-O", "binary", elf, os.path.join(out, "godwit.bin")])
     return elf
