@@ -281,11 +281,12 @@ proctype retyper()
     od
 }
 
-inline mark_pinned()
+/* If page 0 is pinned, and among pages. */
+inline mark_pinned(pages)
 {
     if
-    :: pinned -> mark(bit(0))
-    :: !pinned
+    :: pinned && ((pages) & bit(0)) != 0 -> mark(bit(0))
+    :: !pinned || ((pages) & bit(0)) == 0
     fi
 }
 
@@ -295,7 +296,7 @@ inline begin_marking()
     write_lock();
     marking = true;
 #ifndef M_ENABLE_FORGETS_PINS
-    mark_pinned();
+    mark_pinned(BOTH);
 #endif
     write_unlock()
 }
@@ -416,7 +417,7 @@ inline harvest()
 {
     read_lock();
 #ifdef M_PIN_MARKS_AGAIN_BEFORE_TAKE
-    mark_pinned();
+    mark_pinned(BOTH);
 #endif
 #ifdef HARDWARE
     collect(0);
@@ -442,7 +443,7 @@ inline harvest()
 #endif
     gather = 0;
 #if !defined(M_PIN_IS_NOT_MARKED_AGAIN) && !defined(M_PIN_MARKS_AGAIN_BEFORE_TAKE)
-    mark_pinned();
+    mark_pinned(taken);
 #endif
     read_unlock()
 }
