@@ -65,7 +65,7 @@ void target_disable(void)
     logging = false;
 }
 
-const uint64_t *target_harvest(void)
+void target_harvest(void)
 {
     now += HARVEST_COST + TRACKING_RAM_PAGES;
     for (uint32_t page = 0; page < TRACKING_RAM_PAGES; page++) {
@@ -79,6 +79,10 @@ const uint64_t *target_harvest(void)
     if (++harvests == bad_harvest) {
         answer[bad_page / 64] ^= UINT64_C(1) << bad_page % 64;
     }
+}
+
+const uint64_t *target_answer(void)
+{
     return answer;
 }
 

@@ -16,12 +16,17 @@ HERE = os.path.join(ROOT, "bench/tracking")
 OUT = os.path.join(ROOT, "build/tracking")
 TIMEOUT_S = 900
 
-# What Godwit is measured as: its command line beside that of the control domain.
-GODWIT_MODES = {"fault": ""}
+# What Godwit is measured as: its command line, the driver's, and the CPU models that have it.
+GODWIT_MODES = {
+    "fault": ("logdirty=fault", "ranges=1", MODELS),
+    "hardware": ("logdirty=hardware", "ranges=1", ("n1", "max")),
+    "eager": ("logdirty-split=eager", "ranges=0", MODELS),  # and by hardware where there is
+}
 
 COST = re.compile(r"^cost (\S+) (\S+) ([\d.]+) \S+\s*$")
 VOID = re.compile(r"^void (\S+) (.*?)\s*$")
 KERNEL = re.compile(r"^kernel (\S+) (.*?)\s*$")
+NOTICED = re.compile(r"noticed by (the MMU|faults)")
 RESULT = re.compile(r"^Test result: (\w+)")
 
 
@@ -37,6 +42,7 @@ class Result:
         self.costs = {}  # series -> quantity -> number
         self.void = {}  # series -> why
         self.kernel = None
+        self.noticed = None  # Godwit: by what writes are noticed
         self.verdict = None
 
     def take(self, line):
@@ -47,6 +53,8 @@ class Result:
             self.void.setdefault(found[1], found[2])
         elif found := KERNEL.match(line):
             self.kernel = "%s, %s" % (found[1], found[2])
+        elif found := NOTICED.search(line):
+            self.noticed = found[1]
         elif found := RESULT.match(line):
             self.verdict = found[1]
 
@@ -75,6 +83,8 @@ class Machine:
             finally:
                 watchdog.cancel()
                 process.kill()
+        if self.name == "godwit-hardware" and result.noticed != "the MMU":
+            raise Failed("%sbench: no hardware updates on %s" % ("".join(output), self.model))
         if result.verdict not in ("PASS", "FAIL") or not result.costs:
             raise Failed("%sbench: %s on %s did not finish; its output is above"
                          % ("".join(output), self.name, self.model))
@@ -92,12 +102,13 @@ def _godwit(name, model, build, options, words, cpus=1):
 
 def godwit_machine(model, mode, build):
     """Godwit with the driver in place of a control domain."""
-    return _godwit("godwit-" + mode, model, build, GODWIT_MODES[mode], "x=0")
+    options, words, _ = GODWIT_MODES[mode]
+    return _godwit("godwit-" + mode, model, build, options, words)
 
 
 def vcpus_machine(model, vcpus, build):
     """The same with a guest of several vCPUs, which write at once."""
-    return _godwit("godwit-vcpus", model, build, GODWIT_MODES["fault"], "vcpus=%d" % vcpus, vcpus)
+    return _godwit("godwit-vcpus", model, build, "logdirty=fault", "vcpus=%d" % vcpus, vcpus)
 
 
 def kvm_machine(model, name, kernel, words=""):

@@ -16,9 +16,14 @@
 
 #define RAM_GFN      (GUEST_RAM0_BASE >> 12)
 #define BITMAP_PAGES (RAM_GFN + TRACKING_RAM_PAGES)
+#define RANGES       2048u
+#define RANGES_MIN   64u /* room that a call asks for */
 #define LOOK_NS      4000000u
 
 static uint64_t bitmap[BITMAP_PAGES / 64] __attribute__((aligned(4096)));
+static struct godwit_range ranges[RANGES];
+static uint32_t range_count;
+static bool by_ranges; /* asks by GODWIT_OP_DIRTY_RANGES instead of CLEAN */
 static struct control_guest guest;
 static struct tracking_mailbox *mailbox;
 
@@ -82,16 +87,52 @@ void target_disable(void)
     shadow(XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
 }
 
-const uint64_t *target_harvest(void)
+/* Pages [0, end): guests have a hole of 1 GiB below their RAM. */
+static void harvest_below(uint64_t end)
 {
-    shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, BITMAP_PAGES);
+    struct godwit_dirty_ranges request = {
+        .domid = guest.domid, .end_gfn = end, .ranges = (uint64_t)ranges};
+
+    if (!by_ranges) {
+        shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, end);
+        return;
+    }
+    range_count = 0;
+    while (request.first_gfn != end) {
+        request.ranges = (uint64_t)(ranges + range_count);
+        request.count = RANGES - range_count;
+        if (request.count < RANGES_MIN ||
+            hypercall(GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uint64_t)&request, 0, 0, 0) != 0) {
+            report_abort("no ranges of dirty pages");
+        }
+        range_count += request.count;
+    }
+}
+
+void target_harvest(void)
+{
+    harvest_below(BITMAP_PAGES);
+}
+
+const uint64_t *target_answer(void)
+{
+    if (by_ranges) {
+        memset(bitmap, 0, sizeof(bitmap));
+        for (uint32_t i = 0; i < range_count; i++) {
+            for (uint64_t n = 0; n < ranges[i].pages; n++) {
+                uint64_t gfn = ranges[i].first_gfn + n;
+
+                bitmap[gfn / 64] |= UINT64_C(1) << gfn % 64;
+            }
+        }
+    }
     return bitmap + RAM_GFN / 64;
 }
 
-/* Only the hole below the guest's RAM, which every bitmap covers too. */
+/* Only the hole. */
 uint32_t target_harvest_smaller(void)
 {
-    shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, RAM_GFN);
+    harvest_below(RAM_GFN);
     return TRACKING_RAM_PAGES;
 }
 
@@ -151,7 +192,7 @@ static void measure(const void *dtb, const char *series, enum control_layout lay
     }
 }
 
-/* "vcpus=N" on the command line: only how faults grow with their number. */
+/* "ranges=1": by ranges too. "vcpus=N": only how faults grow with their number. */
 void guest_main(const void *dtb)
 {
     uint32_t vcpus = (uint32_t)control_option(dtb, "vcpus", 0);
@@ -159,7 +200,13 @@ void guest_main(const void *dtb)
     if (vcpus == 0) {
         measure(dtb, "blocks", CONTROL_LAYOUT_BLOCKS);
         measure(dtb, "pages", CONTROL_LAYOUT_PAGES);
-    } else if (start_guest(dtb, CONTROL_LAYOUT_PAGES, vcpus)) {
+    }
+    if (vcpus == 0 && control_option(dtb, "ranges", 0) != 0) {
+        by_ranges = true;
+        measure(dtb, "ranges/blocks", CONTROL_LAYOUT_BLOCKS);
+        measure(dtb, "ranges/pages", CONTROL_LAYOUT_PAGES);
+    }
+    if (vcpus != 0 && start_guest(dtb, CONTROL_LAYOUT_PAGES, vcpus)) {
         report(scenario_vcpus("together", vcpus), "the log is exact");
         stop_guest();
     }

@@ -59,7 +59,8 @@ def machines_of(models, wanted, build):
         boot.build_kvm_driver(build + "/guests/guest-tracking.bin")
         found += [boot.kvm_machine(model, *kernel) for kernel in kernels for model in models]
     if wanted in ("all", "godwit"):
-        found += [boot.godwit_machine(model, mode, build) for model in models for mode in boot.GODWIT_MODES]
+        found += [boot.godwit_machine(model, mode, build) for model in models
+                  for mode, (_, _, having) in boot.GODWIT_MODES.items() if model in having]
     return found
 
 

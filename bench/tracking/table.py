@@ -42,6 +42,10 @@ SUMS = {
 AIMS = {
     ("godwit-fault", "write_fault", "pages"): 200,
     ("godwit-fault", "harvest_per_clean_page", "pages"): 0.02,
+    ("godwit-fault-ranges", "harvest_per_clean_page", "pages"): 0.002,
+    ("godwit-hardware", "harvest_per_clean_page", "pages"): 2.0,
+    ("godwit-hardware", "faults_write", "pages"): 0,
+    ("godwit-eager", "enable", "blocks"): 3,
     (None, "harvest_per_dirty_page_dense", "pages"): 20,
     (None, "harvest_per_dirty_page_sparse", "pages"): 80,
     (None, "enable", "pages"): 6,
@@ -59,7 +63,7 @@ LIMITS = {
     (None, "enable", "blocks"): 6.4,
 }
 
-ORDER = ["plain", "manual", "ring"]
+ORDER = ["godwit-fault", "godwit-hardware", "godwit-eager", "", "ranges", "plain", "manual", "ring"]
 
 
 class Column:
@@ -116,9 +120,12 @@ def columns_of(results):
             at, layout = column(result.name, series)
             at.void[layout] = why
 
+    def place(word):
+        return ORDER.index(word) if word in ORDER else len(ORDER)
+
     def rank(item):
         version = [int(n) for n in re.findall("[0-9]+", item.machine)]
-        return not item.is_godwit, version, item.machine, ORDER.index(item.way) if item.way in ORDER else -1
+        return not item.is_godwit, version, place(item.machine), place(item.way)
 
     return sorted(columns.values(), key=rank)
 
@@ -157,14 +164,11 @@ def misses(columns):
 
 
 def lines_of(columns):
-    """The table as lists of cells; the ratio stands beside each of Godwit's columns."""
+    """The table as lists of cells. Godwit's numbers are followed by how many times as much KVM's best way needs."""
     head = [[""], [""]]
     for column in columns:
         for at, word in enumerate(column.heading()):
             head[at].append(word)
-        if column.is_godwit:
-            head[0].append("KVM's")
-            head[1].append("best")
     head[0].append("")
     head[1].append("aim")
     body = []
@@ -174,12 +178,12 @@ def lines_of(columns):
         cells, notes = [text], []
         for column in columns:
             value, aim = column.value(quantity, layout), column.aim(quantity, layout)
-            cells.append("void" if layout in column.void else number(value))
-            if column.is_godwit:
-                cells.append(ratio(value, best))
+            cell = "void" if layout in column.void else number(value)
+            if column.is_godwit and value is not None and best is not None:
+                cell += " (%s)" % ratio(value, best)
+            cells.append(cell)
             if aim is not None and value is not None:
-                missed = " missed" if value > aim else ""
-                notes.append("%s %g%s" % (column.heading()[1], aim, missed))
+                notes.append("%s %g%s" % (column.heading()[1], aim, " missed" if value > aim else ""))
         body.append(cells + [", ".join(notes)])
     return head, body
 

@@ -22,10 +22,13 @@ void target_enable(void);
 void target_disable(void);
 
 /*
- * Asks which pages were written since the last time, and makes further writes be noticed. The
- * answer is a bitmap of the guest's RAM, valid until the next call.
+ * Asks which pages were written since the last time, and makes further writes be noticed. What it
+ * is told stays as the interface gives it, since a toolstack would use it so.
  */
-const uint64_t *target_harvest(void);
+void target_harvest(void);
+
+/* That answer as a bitmap of the guest's RAM, valid until the next call. */
+const uint64_t *target_answer(void);
 
 /*
  * The same for a memory that is smaller and clean: shows what one more clean page costs. Returns by

@@ -47,6 +47,7 @@ static struct vm vm;
 static enum way way;
 static struct kvm_dirty_gfn *ring;
 static uint32_t ring_next;
+static uint32_t ring_answer[RING_ENTRIES], ring_pages;
 static bool loses_a_page; /* on request of a test, which expects that all is void then */
 static uint64_t bitmap[TRACKING_RAM_PAGES / 64];
 
@@ -102,7 +103,7 @@ uint64_t target_memory(void)
 /* Takes what the ring holds; the reset write-protects it again. */
 static void harvest_ring(void)
 {
-    memset(bitmap, 0, sizeof(bitmap));
+    ring_pages = 0;
     for (;;) {
         struct kvm_dirty_gfn *entry = &ring[ring_next % RING_ENTRIES];
 
@@ -110,7 +111,7 @@ static void harvest_ring(void)
         if ((__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_DIRTY) == 0) {
             break;
         }
-        bitmap[entry->offset / 64] |= UINT64_C(1) << entry->offset % 64;
+        ring_answer[ring_pages++] = (uint32_t)entry->offset;
         /* release pairs with the kernel's look at the flag in the reset */
         __atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
         ring_next++;
@@ -131,12 +132,22 @@ static void harvest_bitmap(uint32_t slot, uint32_t pages)
     }
 }
 
-const uint64_t *target_harvest(void)
+void target_harvest(void)
 {
     if (way == WAY_RING) {
         harvest_ring();
     } else {
         harvest_bitmap(VM_SLOT, TRACKING_RAM_PAGES);
+    }
+}
+
+const uint64_t *target_answer(void)
+{
+    if (way == WAY_RING) {
+        memset(bitmap, 0, sizeof(bitmap));
+        for (uint32_t i = 0; i < ring_pages; i++) {
+            bitmap[ring_answer[i] / 64] |= UINT64_C(1) << ring_answer[i] % 64;
+        }
     }
     if (loses_a_page) {
         bitmap[LOST_PAGE / 64] &= ~(UINT64_C(1) << LOST_PAGE % 64);
