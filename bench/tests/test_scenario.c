@@ -16,7 +16,6 @@
 #define PAGE_COST    32u
 #define ENABLE_COST  (16u * TRACKING_RAM_PAGES)
 
-static struct tracking_mailbox mailbox;
 static uint64_t marks[TRACKING_RAM_PAGES / 64], answer[TRACKING_RAM_PAGES / 64];
 static bool open_pages[TRACKING_RAM_PAGES];
 static bool logging;
@@ -25,32 +24,26 @@ static unsigned harvests, bad_harvest; /* which harvest answers wrongly; 0: none
 static uint32_t bad_page;
 static char output[16384];
 
-struct tracking_mailbox *target_mailbox(void)
-{
-    return &mailbox;
-}
-
-void target_run(void)
+uint64_t target_round(enum tracking_kind kind, uint32_t stride, uint32_t pages)
 {
     uint32_t first = (uint32_t)((TRACKING_REGION_IPA - GUEST_RAM0_BASE) >> 12);
     uint64_t start = now;
 
-    bool together = mailbox.kind == TRACKING_TOGETHER;
-    uint32_t count = together ? mailbox.count * mailbox.stride : mailbox.count;
+    bool together = kind == TRACKING_TOGETHER;
+    uint32_t count = together ? pages * stride : pages;
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t page = first + i * (together ? 1 : mailbox.stride);
+        uint32_t page = first + i * (together ? 1 : stride);
 
         now += 16;
-        if ((together || mailbox.kind == TRACKING_WRITE) && logging && !open_pages[page]) {
+        if ((together || kind == TRACKING_WRITE) && logging && !open_pages[page]) {
             open_pages[page] = true;
             marks[page / 64] |= UINT64_C(1) << page % 64;
             now += FAULT_COST;
             faults++;
         }
     }
-    mailbox.ticks = (now - start) / 16;
-    mailbox.done = mailbox.round;
+    return (now - start) / 16;
 }
 
 void target_enable(void)
@@ -86,10 +79,10 @@ const uint64_t *target_answer(void)
     return answer;
 }
 
-uint32_t target_harvest_smaller(void)
+int32_t target_harvest_other(void)
 {
-    now += HARVEST_COST + TRACKING_RAM_PAGES / 2;
-    return TRACKING_RAM_PAGES / 2;
+    now += HARVEST_COST + TRACKING_RAM_PAGES * 3;
+    return TRACKING_RAM_PAGES * 2;
 }
 
 uint64_t target_faults(void)
@@ -139,8 +132,8 @@ static void test_vcpus(void **state)
     output[0] = '\0';
     bad_harvest = 0;
     assert_true(scenario_vcpus("fake", 8));
-    expect_line("cost fake write_fault_1_vcpus 160.000 instructions\n");
-    expect_line("cost fake write_fault_8_vcpus 160.000 instructions\n");
+    expect_line("cost fake write_fault_1_vcpus 160.000000 instructions\n");
+    expect_line("cost fake write_fault_8_vcpus 160.000000 instructions\n");
     output[0] = '\0';
     harvests = 0;
     bad_harvest = 4;
@@ -151,15 +144,15 @@ static void test_vcpus(void **state)
 static void test_known_costs(void **state)
 {
     assert_true(run(0, 0));
-    expect_line("cost fake/pages write_fault 160.000 instructions\n");
-    expect_line("cost fake/pages faults_write 1.000 faults\n");
-    expect_line("cost fake/pages memory_per_gib 16384.000 KiB\n");
-    expect_line("cost fake/pages enable 16.000 instructions\n");
-    expect_line("cost fake/pages harvest_idle 33088.000 instructions\n");
-    expect_line("cost fake/pages harvest_per_clean_page 1.000 instructions\n");
-    expect_line("cost fake/pages harvest_per_dirty_page_dense 32.000 instructions\n");
-    expect_line("cost fake/pages harvest_per_dirty_page_sparse 32.000 instructions\n");
-    expect_line("cost fake/pages first_write_after_disable 0.000 instructions\n");
+    expect_line("cost fake/pages write_fault 160.000000 instructions\n");
+    expect_line("cost fake/pages faults_write 1.000000 faults\n");
+    expect_line("cost fake/pages memory_per_gib 16384.000000 KiB\n");
+    expect_line("cost fake/pages enable 16.000000 instructions\n");
+    expect_line("cost fake/pages harvest_idle 33088.000000 instructions\n");
+    expect_line("cost fake/pages harvest_per_clean_page 1.000000 instructions\n");
+    expect_line("cost fake/pages harvest_per_dirty_page_dense 32.000000 instructions\n");
+    expect_line("cost fake/pages harvest_per_dirty_page_sparse 32.000000 instructions\n");
+    expect_line("cost fake/pages first_write_after_disable 0.000000 instructions\n");
     assert_null(strstr(output, "void"));
 }
 

@@ -93,7 +93,7 @@ class Machine:
 
 def _godwit(name, model, build, options, words, cpus=1):
     return Machine(name, model, [
-        "-M", "virt,virtualization=on,gic-version=3,its=off,dtb-randomness=off", "-m", "512M",
+        "-M", "virt,virtualization=on,gic-version=3,its=off,dtb-randomness=off", "-m", "1G",
         "-kernel", build + "/hypervisor/godwit.bin",
         "-append", ("dom0_mem=64M dom0_max_vcpus=1 " + options).strip(),
         "-device", "guest-loader,addr=0x4a000000,kernel=%s/guests/control-tracking.Image,bootargs=%s" % (build, words),

@@ -15,7 +15,8 @@
 #include <xen/sched.h>
 
 #define RAM_GFN      (GUEST_RAM0_BASE >> 12)
-#define BITMAP_PAGES (RAM_GFN + TRACKING_RAM_PAGES)
+#define IDLE_PAGES   (3 * TRACKING_RAM_PAGES)
+#define BITMAP_PAGES (RAM_GFN + IDLE_PAGES)
 #define RANGES       2048u
 #define RANGES_MIN   64u /* room that a call asks for */
 #define LOOK_NS      4000000u
@@ -25,7 +26,7 @@ static struct godwit_range ranges[RANGES];
 static uint32_t range_count;
 static bool by_ranges; /* asks by GODWIT_OP_DIRTY_RANGES instead of CLEAN */
 static struct control_guest guest;
-static struct tracking_mailbox *mailbox;
+static struct control_guest idle_guest; /* never runs; it is logged all the time */
 
 void target_print(const char *format, ...)
 {
@@ -44,19 +45,29 @@ uint64_t target_instructions(void)
     return timer_count() * 16;
 }
 
-struct tracking_mailbox *target_mailbox(void)
+static struct tracking_mailbox *map_mailbox(void)
 {
+    struct tracking_mailbox *mailbox = control_map(guest.domid, TRACKING_MAILBOX_IPA >> 12);
+
+    if (mailbox == NULL) {
+        report_abort("cannot map the guest's mailbox");
+    }
     return mailbox;
 }
 
-/* Leaves the CPU to the guest, and looks every 4 ms whether it is through. */
-void target_run(void)
+/*
+ * Leaves the CPU to the guest, and looks every 4 ms whether it is through. The mailbox is mapped no
+ * longer than that: a page that the control domain may write counts as dirty in every harvest.
+ */
+uint64_t target_round(enum tracking_kind kind, uint32_t stride, uint32_t count)
 {
-    uint32_t round = atomic_load_explicit(&mailbox->round, memory_order_relaxed);
+    struct tracking_mailbox *mailbox = map_mailbox();
+    uint64_t ticks;
     uint32_t code;
 
+    tracking_ask(mailbox, kind, stride, count);
     control_guest_unpause(&guest);
-    while (atomic_load_explicit(&mailbox->done, memory_order_acquire) != round) {
+    while (atomic_load_explicit(&mailbox->done, memory_order_acquire) != mailbox->round) {
         struct sched_poll poll = {.timeout = target_instructions() + LOOK_NS};
 
         hypercall(__HYPERVISOR_sched_op, SCHEDOP_poll, (uint64_t)&poll, 0, 0, 0);
@@ -65,11 +76,14 @@ void target_run(void)
         }
     }
     control_guest_pause(&guest);
+    ticks = mailbox->ticks;
+    control_unmap(mailbox);
+    return ticks;
 }
 
-static void shadow(uint32_t op, void *bits, uint64_t pages)
+static void shadow(domid_t domid, uint32_t op, void *bits, uint64_t pages)
 {
-    struct shadow_result result = control_shadow(guest.domid, op, 0, bits, pages);
+    struct shadow_result result = control_shadow(domid, op, 0, bits, pages);
 
     if (result.rc != 0) {
         print("shadow operation %u: %ld\n", op, (long)result.rc);
@@ -79,22 +93,21 @@ static void shadow(uint32_t op, void *bits, uint64_t pages)
 
 void target_enable(void)
 {
-    shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+    shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
 }
 
 void target_disable(void)
 {
-    shadow(XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
+    shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
 }
 
-/* Pages [0, end): guests have a hole of 1 GiB below their RAM. */
-static void harvest_below(uint64_t end)
+/* From address 0, as CLEAN does: guests have a hole of 1 GiB below their RAM. */
+static void harvest(domid_t domid, uint64_t end)
 {
-    struct godwit_dirty_ranges request = {
-        .domid = guest.domid, .end_gfn = end, .ranges = (uint64_t)ranges};
+    struct godwit_dirty_ranges request = {.domid = domid, .end_gfn = end};
 
     if (!by_ranges) {
-        shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, end);
+        shadow(domid, XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap, end);
         return;
     }
     range_count = 0;
@@ -111,7 +124,7 @@ static void harvest_below(uint64_t end)
 
 void target_harvest(void)
 {
-    harvest_below(BITMAP_PAGES);
+    harvest(guest.domid, RAM_GFN + TRACKING_RAM_PAGES);
 }
 
 const uint64_t *target_answer(void)
@@ -129,11 +142,10 @@ const uint64_t *target_answer(void)
     return bitmap + RAM_GFN / 64;
 }
 
-/* Only the hole. */
-uint32_t target_harvest_smaller(void)
+int32_t target_harvest_other(void)
 {
-    harvest_below(RAM_GFN);
-    return TRACKING_RAM_PAGES;
+    harvest(idle_guest.domid, RAM_GFN + IDLE_PAGES);
+    return (int32_t)IDLE_PAGES - (int32_t)TRACKING_RAM_PAGES;
 }
 
 uint64_t target_faults(void)
@@ -159,6 +171,7 @@ uint64_t target_memory(void)
 
 static bool start_guest(const void *dtb, enum control_layout layout, uint32_t vcpus)
 {
+    struct tracking_mailbox *mailbox;
     const void *program;
     size_t bytes;
     int rc = control_ramdisk(dtb, &program, &bytes);
@@ -170,17 +183,27 @@ static bool start_guest(const void *dtb, enum control_layout layout, uint32_t vc
         rc = control_guest_load(&guest, program, bytes);
     }
     guest.quiet = true;
-    mailbox = rc == 0 ? control_map(guest.domid, TRACKING_MAILBOX_IPA >> 12) : NULL;
-    if (mailbox == NULL) {
-        return report(false, "create a guest: %d", rc);
+    if (!report(rc == 0, "create a guest: %d", rc)) {
+        return false;
     }
+    mailbox = map_mailbox();
     memset(mailbox, 0, sizeof(*mailbox));
+    control_unmap(mailbox);
     return true;
+}
+
+static void start_idle_guest(void)
+{
+    int rc = control_guest_create(&idle_guest, (uint64_t)IDLE_PAGES << 12, 1);
+
+    if (rc != 0) {
+        report_abort("no memory for a guest that does nothing");
+    }
+    shadow(idle_guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
 }
 
 static void stop_guest(void)
 {
-    control_unmap(mailbox);
     report(control_guest_destroy(&guest) == 0, "destroy the guest");
 }
 
@@ -198,6 +221,7 @@ void guest_main(const void *dtb)
     uint32_t vcpus = (uint32_t)control_option(dtb, "vcpus", 0);
 
     if (vcpus == 0) {
+        start_idle_guest();
         measure(dtb, "blocks", CONTROL_LAYOUT_BLOCKS);
         measure(dtb, "pages", CONTROL_LAYOUT_PAGES);
     }

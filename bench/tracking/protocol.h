@@ -37,4 +37,16 @@ struct tracking_mailbox {
     uint64_t ticks; /* guest: counter ticks that the round took */
 };
 
+/* Asks for a round. */
+static inline void tracking_ask(struct tracking_mailbox *mailbox, enum tracking_kind kind,
+                                uint32_t stride, uint32_t count)
+{
+    mailbox->kind = kind;
+    mailbox->stride = stride;
+    mailbox->count = count;
+    atomic_store_explicit(&mailbox->round,
+                          atomic_load_explicit(&mailbox->round, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
 #endif

@@ -22,10 +22,11 @@ struct scenario {
 static void print_cost(const struct scenario *scenario, const char *quantity, uint64_t total,
                        uint64_t count, const char *unit)
 {
-    uint64_t thousandths = count == 0 ? 0 : total * 1000 / count;
+    uint64_t millionths = count == 0 ? 0 : total * 1000000 / count;
 
-    target_print("cost %s %s %lu.%03lu %s\n", scenario->series, quantity,
-                 (unsigned long)(thousandths / 1000), (unsigned long)(thousandths % 1000), unit);
+    target_print("cost %s %s %lu.%06lu %s\n", scenario->series, quantity,
+                 (unsigned long)(millionths / 1000000), (unsigned long)(millionths % 1000000),
+                 unit);
 }
 
 static uint64_t difference(uint64_t more, uint64_t less)
@@ -36,16 +37,7 @@ static uint64_t difference(uint64_t more, uint64_t less)
 /* Instructions that the guest saw go by during a round. */
 static uint64_t guest_round(enum tracking_kind kind, uint32_t stride, uint32_t count)
 {
-    struct tracking_mailbox *mailbox = target_mailbox();
-
-    mailbox->kind = kind;
-    mailbox->stride = stride;
-    mailbox->count = count;
-    atomic_store_explicit(&mailbox->round,
-                          atomic_load_explicit(&mailbox->round, memory_order_relaxed) + 1,
-                          memory_order_release);
-    target_run();
-    return mailbox->ticks * 16;
+    return target_round(kind, stride, count) * 16;
 }
 
 static uint64_t write_dense(void)
@@ -130,21 +122,22 @@ static void measure_enable(struct scenario *scenario)
     (void)timed_harvest(scenario, 1, DENSE_PAGES, "after enable");
 }
 
-/* What is not proportional to the memory is told apart by asking for a smaller one too. */
+/* What is not proportional to the memory is told apart by asking about another memory too. */
 static uint64_t measure_idle(struct scenario *scenario)
 {
-    uint64_t cost = 0, smaller = 0, start;
-    uint32_t fewer = 0;
+    uint64_t cost = 0, other = 0, start;
+    int32_t more = 0;
 
     for (uint32_t i = 0; i < IDLE_ROUNDS; i++) {
         cost += timed_harvest(scenario, 1, 0, "idle");
         start = target_instructions();
-        fewer = target_harvest_smaller();
-        smaller += target_instructions() - start;
+        more = target_harvest_other();
+        other += target_instructions() - start;
     }
     print_cost(scenario, "harvest_idle", cost, IDLE_ROUNDS, "instructions");
-    print_cost(scenario, "harvest_per_clean_page", fewer == 0 ? 0 : difference(cost, smaller),
-               fewer == 0 ? 1 : (uint64_t)IDLE_ROUNDS * fewer, "instructions");
+    print_cost(scenario, "harvest_per_clean_page",
+               more < 0 ? difference(cost, other) : difference(other, cost),
+               (uint64_t)IDLE_ROUNDS * (uint32_t)(more < 0 ? -more : more), "instructions");
     return cost / IDLE_ROUNDS;
 }
 

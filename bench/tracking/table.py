@@ -137,7 +137,9 @@ def number(value):
         return "0"
     if value >= 1000:
         return "%.0f" % value
-    return "%.1f" % value if value >= 10 else "%.3f" % value
+    if value >= 10:
+        return "%.1f" % value
+    return "%.3f" % value if value >= 0.1 else "%.2g" % value
 
 
 def ratio(godwit, kvm):

@@ -11,11 +11,11 @@
 
 #include <stdbool.h>
 
-/* Shared with the guest. */
-struct tracking_mailbox *target_mailbox(void);
-
-/* Lets the guest run until it has done the round in its mailbox; it is stopped after that. */
-void target_run(void);
+/*
+ * Has the guest do a round and stops it again; returns the counter ticks that it took there. After
+ * it the mailbox is written by nobody.
+ */
+uint64_t target_round(enum tracking_kind kind, uint32_t stride, uint32_t count);
 
 /* Logging on or off, everything that the interface has to be asked for that included. */
 void target_enable(void);
@@ -31,10 +31,11 @@ void target_harvest(void);
 const uint64_t *target_answer(void);
 
 /*
- * The same for a memory that is smaller and clean: shows what one more clean page costs. Returns by
- * how many pages it is smaller; 0 if clean pages are no part of the work.
+ * The same for another memory, which is clean and has another size: shows what one more clean page
+ * costs. Returns how many pages it has more than the guest, or fewer (negative); 0 if clean pages
+ * are no part of the work.
  */
-uint32_t target_harvest_smaller(void);
+int32_t target_harvest_other(void);
 
 /* Exceptions that the guest's CPU took so far because of stage 2 (KVM: for whatever reason). */
 uint64_t target_faults(void);

@@ -69,14 +69,14 @@ uint64_t target_instructions(void)
     return ticks * 16;
 }
 
-struct tracking_mailbox *target_mailbox(void)
+uint64_t target_round(enum tracking_kind kind, uint32_t stride, uint32_t count)
 {
-    return (struct tracking_mailbox *)(vm.ram + (TRACKING_MAILBOX_IPA - GUEST_RAM0_BASE));
-}
+    struct tracking_mailbox *mailbox =
+        (struct tracking_mailbox *)(vm.ram + (TRACKING_MAILBOX_IPA - GUEST_RAM0_BASE));
 
-void target_run(void)
-{
+    tracking_ask(mailbox, kind, stride, count);
     vm_run_to_doorbell(&vm);
+    return mailbox->ticks;
 }
 
 void target_enable(void)
@@ -155,13 +155,13 @@ const uint64_t *target_answer(void)
     return bitmap;
 }
 
-uint32_t target_harvest_smaller(void)
+int32_t target_harvest_other(void)
 {
     if (way == WAY_RING) {
         return 0;
     }
     harvest_bitmap(VM_SLOT_SMALL, VM_SMALL_BYTES / PAGE_BYTES);
-    return TRACKING_RAM_PAGES - VM_SMALL_BYTES / PAGE_BYTES;
+    return (int32_t)(VM_SMALL_BYTES / PAGE_BYTES) - (int32_t)TRACKING_RAM_PAGES;
 }
 
 static void map_ring(void)
@@ -201,7 +201,7 @@ static bool measure(enum way wanted, enum kvm_layout layout)
     }
     if (way != WAY_RING) {
         vm_set_small_flags(&vm, KVM_MEM_LOG_DIRTY_PAGES);
-        (void)target_harvest_smaller(); /* what is initially set */
+        (void)target_harvest_other(); /* what is initially set */
     }
     valid = scenario_run(series);
     if (way == WAY_RING) {
