@@ -79,10 +79,12 @@ const uint64_t *target_answer(void)
     return answer;
 }
 
-int32_t target_harvest_other(void)
+uint32_t target_harvest_clean(bool larger)
 {
-    now += HARVEST_COST + TRACKING_RAM_PAGES * 3;
-    return TRACKING_RAM_PAGES * 2;
+    uint32_t pages = larger ? 4 * TRACKING_RAM_PAGES : TRACKING_RAM_PAGES;
+
+    now += HARVEST_COST + pages;
+    return pages;
 }
 
 uint64_t target_faults(void)

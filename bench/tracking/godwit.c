@@ -142,10 +142,12 @@ const uint64_t *target_answer(void)
     return bitmap + RAM_GFN / 64;
 }
 
-int32_t target_harvest_other(void)
+uint32_t target_harvest_clean(bool larger)
 {
-    harvest(idle_guest.domid, RAM_GFN + IDLE_PAGES);
-    return (int32_t)IDLE_PAGES - (int32_t)TRACKING_RAM_PAGES;
+    uint32_t pages = larger ? IDLE_PAGES : TRACKING_RAM_PAGES;
+
+    harvest(idle_guest.domid, RAM_GFN + pages);
+    return pages;
 }
 
 uint64_t target_faults(void)

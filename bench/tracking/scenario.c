@@ -122,22 +122,29 @@ static void measure_enable(struct scenario *scenario)
     (void)timed_harvest(scenario, 1, DENSE_PAGES, "after enable");
 }
 
-/* What is not proportional to the memory is told apart by asking about another memory too. */
+/* What is proportional to the memory is told apart by asking about memories of two sizes. */
+static void measure_clean(struct scenario *scenario)
+{
+    uint64_t cost[2] = {0, 0}, start;
+    uint32_t pages[2] = {0, 0};
+
+    for (uint32_t i = 0; i < 2 * IDLE_ROUNDS; i++) {
+        start = target_instructions();
+        pages[i % 2] = target_harvest_clean(i % 2 != 0);
+        cost[i % 2] += target_instructions() - start;
+    }
+    print_cost(scenario, "harvest_per_clean_page", pages[1] == 0 ? 0 : difference(cost[1], cost[0]),
+               pages[1] == 0 ? 1 : (uint64_t)IDLE_ROUNDS * (pages[1] - pages[0]), "instructions");
+}
+
 static uint64_t measure_idle(struct scenario *scenario)
 {
-    uint64_t cost = 0, other = 0, start;
-    int32_t more = 0;
+    uint64_t cost = 0;
 
     for (uint32_t i = 0; i < IDLE_ROUNDS; i++) {
         cost += timed_harvest(scenario, 1, 0, "idle");
-        start = target_instructions();
-        more = target_harvest_other();
-        other += target_instructions() - start;
     }
     print_cost(scenario, "harvest_idle", cost, IDLE_ROUNDS, "instructions");
-    print_cost(scenario, "harvest_per_clean_page",
-               more < 0 ? difference(cost, other) : difference(other, cost),
-               (uint64_t)IDLE_ROUNDS * (uint32_t)(more < 0 ? -more : more), "instructions");
     return cost / IDLE_ROUNDS;
 }
 
@@ -187,6 +194,7 @@ bool scenario_run(const char *series)
     measure_before(&scenario);
     measure_enable(&scenario);
     idle = measure_idle(&scenario);
+    measure_clean(&scenario);
     measure_dense(&scenario, idle);
     measure_sparse(&scenario, idle);
     measure_disable(&scenario);

@@ -31,11 +31,10 @@ void target_harvest(void);
 const uint64_t *target_answer(void);
 
 /*
- * The same for another memory, which is clean and has another size: shows what one more clean page
- * costs. Returns how many pages it has more than the guest, or fewer (negative); 0 if clean pages
- * are no part of the work.
+ * The same for memory that is clean, of which there are two sizes: the difference shows what one
+ * more clean page costs. Returns its pages; 0 if clean pages are no part of the work.
  */
-int32_t target_harvest_other(void);
+uint32_t target_harvest_clean(bool larger);
 
 /* Exceptions that the guest's CPU took so far because of stage 2 (KVM: for whatever reason). */
 uint64_t target_faults(void);

@@ -155,13 +155,15 @@ const uint64_t *target_answer(void)
     return bitmap;
 }
 
-int32_t target_harvest_other(void)
+uint32_t target_harvest_clean(bool larger)
 {
+    uint32_t pages = larger ? TRACKING_RAM_PAGES : VM_SMALL_BYTES / PAGE_BYTES;
+
     if (way == WAY_RING) {
         return 0;
     }
-    harvest_bitmap(VM_SLOT_SMALL, VM_SMALL_BYTES / PAGE_BYTES);
-    return (int32_t)(VM_SMALL_BYTES / PAGE_BYTES) - (int32_t)TRACKING_RAM_PAGES;
+    harvest_bitmap(larger ? VM_SLOT : VM_SLOT_SMALL, pages);
+    return pages;
 }
 
 static void map_ring(void)
@@ -201,7 +203,7 @@ static bool measure(enum way wanted, enum kvm_layout layout)
     }
     if (way != WAY_RING) {
         vm_set_small_flags(&vm, KVM_MEM_LOG_DIRTY_PAGES);
-        (void)target_harvest_other(); /* what is initially set */
+        (void)target_harvest_clean(false); /* what is initially set */
     }
     valid = scenario_run(series);
     if (way == WAY_RING) {
