@@ -56,11 +56,17 @@ AIMS = {
 
 # Aims that are missed, and what the gate holds them to instead; docs/performance.md says why.
 LIMITS = {
-    ("godwit-fault", "harvest_per_clean_page", "pages"): 0.045,
     ("godwit-fault", "write_fault", "pages"): 215,
-    ("godwit-fault", "harvest_per_dirty_page_sparse", "pages"): 280,
-    (None, "enable", "pages"): 51,
-    (None, "enable", "blocks"): 6.4,
+    (None, "harvest_per_dirty_page_sparse", "pages"): 380,
+    ("godwit-hardware", "harvest_per_dirty_page_dense", "pages"): 28,
+    ("godwit-hardware-ranges", "harvest_per_dirty_page_dense", "pages"): 28,
+    ("godwit-eager", "harvest_per_dirty_page_dense", "pages"): 28,
+    ("godwit-hardware", "harvest_per_dirty_page_sparse", "pages"): 780,
+    ("godwit-hardware-ranges", "harvest_per_dirty_page_sparse", "pages"): 780,
+    ("godwit-eager", "harvest_per_dirty_page_sparse", "pages"): 780,
+    (None, "enable", "pages"): 90,
+    (None, "enable", "blocks"): 6.8,
+    ("godwit-eager", "enable", "blocks"): 26.5,
 }
 
 ORDER = ["godwit-fault", "godwit-hardware", "godwit-eager", "", "ranges", "plain", "manual", "ring"]
