@@ -8,6 +8,7 @@
 #include "lock.h"
 #include "log.h"
 #include "scan.h"
+#include "track.h"
 
 /* What one call can take in any case, where the hardware's notes have to be looked for. */
 #define SCAN_PAGES (DIRTY_LOG_WORDS * LOG_WORD_PAGES)
@@ -259,6 +260,7 @@ unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
         uint64_t start = vm->log.options.hardware ? collect(&harvest, *gfn, &stop_at) : *gfn;
         uint64_t stop = take_range(&harvest, start, stop_at);
 
+        track_words(vm, words, harvest.count);
         finish_take(&harvest, line);
         if (harvest.count != 0) {
             log_mark_pinned_words(vm, words, harvest.count, harvest.taken);
@@ -305,6 +307,7 @@ uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages
             harvest.count = 0;
             harvest.looked = 0;
             gfn = take_range(&harvest, gfn, limit);
+            track_words(vm, words, harvest.count);
             store_words(bits, first, words, harvest.count);
         }
         finish_take(&harvest, line);

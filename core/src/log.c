@@ -4,6 +4,7 @@
 
 #include "lock.h"
 #include "log_memory.h"
+#include "track.h"
 #include "walk.h"
 
 /* bits and taken of one chunk lie together. */
@@ -138,6 +139,9 @@ void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
     line = s2_read_lock(vm);
     if (log_is_marking(vm)) {
         log_mark_if_ram(vm, ipa, writer);
+    }
+    if (writer != DIRTY_WRITER_FOREIGN && writer != DIRTY_WRITER_MODEL) {
+        track_range(vm, ipa_gfn(ipa), 1); /* those two know themselves what they write */
     }
     s2_read_unlock(line);
 }

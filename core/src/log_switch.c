@@ -10,6 +10,7 @@
 #include "pins.h"
 #include "pool.h"
 #include "split.h"
+#include "track.h"
 
 /* How much one call does. */
 #define STEP_PAGES   128u  /* allocated or freed */
@@ -147,6 +148,7 @@ static int prepare(struct s2_vm *vm)
     }
     if (result == 0) {
         set_state(vm, DIRTY_LOG_PROTECT);
+        track_range(vm, 0, ~UINT64_C(0)); /* who is written may be closed from now on */
         log_mark_pinned(vm, 0, vm->log.limit_gfn);
     }
     s2_write_unlock(vm);
@@ -365,4 +367,5 @@ void log_destroy(struct s2_vm *vm)
 {
     (void)log_free(vm, ~0u);
     pins_free(vm);
+    track_free(vm);
 }

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "pool.h"
 #include "table.h"
+#include "track.h"
 
 /* A request, and leaves of one size in one table. */
 struct map_request {
@@ -157,6 +158,9 @@ static int map_locked(struct s2_vm *vm, const struct map_request *request)
         write_leaves(vm, request, &run);
     }
     port_publish();
+    if (is_ram) {
+        track_range(vm, ipa_gfn(request->ipa), request->bytes >> PAGE_SHIFT);
+    }
     if (is_ram && log_is_marking(vm)) {
         log_mark_range(vm, request->ipa, request->bytes, DIRTY_WRITER_MAPPING);
     }

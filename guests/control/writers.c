@@ -157,6 +157,68 @@ static void test_device_model(void)
            "counted as a device model's");
 }
 
+static int64_t track_display(uint64_t page, uint32_t pages, uint8_t *bits, size_t bytes)
+{
+    struct xen_dm_op op = {
+        .op = XEN_DMOP_track_dirty_vram,
+        .u.track_dirty_vram = {.nr = pages, .first_pfn = WRITER_REGION_GFN + page}};
+    struct xen_dm_op_buf buffers[2] = {{.size = sizeof(op)}, {.size = bytes}};
+
+    set_xen_guest_handle(buffers[0].h, &op);
+    set_xen_guest_handle(buffers[1].h, bits);
+    return hypercall(__HYPERVISOR_dm_op, driver.guest.domid, 2, (uint64_t)buffers, 0, 0);
+}
+
+#define DISPLAY 1000u /* first page of it */
+#define SIZE    700u
+
+/* A look at the display: exactly these pages were written since the last one. */
+static void display_has(const char *when, uint64_t p, uint64_t q)
+{
+    static uint8_t bits[(SIZE + 7) / 8];
+    int64_t rc = track_display(DISPLAY, SIZE, bits, sizeof(bits));
+    uint32_t wrong = 0;
+
+    for (uint64_t i = 0; i < SIZE; i++) {
+        bool written = bits[i / 8] >> (i % 8) & 1;
+
+        wrong += written != (DISPLAY + i == p || DISPLAY + i == q);
+    }
+    report(rc == 0 && wrong == 0, "display, %s: %ld, %u pages wrong", when, rc, wrong);
+}
+
+static void test_display(void)
+{
+    static uint8_t all[(SIZE + 7) / 8];
+    uint32_t count = 0;
+    int64_t rc = track_display(DISPLAY, SIZE, all, sizeof(all));
+
+    for (uint64_t i = 0; i < SIZE; i++) {
+        count += all[i / 8] >> (i % 8) & 1;
+    }
+    report(rc == 0 && count == SIZE, "a new display has changed everywhere: %ld, %u", rc, count);
+    display_has("nothing", NONE, NONE);
+    ask(WRITER_STORE, 1699, 0);
+    ask(WRITER_STORE, 1700, 0);
+    display_has("a store at its end and one behind it", 1699, NONE);
+    display_has("nothing more", NONE, NONE);
+    ask(WRITER_HYPERCALL_OUT, 1500, 0);
+    display_has("output of a hypercall", 1500, 1501);
+    ask(WRITER_STORE, 1200, 0);
+    writer_clean(&driver);
+    report(writer_reported(&driver, 1200) && writer_reported(&driver, 1699) &&
+               writer_reported(&driver, 1500),
+           "the log has what was shown already");
+    ask(WRITER_READ, 1201, 0);
+    ask(WRITER_STORE, 1200, 0);
+    expect("the log beside a display", 0, 1200, NONE);
+    report(track_display(DISPLAY, 0, NULL, 0) == 0, "no display any more");
+    report(track_display(DISPLAY, 64, NULL, 8) == -XEN_EFAULT, "a bitmap nowhere");
+    report(track_display(DISPLAY, 64, all, 7) == -XEN_EINVAL, "a bitmap too small");
+    report(track_display(DISPLAY, 0, NULL, 0) == 0, "no display any more");
+    writer_clean(&driver);
+}
+
 static void test_pages_that_come_and_go(void)
 {
     ask(WRITER_STORE, 500, 0);
@@ -252,6 +314,7 @@ void guest_main(const void *dtb)
     test_shared_structures();
     test_devices();
     test_device_model();
+    test_display();
     test_pages_that_come_and_go();
     test_foreign_mappings();
     test_older_mappings();

@@ -12,11 +12,15 @@
 _Static_assert(sizeof(struct xen_dm_op) == 32, "ABI");
 
 static const struct {
-    size_t bytes; /* of the operation's own structure; 0: there is no such operation */
+    size_t bytes;        /* of the operation's own structure; 0: there is no such operation */
+    bool keeps_progress; /* in its structure, which is copied back */
     long (*run)(struct domain *d, struct dm_call *call);
 } operations[] = {
-    [XEN_DMOP_modified_memory] = {sizeof(struct xen_dm_op_modified_memory), dm_op_modified_memory},
-    [XEN_DMOP_set_mem_type] = {sizeof(struct xen_dm_op_set_mem_type), dm_op_set_mem_type},
+    [XEN_DMOP_track_dirty_vram] = {sizeof(struct xen_dm_op_track_dirty_vram), false,
+                                   dm_op_track_dirty_vram},
+    [XEN_DMOP_modified_memory] = {sizeof(struct xen_dm_op_modified_memory), true,
+                                  dm_op_modified_memory},
+    [XEN_DMOP_set_mem_type] = {sizeof(struct xen_dm_op_set_mem_type), true, dm_op_set_mem_type},
 };
 
 static long read_call(uint64_t buffers_gva, uint32_t buffers_count, struct dm_call *call,
@@ -66,7 +70,7 @@ static long run(struct domain *d, uint64_t buffers_gva, uint32_t buffers_count)
         return -EINVAL;
     }
     error = operations[call.op.op].run(d, &call);
-    if (copy_to_guest(buffer.h.q, &call.op, bytes) != 0) {
+    if (operations[call.op.op].keeps_progress && copy_to_guest(buffer.h.q, &call.op, bytes) != 0) {
         return -EFAULT;
     }
     return error == -ERESTART ? HYPERCALL_RESTART : error;

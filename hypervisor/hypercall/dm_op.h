@@ -16,6 +16,7 @@ struct dm_call {
 
 /* On a domain that is not the caller's. 0, an error, or -ERESTART with the progress in op. */
 long dm_op_modified_memory(struct domain *d, struct dm_call *call);
+long dm_op_track_dirty_vram(struct domain *d, struct dm_call *call);
 long dm_op_set_mem_type(struct domain *d, struct dm_call *call);
 
 #endif

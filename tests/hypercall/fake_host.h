@@ -35,7 +35,10 @@ struct fake_host {
     unsigned words_per_call; /* that a harvest hands out at once */
     unsigned marks;
     void (*on_mark)(ipa_t ipa);    /* what a harvest would find at this moment; may be NULL */
-    uint8_t types[FAKE_LOG_PAGES]; /* enum s2_type, as set by p2m_set_type */
+    uint64_t track_first, track_pages; /* the watched range; 0 pages: none */
+    uint8_t written[FAKE_LOG_PAGES], reported[FAKE_LOG_PAGES]; /* as the range sees it */
+    unsigned track_scans, track_steps;          /* scans begun at 0; -ERESTART this often first */
+    uint8_t types[FAKE_LOG_PAGES];              /* enum s2_type, as set by p2m_set_type */
     unsigned set_type_calls, set_type_fails_at; /* the n-th one fails; 0: none */
 
     /* Guest memory is host memory, but for [hole_start, hole_end) and what the countdown forbids.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The dirty log as its contract (core/dirty_log.h) describes it, one byte a page. */
 #include <core/dirty_log.h>
+#include <core/dirty_track.h>
 #include <core/s2.h>
 #include <hv/errno.h>
 #include <hv/logdirty.h>
@@ -125,6 +126,53 @@ void dirty_log_harvest_abort(struct s2_vm *vm)
     assert_true(fake.harvest_open);
     dirty_log_harvest_untake(vm, 0, FAKE_LOG_PAGES);
     fake.harvest_open = false;
+}
+
+int dirty_track_start(struct s2_vm *vm, uint64_t first_gfn, uint64_t pages)
+{
+    if (fake.out_of_memory) {
+        return -ENOMEM;
+    }
+    fake.track_first = first_gfn;
+    fake.track_pages = pages;
+    memset(fake.written, 1, sizeof(fake.written));
+    return 0;
+}
+
+void dirty_track_stop(struct s2_vm *vm)
+{
+    fake.track_pages = 0;
+}
+
+bool dirty_track_is_on(const struct s2_vm *vm, uint64_t first_gfn, uint64_t pages)
+{
+    return fake.track_pages != 0 && fake.track_first == first_gfn && fake.track_pages == pages;
+}
+
+int dirty_track_scan(struct s2_vm *vm, uint64_t *cursor)
+{
+    fake.track_scans += *cursor == 0;
+    return (*cursor)++ < fake.track_steps ? -ERESTART : 0;
+}
+
+void dirty_track_report(struct s2_vm *vm, uint64_t offset, uint64_t words, uint8_t *bits)
+{
+    memset(bits, 0, words * 8);
+    for (uint64_t i = 0; i < words * 64 && offset + i < fake.track_pages; i++) {
+        uint64_t gfn = fake.track_first + offset + i;
+
+        bits[i / 8] |= (uint8_t)(fake.written[gfn] << (i % 8));
+        fake.reported[gfn] |= fake.written[gfn];
+        fake.written[gfn] = 0;
+    }
+}
+
+void dirty_track_finish(struct s2_vm *vm, bool delivered)
+{
+    for (unsigned i = 0; i < FAKE_LOG_PAGES; i++) {
+        fake.written[i] |= !delivered && fake.reported[i];
+        fake.reported[i] = 0;
+    }
 }
 
 int p2m_set_type(struct domain *d, uint64_t gfn, uint64_t pages, enum s2_type type)

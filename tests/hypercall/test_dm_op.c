@@ -9,10 +9,13 @@
 
 #include "fake_host.h"
 
+static uint8_t display[2000];
+
 static int reset(void **state)
 {
     fake_reset();
     fake.guest->max_gfn = 2000;
+    memset(display, 0, sizeof(display));
     return 0;
 }
 
@@ -116,6 +119,103 @@ static void a_failing_type_change_says_where(void **state)
     assert_int_equal(op.u.set_mem_type.nr, 76);
 }
 
+static int64_t track(uint64_t first, uint32_t nr, size_t bytes, uint32_t pad)
+{
+    struct xen_dm_op op = {.op = XEN_DMOP_track_dirty_vram,
+                           .u.track_dirty_vram = {.nr = nr, .pad = pad, .first_pfn = first}};
+    struct xen_dm_op_buf buffers[2] = {{.h.p = &op, .size = sizeof(op)},
+                                       {.h.p = display, .size = bytes}};
+
+    return fake_hvc(__HYPERVISOR_dm_op, fake.guest->id, 2, (uintptr_t)buffers);
+}
+
+static unsigned shown(void)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < 8 * sizeof(display); i++) {
+        count += display[i / 8] >> (i % 8) & 1;
+    }
+    return count;
+}
+
+static void a_display_is_watched(void **state)
+{
+    assert_int_equal(track(1000, 9001, 1126, 0), 0);
+    assert_int_equal(shown(), 9001); /* a new range: everything */
+    assert_int_equal(display[1125], 1);
+    assert_int_equal(track(1000, 9001, sizeof(display), 0), 0);
+    assert_int_equal(shown(), 0);
+    fake.written[1000] = fake.written[10000] = fake.written[10001] = 1;
+    fake.track_steps = 5;
+    fake.preempt_after = 1; /* whenever it asks */
+    assert_int_equal(track(1000, 9001, sizeof(display), 0), 0);
+    assert_int_equal(fake.track_scans, 3); /* one for each look, however often it was preempted */
+    assert_true(display[0] == 1 && display[1125] == 1 && shown() == 2);
+    assert_int_equal(track(1001, 9001, sizeof(display), 0), 0);
+    assert_int_equal(shown(), 9001); /* another range */
+    assert_int_equal(track(0, 0, 0, 0), 0);
+    assert_int_equal(fake.track_pages, 0);
+}
+
+/* Whatever copy fails: the next look has all that was not delivered. */
+static void a_display_loses_nothing(void **state)
+{
+    int64_t result = -EFAULT;
+
+    assert_int_equal(track(0, 10000, sizeof(display), 0), 0);
+    for (int n = 0; result != 0; n++) {
+        fake.written[3] = fake.written[9999] = 1;
+        fake.copies_until_fault = n;
+        result = track(0, 10000, sizeof(display), 0);
+        fake.copies_until_fault = -1;
+        assert_true(n < 20);
+        assert_true(result == 0 || (fake.written[3] && fake.written[9999]));
+    }
+    assert_int_equal(shown(), 2);
+}
+
+/* A second caller in the middle of a look begins its own. */
+static void two_displays_are_looked_at(void **state)
+{
+    struct xen_dm_op op = {.op = XEN_DMOP_track_dirty_vram,
+                           .u.track_dirty_vram = {.nr = 5000, .first_pfn = 0}};
+    struct xen_dm_op_buf buffers[2] = {{.h.p = &op, .size = sizeof(op)},
+                                       {.h.p = display, .size = sizeof(display)}};
+    bool again;
+
+    fake.track_steps = 5;
+    fake.preempt_after = 1;
+    fake_hvc_once(__HYPERVISOR_dm_op, fake.guest->id, 2, (uintptr_t)buffers, &again);
+    assert_true(again);
+    assert_int_equal(fake.track_scans, 1);
+    fake_run_as(fake.control, 1);
+    assert_int_equal(track(0, 5000, sizeof(display), 0), 0);
+    assert_int_equal(fake.track_scans, 2);
+    assert_int_equal(shown(), 5000);
+    fake_run_as(fake.control, 0);
+    assert_int_equal(fake_continue(), 0);
+    assert_int_equal(fake.track_scans, 3);
+    fake.guest->vram_busy = true; /* at this moment on another CPU */
+    assert_int_equal(track(0, 5000, sizeof(display), 0), -EBUSY);
+    fake.guest->vram_busy = false;
+}
+
+static void odd_displays_are_refused(void **state)
+{
+    assert_int_equal(track(0, 64, 7, 0), -EINVAL);
+    assert_int_equal(track(0, 65, 8, 0), -EINVAL);
+    assert_int_equal(track(0, (1u << 18) + 1, 1u << 20, 0), -EINVAL);
+    assert_int_equal(track(0, 64, 8, 1), -EINVAL);
+    fake.out_of_memory = true;
+    assert_int_equal(track(0, 64, 8, 0), -ENOMEM);
+    fake.out_of_memory = false;
+    fake.guest->dying = DOMAIN_DYING;
+    assert_int_equal(track(0, 64, 8, 0), -ESRCH);
+    fake.guest->dying = DOMAIN_ALIVE;
+    assert_int_equal(track(0, 64, 8, 0), 0);
+}
+
 static void envelopes_are_checked(void **state)
 {
     struct xen_dm_op op = {.op = XEN_DMOP_set_mem_type};
@@ -148,8 +248,10 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, reset, end)
     const struct CMUnitTest tests[] = {
-        CASE(device_models_mark),       CASE(types_change_exactly_where_asked),
-        CASE(nonsense_changes_no_type), CASE(a_failing_type_change_says_where),
+        CASE(device_models_mark),         CASE(types_change_exactly_where_asked),
+        CASE(nonsense_changes_no_type),   CASE(a_failing_type_change_says_where),
+        CASE(a_display_is_watched),       CASE(a_display_loses_nothing),
+        CASE(two_displays_are_looked_at), CASE(odd_displays_are_refused),
         CASE(envelopes_are_checked),
     };
 

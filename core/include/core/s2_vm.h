@@ -123,6 +123,15 @@ struct dirty_pins {
     _Atomic uint64_t used;
 };
 
+/* One watched range, see dirty_track.h. Changes under the write lock. */
+struct dirty_track {
+    uint64_t first_gfn;
+    uint64_t pages;            /* 0: nothing is watched */
+    _Atomic uint64_t *pending; /* written and not reported */
+    uint64_t *reported;        /* behind pending: taken by a call that is not over */
+    unsigned order;            /* pages that both occupy, as a power of two */
+};
+
 struct s2_vm {
     pa_t root;
     uint64_t window; /* where find_linear sees the leaf tables; the port knows what it means */
@@ -136,6 +145,7 @@ struct s2_vm {
     struct dirty_log log;
     struct s2_pool pool;
     struct dirty_pins pins;
+    struct dirty_track track;
 
     _Atomic uint64_t tables;
     _Atomic uint64_t splits;

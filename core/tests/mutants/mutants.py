@@ -149,6 +149,17 @@ MUTANTS = {
         "            log_mark_pinned_words(vm, words, harvest.count, harvest.taken);", ";"),
     "marked-pages-are-counted-again": ("writers", "fault_page.h",
         "if (log_mark(vm, ipa_gfn(ipa))) {", "if (log_mark(vm, ipa_gfn(ipa)) || true) {"),
+    "harvest-hides-writes-from-the-watched-range": ("track", "harvest.c",
+        "            gfn = take_range(&harvest, gfn, limit);\n            track_words(vm, words, harvest.count);",
+        "            gfn = take_range(&harvest, gfn, limit);"),
+    "enabling-hides-writes-from-the-watched-range": ("track", "log_switch.c",
+        "        track_range(vm, 0, ~UINT64_C(0)); /* who is written may be closed from now on */", ""),
+    "watched-pages-are-not-invalidated": ("track", "track.c", "    s2_gather_flush(&gather);", ""),
+    "watched-pages-stay-open": ("track", "track.c", """
+    if (!s2_entry_swap(vm, pos, s2_pte_closed(pos->old, pos->level))) {
+        return false;
+    }
+""", ""),
     "returned-pages-are-not-counted": ("writers", "session.c",
         "                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));",
         "                put_chunk_back(vm, chunk, gfn);"),

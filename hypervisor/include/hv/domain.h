@@ -74,6 +74,10 @@ struct domain {
     void *logdirty_session; /* hypercall/domctl_shadow.c */
     uint8_t logdirty_tracking; /* enum godwit_tracking, as asked for this domain */
     uint8_t logdirty_split;    /* enum godwit_split */
+    /* hypercall/dm_op_vram.c; the other two belong to who has set vram_busy. */
+    _Atomic bool vram_busy;
+    struct vcpu *vram_caller; /* whose look is not finished; only compared */
+    uint64_t vram_cursor;
 
     struct spinlock destroy_lock; /* one destroyer at a time; guards the two below */
     unsigned destroy_phase;
