@@ -49,6 +49,6 @@ struct test_case {
     void (*run)(void);
 };
 extern const struct test_case listing_cases[], lifecycle_cases[], memory_cases[], logdirty_cases[],
-    context_cases[], buffer_cases[];
+    context_cases[], buffer_cases[], devicemodel_cases[];
 
 #endif

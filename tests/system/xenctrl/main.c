@@ -17,7 +17,8 @@ static jmp_buf case_end;
 static char case_failure[512];
 
 static const struct test_case *const groups[] = {
-    listing_cases, lifecycle_cases, memory_cases, logdirty_cases, context_cases, buffer_cases,
+    listing_cases, lifecycle_cases, memory_cases,      logdirty_cases,
+    context_cases, buffer_cases,    devicemodel_cases,
 };
 
 void case_fail(const char *file, int line, const char *what)
