@@ -246,74 +246,49 @@ union evtchn_args {
     struct evtchn_reset reset;
 };
 
-static long run(struct hcall *call, uint32_t op, union evtchn_args *args)
-{
-    switch (op) {
-    case EVTCHNOP_alloc_unbound:
-        return op_alloc_unbound(call, &args->alloc_unbound);
-    case EVTCHNOP_bind_interdomain:
-        return op_bind_interdomain(call, &args->bind_interdomain);
-    case EVTCHNOP_bind_virq:
-        return op_bind_virq(call, &args->bind_virq);
-    case EVTCHNOP_bind_ipi:
-        return op_bind_ipi(call, &args->bind_ipi);
-    case EVTCHNOP_close:
-        return op_close(call, args->close.port);
-    case EVTCHNOP_send:
-        return evtchn_send(call->d, args->send.port);
-    case EVTCHNOP_status:
-        return op_status(call, &args->status);
-    case EVTCHNOP_bind_vcpu:
-        return op_bind_vcpu(call, &args->bind_vcpu);
-    case EVTCHNOP_unmask:
-        return op_unmask(call, args->unmask.port);
-    default:
-        return op_reset(call, &args->reset);
+#define EVTCHN_OP(name, call_it)                                                                   \
+    static long run_##name(struct hcall *call, union evtchn_args *args)                            \
+    {                                                                                              \
+        return call_it;                                                                            \
     }
-}
 
-/* Size of the argument, and whether it goes back to the caller; 0: not an operation of ours. */
-static size_t args_bytes(uint32_t op, bool *ret_copy_back)
-{
-    *ret_copy_back = op == EVTCHNOP_alloc_unbound || op == EVTCHNOP_bind_interdomain ||
-                     op == EVTCHNOP_bind_virq || op == EVTCHNOP_bind_ipi || op == EVTCHNOP_status;
-    switch (op) {
-    case EVTCHNOP_alloc_unbound:
-        return sizeof(struct evtchn_alloc_unbound);
-    case EVTCHNOP_bind_interdomain:
-        return sizeof(struct evtchn_bind_interdomain);
-    case EVTCHNOP_bind_virq:
-        return sizeof(struct evtchn_bind_virq);
-    case EVTCHNOP_bind_ipi:
-        return sizeof(struct evtchn_bind_ipi);
-    case EVTCHNOP_close:
-        return sizeof(struct evtchn_close);
-    case EVTCHNOP_send:
-        return sizeof(struct evtchn_send);
-    case EVTCHNOP_status:
-        return sizeof(struct evtchn_status);
-    case EVTCHNOP_bind_vcpu:
-        return sizeof(struct evtchn_bind_vcpu);
-    case EVTCHNOP_unmask:
-        return sizeof(struct evtchn_unmask);
-    case EVTCHNOP_reset:
-        return sizeof(struct evtchn_reset);
-    default:
-        return 0;
-    }
-}
+EVTCHN_OP(alloc_unbound, op_alloc_unbound(call, &args->alloc_unbound))
+EVTCHN_OP(bind_interdomain, op_bind_interdomain(call, &args->bind_interdomain))
+EVTCHN_OP(bind_virq, op_bind_virq(call, &args->bind_virq))
+EVTCHN_OP(bind_ipi, op_bind_ipi(call, &args->bind_ipi))
+EVTCHN_OP(close, op_close(call, args->close.port))
+EVTCHN_OP(send, evtchn_send(call->d, args->send.port))
+EVTCHN_OP(status, op_status(call, &args->status))
+EVTCHN_OP(bind_vcpu, op_bind_vcpu(call, &args->bind_vcpu))
+EVTCHN_OP(unmask, op_unmask(call, args->unmask.port))
+EVTCHN_OP(reset, op_reset(call, &args->reset))
+
+#define ENTRY(name, returns) [EVTCHNOP_##name] = {sizeof(struct evtchn_##name), returns, run_##name}
+
+static const struct {
+    size_t bytes;   /* of the argument; 0: not an operation of ours */
+    bool copy_back; /* it goes back to the caller */
+    long (*run)(struct hcall *call, union evtchn_args *args);
+} operations[] = {
+    ENTRY(alloc_unbound, true), ENTRY(bind_interdomain, true), ENTRY(bind_virq, true),
+    ENTRY(bind_ipi, true),      ENTRY(close, false),           ENTRY(send, false),
+    ENTRY(status, true),        ENTRY(bind_vcpu, false),       ENTRY(unmask, false),
+    ENTRY(reset, false),
+};
 
 long hcall_event_channel_op(struct hcall *call)
 {
     uint32_t op = (uint32_t)call->arg[0];
     union evtchn_args args;
     bool copy_back;
-    size_t bytes = args_bytes(op, &copy_back);
+    size_t bytes;
     long error;
 
-    if (bytes == 0) {
+    if (op >= sizeof(operations) / sizeof(operations[0]) || operations[op].bytes == 0) {
         return -ENOSYS;
     }
+    bytes = operations[op].bytes;
+    copy_back = operations[op].copy_back;
     if (copy_from_guest(&args, call->arg[1], bytes) != 0) {
         return -EFAULT;
     }
@@ -321,7 +296,7 @@ long hcall_event_channel_op(struct hcall *call)
     if (copy_back && probe_guest_write(call->arg[1], bytes) != 0) {
         return -EFAULT;
     }
-    error = run(call, op, &args);
+    error = operations[op].run(call, &args);
     if (error == 0 && copy_back && copy_to_guest(call->arg[1], &args, bytes) != 0) {
         return -EFAULT;
     }

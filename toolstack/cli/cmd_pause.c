@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* pause, unpause, destroy: one guest, one call. */
+/* pause, unpause, destroy, domid: one guest, one call. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 
 typedef int (*guest_action)(struct gw_hv *hv, const struct gw_guest *guest, struct gw_error *err);
 
-static int with_guest(int argc, char **argv, guest_action action)
+static int with_guest(int argc, char **argv, bool control_too, guest_action action)
 {
     static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
     struct gw_guest guest;
@@ -21,7 +22,7 @@ static int with_guest(int argc, char **argv, guest_action action)
         return cli_usage(argv[0], "needs the name of one guest");
     if (cli_open_guest(argv[optind], &hv, &guest, &err) < 0)
         return cli_fail(argv[0], &err);
-    if (guest.info.domid == 0)
+    if (guest.info.domid == 0 && !control_too)
         rc = gw_error_set(&err, GW_EXIT_USAGE, "the control domain itself cannot be meant");
     else
         rc = action(hv, &guest, &err);
@@ -55,17 +56,30 @@ static int action_destroy(struct gw_hv *hv, const struct gw_guest *guest, struct
     return gw_domain_destroy(hv, guest->info.domid, err);
 }
 
+static int action_domid(struct gw_hv *hv, const struct gw_guest *guest, struct gw_error *err)
+{
+    (void)hv;
+    (void)err;
+    printf("%u\n", guest->info.domid);
+    return 0;
+}
+
 int cmd_pause(int argc, char **argv)
 {
-    return with_guest(argc, argv, action_pause);
+    return with_guest(argc, argv, false, action_pause);
 }
 
 int cmd_unpause(int argc, char **argv)
 {
-    return with_guest(argc, argv, action_unpause);
+    return with_guest(argc, argv, false, action_unpause);
 }
 
 int cmd_destroy(int argc, char **argv)
 {
-    return with_guest(argc, argv, action_destroy);
+    return with_guest(argc, argv, false, action_destroy);
+}
+
+int cmd_domid(int argc, char **argv)
+{
+    return with_guest(argc, argv, true, action_domid);
 }

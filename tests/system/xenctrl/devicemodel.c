@@ -138,9 +138,9 @@ static void operations_of_other_emulation(void)
 }
 
 const struct test_case devicemodel_cases[] = {
-    {"modified_memory", modified_memory},
-    {"memory_types", memory_types},
-    {"display", display},
-    {"operations_of_other_emulation", operations_of_other_emulation},
+    {"model_modified_memory", modified_memory},
+    {"model_memory_types", memory_types},
+    {"model_display", display},
+    {"model_other_operations", operations_of_other_emulation},
     {NULL, NULL},
 };
