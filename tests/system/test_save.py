@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Save and restore on one host, and across hosts by file."""
 
+import os
+
 from guests import LINUX, TWO_HOSTS, free_pages, guest, guest_names
-from harness import LONG, expect
+from harness import LONG, ROOT, expect
 import ticks
 
 LAB = TWO_HOSTS
+MEMTYPE = os.path.join(ROOT, "build/dom0/tests/system/xenctrl/memtype")
 
 
 def save_and_restore(bench, g, rounds):
@@ -51,6 +54,28 @@ def test_checkpoint_lets_it_run_on(bench):
         g.wait_more(5)
         g.expect_whole()
         bench.check("north", "rm /srv/x.save")
+
+
+def test_read_only_memory_stays_read_only(bench):
+    """Pages that the guest may only read are so again after restore, and after a compared migration."""
+    first, pages = 0x40000 + (14 << 20) // 4096, 100  # the guest does not write there
+
+    def memtype(host, name, what):
+        domid = bench.check(host, ["godwit", "domid", name]).strip()
+        return bench.check(host, ["/tmp/memtype", domid, hex(first - 10), str(pages + 20), what]) if what == "show" else \
+            bench.check(host, ["/tmp/memtype", domid, hex(first), str(pages), what])
+
+    for host in bench.hosts:
+        expect(bench.lab.put(host, [MEMTYPE], "/tmp") == 0, "memtype could not be copied")
+    with guest(bench, "rom", vcpus=2) as g:
+        g.wait_count(3)
+        memtype("north", "rom", "ro")
+        save_and_restore(bench, g, 1)
+        expect(memtype("north", "rom", "show").strip() == str(pages), "restored with other types")
+        g.migrate("south", "--verify")
+        expect(memtype("south", "rom", "show").strip() == str(pages), "migrated with other types")
+        g.wait_more(5)
+        g.expect_whole()
 
 
 def test_full_disk_loses_no_guest(bench):
