@@ -122,8 +122,6 @@ static void display(void)
     EXPECT(xendevicemodel_track_dirty_vram(dmod, domid, first, DISPLAY_PAGES, bitmap) == 0);
     EXPECT(display_bits(bitmap) == 0);
     EXPECT(xendevicemodel_track_dirty_vram(dmod, domid, 0, 0, bitmap) == 0);
-    EXPECT_ERRNO(xendevicemodel_track_dirty_vram(dmod, domid, first, (1u << 18) + 1, bitmap),
-                 EINVAL);
     xendevicemodel_close(dmod);
 }
 
