@@ -34,7 +34,7 @@ struct fake_host {
     bool harvest_open;
     unsigned words_per_call; /* that a harvest hands out at once */
     unsigned marks;
-    void (*on_mark)(ipa_t ipa);    /* what a harvest would find at this moment; may be NULL */
+    void (*on_mark)(ipa_t ipa);        /* what a harvest would find at this moment; may be NULL */
     uint64_t track_first, track_pages; /* the watched range; 0 pages: none */
     uint8_t written[FAKE_LOG_PAGES], reported[FAKE_LOG_PAGES]; /* as the range sees it */
     unsigned track_scans, track_steps;          /* scans begun at 0; -ERESTART this often first */
