@@ -71,7 +71,7 @@ struct domain {
     uint64_t hvm_params[64];
     uint32_t evtchn_upcall_ppi; /* 31 for guests, from the tree for the control domain */
     bool addr_size_set;
-    void *logdirty_session; /* hypercall/domctl_shadow.c */
+    void *logdirty_session;    /* hypercall/domctl_shadow.c */
     uint8_t logdirty_tracking; /* enum godwit_tracking, as asked for this domain */
     uint8_t logdirty_split;    /* enum godwit_split */
     /* hypercall/dm_op_vram.c; the other two belong to who has set vram_busy. */
