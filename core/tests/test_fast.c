@@ -4,6 +4,8 @@
 
 #include "log_util.h"
 
+#include <port/window.h>
+
 /* What an exception entry makes of it. */
 static bool fault_fast(uint64_t ipa)
 {
@@ -11,6 +13,8 @@ static bool fault_fast(uint64_t ipa)
 
     if (done) {
         port_tlb_flush_local(&vm, ipa_make(ipa));
+    } else {
+        port_window_missed();
     }
     return done;
 }

@@ -114,7 +114,9 @@ enum s2_fault s2_fault_write(struct s2_vm *vm, ipa_t ipa);
  * The first half of it for the most frequent case: opens and marks a page, and leaves the
  * invalidation to the caller, before it returns to the guest: what this CPU has cached for the
  * faulting address must go; an entry that stays costs one more fault. False: nothing was done,
- * s2_fault_write decides. Calls nothing, not even of the port.
+ * s2_fault_write decides; but a look through a window (find_linear) may have missed, and then the
+ * caller puts back what that changed, as port_window_missed does. Calls nothing, not even of the
+ * port.
  */
 bool s2_fault_write_fast(struct s2_vm *vm, ipa_t ipa);
 

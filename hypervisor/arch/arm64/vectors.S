@@ -5,7 +5,7 @@
  * While a guest runs, the EL2 stack of its CPU is empty and TPIDR_EL2 leads to its struct vcpu,
  * whose first member takes the registers. A store to a logged page takes a short way: only the
  * registers that a C function may change are saved, and ELR and SPSR stay where they are (unless
- * find_entry.h saves them early).
+ * find_entry.h saves them).
  */
 #include "entry_offsets.h"
 #include "fatal_entry.h"
@@ -14,7 +14,8 @@
 /* A write (WnR), permission fault at level 3 from EL1 or EL0, not by a table walk (S1PTW). */
 #define ESR_FAST_MASK 0xfc0000ff
 #define ESR_FAST      0x9000004f
-#define FAST_BYTES    96
+#define FAST_OWN      96
+#define FAST_BYTES    (FAST_OWN + FIND_FAST_BYTES)
 
     .macro save_volatile
     stp     x0, x1, [sp, #-16]!
@@ -32,14 +33,15 @@
     stp     x29, x30, [x0, #232]
     ldp     x2, x3, [sp], #16
     stp     x2, x3, [x0]
-    find_save_return_early
     mov     x29, xzr                /* backtraces end here */
     mov     x30, xzr
     .endm
 
     /* x0: the vcpu, as save_volatile leaves it. */
     .macro save_rest
-    find_save_return
+    mrs     x1, elr_el2
+    mrs     x2, spsr_el2
+    stp     x1, x2, [x0, #REGS_PC]
     stp     x19, x20, [x0, #152]
     stp     x21, x22, [x0, #168]
     stp     x23, x24, [x0, #184]
@@ -114,6 +116,7 @@ guest_sync:
     and     x1, x3, #0x0000fffffffff000
     tbnz    w3, #0, 2f              /* the guest has changed its tables: it may try again */
     stp     x1, x30, [sp, #80]
+    find_fast_save FAST_OWN
     mrs     x0, tpidr_el2
     ldr     x0, [x0, #CPU_S2]
     bl      s2_fault_write_fast
@@ -141,16 +144,7 @@ guest_sync:
     dsb     nsh                     /* stops speculation past the eret */
     isb
 
-    /*
-     * Another case. If finding the page took an exception of EL2's own, which happens in a race
-     * only, the syndrome is gone: back to the guest, which faults again.
-     */
-1:  mrs     x0, esr_el2
-    and     w2, w0, #ESR_FAST_MASK
-    mov     w0, #(ESR_FAST & 0xffff)
-    movk    w0, #(ESR_FAST >> 16), lsl #16
-    cmp     w0, w2
-    b.ne    2b
+1:  find_fast_restore FAST_OWN      /* another case */
     ldp     x2, x3, [sp, #16]
     ldp     x4, x5, [sp, #32]
     ldp     x6, x7, [sp, #48]
