@@ -43,7 +43,7 @@ AIMS = {
     ("godwit-fault", "write_fault", "pages"): 200,
     ("godwit-fault", "harvest_per_clean_page", "pages"): 0.02,
     ("godwit-fault-ranges", "harvest_per_clean_page", "pages"): 0.002,
-    ("godwit-hardware", "harvest_per_clean_page", "pages"): 2.0,
+    ("godwit-hardware", "harvest_idle", "pages"): 2.0 * 32768,  # 2.0 a page scanned
     ("godwit-hardware", "faults_write", "pages"): 0,
     ("godwit-eager", "enable", "blocks"): 3,
     (None, "harvest_per_dirty_page_dense", "pages"): 20,
@@ -56,7 +56,7 @@ AIMS = {
 
 # Aims that are missed, and what the gate holds them to instead; docs/performance.md says why.
 LIMITS = {
-    ("godwit-fault", "write_fault", "pages"): 215,
+    ("godwit-hardware", "harvest_idle", "pages"): 88000,
     (None, "harvest_per_dirty_page_sparse", "pages"): 380,
     ("godwit-hardware", "harvest_per_dirty_page_dense", "pages"): 28,
     ("godwit-hardware-ranges", "harvest_per_dirty_page_dense", "pages"): 28,
