@@ -100,8 +100,10 @@ def main(words):
                           "sizes": {n: v for n, (v, _) in sizes.items()}}, indent=1))
         return 0
     print("%-44s %s" % ("counted on one CPU, -icount shift=0", "".join("%14s" % MODELS[m].split(",")[0] for m in models)))
-    for name, (_, unit) in costs[models[0]].items():
-        print("%-44s %s %s" % (name, "".join("%14.2f" % costs[m][name][0] for m in models), unit))
+    # Models without hardware updates lack the lines about them.
+    for name, unit in {n: unit for m in models for n, (_, unit) in costs[m].items()}.items():
+        values = ["%14.2f" % costs[m][name][0] if name in costs[m] else "%14s" % "-" for m in models]
+        print("%-44s %s %s" % (name, "".join(values), unit))
     for name, (value, unit) in sizes.items():
         print("%-44s %14d %s" % (name, value, unit))
     return 0

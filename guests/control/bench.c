@@ -188,6 +188,65 @@ static void bench_switch(void)
                STORE_GUEST_BYTES >> 12, "instructions");
 }
 
+/* False: the CPU does not note writes. Logging is off. */
+static bool choose(uint8_t tracking, uint8_t split)
+{
+    struct godwit_logdirty op = {driver.guest.domid, tracking, split, 0};
+
+    return hypercall(GODWIT_HYPERCALL, GODWIT_OP_LOGDIRTY, (uint64_t)&op, 0, 0, 0) == 0;
+}
+
+static uint64_t timed_enable(void)
+{
+    uint64_t start = timer_count();
+
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, 0);
+    return instructions(timer_count() - start);
+}
+
+static uint64_t fault_count(void)
+{
+    struct godwit_stats stats = {.domid = driver.guest.domid, .bytes = sizeof(stats)};
+
+    hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&stats, 0, 0, 0);
+    return stats.faults_first_write + stats.faults_split + stats.faults_spurious;
+}
+
+/* Blocks split ahead, and then writes that the MMU notes, where it does. */
+static void bench_eager_and_hardware(void)
+{
+    const uint64_t pages = STORE_GUEST_BYTES >> 12;
+    uint64_t dense = 0, idle = 0, call = 0, dirty = 0, faults;
+
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL, 0);
+    (void)choose(GODWIT_TRACKING_FAULT, GODWIT_SPLIT_EAGER);
+    print_cost("eager_split_per_page", timed_enable(), pages, "instructions");
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL, 0);
+    if (!choose(GODWIT_TRACKING_HARDWARE, GODWIT_SPLIT_EAGER)) {
+        return;
+    }
+    print_cost("hardware_eager_split_per_page", timed_enable(), pages, "instructions");
+    timed_clean(bitmap, STORE_END_GFN);
+    faults = fault_count();
+    for (unsigned i = 0; i < CLEAN_REPEATS / 8; i++) {
+        guest_round(STORE_8, 300 + i, FAULT_PAGES);
+        control_guest_pause(&driver.guest);
+        dense += timed_clean(bitmap, STORE_END_GFN);
+        dirty += store_region_count(bitmap);
+        control_guest_unpause(&driver.guest);
+    }
+    print_cost("hardware_faults_per_dirty_page", fault_count() - faults, dirty, "faults");
+    control_guest_pause(&driver.guest);
+    for (unsigned i = 0; i < CLEAN_REPEATS; i++) {
+        idle += timed_clean(bitmap, STORE_END_GFN);
+        call += timed_clean(bitmap, 64);
+    }
+    control_guest_unpause(&driver.guest);
+    print_cost("hardware_clean_per_scanned_page", idle - call, CLEAN_REPEATS * pages,
+               "instructions");
+    print_cost("hardware_clean_per_dirty_page", dense - idle / 8, dirty, "instructions");
+}
+
 static void print_memory(uint64_t free_before)
 {
     struct godwit_stats stats = {.domid = driver.guest.domid, .bytes = sizeof(stats)};
@@ -209,6 +268,7 @@ void guest_main(const void *dtb)
         return;
     }
     print_memory(free_before);
+    (void)choose(GODWIT_TRACKING_FAULT, GODWIT_SPLIT_LAZY);
     control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, 0);
     bench_fault("write_fault_with_splits", 1);
     control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_CLEAN, 0, bitmap, STORE_END_GFN);
@@ -216,5 +276,6 @@ void guest_main(const void *dtb)
     bench_clean();
     bench_ranges();
     bench_switch();
+    bench_eager_and_hardware();
     store_driver_stop(&driver);
 }
