@@ -368,7 +368,7 @@ static unsigned look(struct s2_vm *vm, uint64_t *gfn, uint64_t end, struct dirty
         struct dirty_log_chunk *chunk = log_chunk_of(vm, *gfn);
         uint64_t run_end = log_run_end(*gfn, end);
 
-        if (log_tracked(chunk) == 0) {
+        if (!log_run_is_tracked(chunk, *gfn)) {
             count += look_at_words(chunk, *gfn, run_end, words + count);
         } else if (runs++ < SCAN_PAGES / LOG_RUN_PAGES) {
             count += look_at_notes(vm, chunk, *gfn, run_end, words + count);

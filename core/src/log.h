@@ -143,6 +143,12 @@ static inline uint64_t log_tracked(const struct dirty_log_chunk *chunk)
     return atomic_load_explicit(&chunk->tracked, memory_order_acquire);
 }
 
+/* A leaf table of those that one summary word stands for may hold tracked pages. */
+static inline bool log_run_is_tracked(const struct dirty_log_chunk *chunk, uint64_t gfn)
+{
+    return (log_tracked(chunk) >> log_table_of(gfn - gfn % LOG_RUN_PAGES) & 0xff) != 0;
+}
+
 /* Pages in gfn's leaf table are about to become tracked; the log covers them. Either lock. */
 static inline void log_note_tracked(struct s2_vm *vm, uint64_t gfn)
 {

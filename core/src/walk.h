@@ -105,8 +105,9 @@ static inline bool s2_pos_is_leaf(const struct s2_pos *pos)
 /* A page that was written to, as the hardware has noted in its descriptor. */
 static inline bool s2_is_dirty(uint64_t pte, unsigned level)
 {
-    return level == S2_LEVEL_PAGE && s2_pte_is_leaf(pte, level) && s2_pte_is_tracked(pte) &&
-           s2_pte_is_writable(pte, level);
+    /* The permission first: while nothing is written it alone decides. */
+    return level == S2_LEVEL_PAGE && s2_pte_is_writable(pte, level) && s2_pte_is_tracked(pte) &&
+           s2_pte_is_leaf(pte, level);
 }
 
 /* Goes to the descriptor behind pos; the caller has checked that s2_pos_end is below s2_end. */

@@ -9,8 +9,8 @@
 
 #include <core/addr.h>
 #include <core/s2.h>
-#include <stdatomic.h>
 #include <port/inline.h>
+#include <stdatomic.h>
 
 #define FAKE_MULTIPLIER UINT64_C(0xc2b2ae3d27d4eb4f)
 #define FAKE_INVERSE    UINT64_C(0xba79078168d4baf)
@@ -99,6 +99,12 @@ static inline uint64_t s2_pte_opened(uint64_t pte, unsigned level)
 static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
 {
     return fake_encode(fake_decode(pte, level) | FAKE_CLOSED, level);
+}
+
+static inline uint64_t s2_pte_next(uint64_t pte, unsigned level)
+{
+    return fake_encode(
+        fake_fields(pte, level) + (UINT64_C(1) << (FAKE_FRAME_SHIFT + 9 * (3 - level))), level);
 }
 
 static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)

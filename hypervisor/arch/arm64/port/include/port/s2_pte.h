@@ -111,6 +111,11 @@ static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
     return pte & ~S2_PTE_S2AP_W;
 }
 
+static inline uint64_t s2_pte_next(uint64_t pte, unsigned level)
+{
+    return pte + (PAGE_SIZE_BYTES << 9 * (3 - level));
+}
+
 static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
 {
     (void)level;
