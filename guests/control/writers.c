@@ -61,7 +61,7 @@ static void walk(const char *what, enum walk_entry entry, enum writer_command co
 }
 
 /* In pages 100 to 700: tables in pages and, at first, in closed blocks. */
-static void test_table_walks(void)
+static void bug_22_table_walks_write(void)
 {
     walk("a walk with nothing to update, load", WALK_SETTLED, WRITER_WALK_LOAD, 100, 101, NONE,
          NONE);
@@ -309,7 +309,7 @@ void guest_main(const void *dtb)
             0,
         "ENABLE");
     test_what_may_not_write();
-    test_table_walks();
+    bug_22_table_walks_write();
     test_hypercalls();
     test_shared_structures();
     test_devices();

@@ -406,13 +406,13 @@ MUTANTS.update({name: (None, *rest) for name, rest in BUG_MUTANTS.items()})
 BUGS = {
     1: ["protect-before-take"],
     2: ["block-opened-one-page-marked", "whole-block-opened-unmarked", "split-opens-pages"],
-    3: ["set-type-forgets-marks", "new-pages-are-not-marked"],
+    3: ["set-type-forgets-marks", "new-pages-are-not-marked", "set-type-drops-what-was-noted"],
     4: ["foreign-frames-in-blocks", "pins-are-not-marked-again"],
     6: ["sixty-four-pages-are-none", "runs-cross-the-summary"],
     7: ["untake-forgets", "take-clears-the-whole-summary"],
     8: ["new-pages-are-not-marked", "unmap-keeps-marks"],
     9: ["unmap-forgets-whole-words"],
-    10: ["harvest-without-invalidation", "harvest-does-not-protect"],
+    10: ["harvest-without-invalidation", "harvest-does-not-protect", "collect-without-invalidation"],
     14: ["enable-without-invalidation"],
     15: ["runs-cross-the-summary"],
     16: ["abort-loses-bits"],
@@ -422,7 +422,7 @@ BUGS = {
     23: ["pins-are-not-marked-again"],
     24: ["second-session-is-let-in"],
     26: ["new-pages-are-not-marked", "unmap-keeps-marks"],
-    27: ["swap-does-not-compare"],
+    27: ["swap-does-not-compare", "clear-is-not-atomic"],
 }
 
 # For --self-test: mutants that are none, and the exit status that each must give.
