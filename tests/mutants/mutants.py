@@ -58,7 +58,7 @@ MUTANTS = {
         "    } else if (dirty_log_mark(&d->s2, ipa_from_gfn(uart->ring_gfn), DIRTY_WRITER_DEVICE),\n"
         "               vpl011_ring_put(ring, &byte, 1)) {")),
     "final-round-forgets-permanent-mappings": mutant([WRITERS], (
-        HCALL + "domctl_shadow.c", "        mark_permanent_mappings(d);", "        (void)mark_permanent_mappings;")),
+        HCALL + "shadow_report.c", "        mark_permanent_mappings(d);", "        (void)mark_permanent_mappings;")),
     "device-model-is-not-believed": mutant([DM_OP, WRITERS], (
         HCALL + "dm_op_memory.c",
         "        dirty_log_mark(&d->s2, ipa_from_gfn(extent->first_pfn + *opaque), DIRTY_WRITER_MODEL);", "")),
@@ -66,7 +66,6 @@ MUTANTS = {
         HCALL + "dm_op_memory.c", "extent->first_pfn + *opaque), DIRTY", "extent->first_pfn + *opaque + 1), DIRTY")),
     # The page-table walker writes, whatever the syndrome says.
     "table-walks-are-reads": mutant([WRITERS_MAX], (
-        "hypervisor/arch/arm64/vectors.S", "    tst     x1, #0xc0 ", "    tst     x1, #0x40 "), (
         "hypervisor/arch/arm64/trap_abort.c", "        if (esr & (ABORT_WNR | ABORT_S1PTW)) {",
         "        if (esr & ABORT_WNR) {")),
     # Foreign mappings: the owner's log knows before the page is opened, by the owner's address.
@@ -93,8 +92,8 @@ MUTANTS = {
     "error-commits": mutant([SHADOW], (
         HCALL + "shadow_session.c", "    if (session->harvesting && commit) {", "    if (session->harvesting) {")),
     "last-byte-is-lost": mutant([SHADOW], (
-        HCALL + "domctl_shadow.c",
-        "        dirty_log_harvest_untake(&d->s2, session->position + reported, whole - reported);", "")),
+        HCALL + "shadow_report.c", "        shadow_report_get(d, session, bytes * 8);",
+        "        shadow_report_get(d, session, (bytes * 8 + 63) & ~UINT64_C(63));")),
     "second-caller-steals": mutant([SHADOW], (
         HCALL + "shadow_session.c",
         "    if (session != NULL && session->owner != v && time_now_ns() < session->deadline_ns) {",

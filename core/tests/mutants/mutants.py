@@ -174,8 +174,7 @@ MUTANTS = {
         "    return split(vm, pos, page, s2_pte_is_writable(pos->old, pos->level));",
         "    return split(vm, pos, page, true);"),
     "split-loses-the-type": ("s2", "split.c",
-        "enum s2_type type = s2_pte_type(block->old, block->level);",
-        "enum s2_type type = S2_RAM_RW;"),
+        "s2_pte_type(block->old, block->level), writable);", "S2_RAM_RW, writable);"),
     "break-without-invalidation": ("s2", "entry.c", "    s2_gather_flush(&gather);", ""),
     "swap-does-not-compare": ("race", "entry.h", """
     if (!atomic_compare_exchange_strong_explicit(pos->entry, &expected, pte, memory_order_acq_rel,
@@ -265,8 +264,8 @@ MUTANTS = {
         "        struct s2_pos pos = s2_find_other(vm, ipa);", "        struct s2_pos pos = s2_find(vm, ipa);"),
     # The lock.
     "reader-ignores-writers": ("lock", "lock.h",
-        "if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {",
-        "{"),
+        "        if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {",
+        "        {"),
     "writer-ignores-readers": ("lock", "lock.h",
         "while (atomic_load_explicit(&lock->cpu[cpu].reading, memory_order_seq_cst)) {",
         "while (0) {"),
