@@ -9,7 +9,7 @@
 #include "merge.h"
 #include "pins.h"
 #include "pool.h"
-#include "split.h"
+#include "sweep.h"
 #include "track.h"
 
 /* How much one call does. */
@@ -39,8 +39,15 @@ static bool is_ram_at(const struct s2_pos *pos)
 /* First gfn above all RAM, searched from the top. Write lock. */
 static uint64_t find_limit_gfn(const struct s2_vm *vm)
 {
-    uint64_t end = s2_end(vm).addr;
+    const s2_entry_t *root = port_pa_to_va(vm->root);
+    unsigned shift = s2_level_shift(vm->root_level);
+    uint64_t entries = s2_end(vm).addr >> shift, end;
 
+    /* Most of the address space is empty: over it without a walk for each entry. */
+    while (entries != 0 && s2_entry_load(&root[entries - 1]) == 0) {
+        entries--;
+    }
+    end = entries << shift;
     while (end != 0) {
         struct s2_pos pos = s2_find(vm, ipa_make(end - PAGE_SIZE_BYTES));
 
@@ -155,115 +162,6 @@ static int prepare(struct s2_vm *vm)
     return result;
 }
 
-#define NO_TABLE (~(uint64_t)(S2_ENTRIES - 1)) /* behind all tables */
-
-/* One step over the leaves. */
-struct sweep {
-    struct s2_vm *vm;
-    struct s2_pos pos;
-    bool open;          /* else: close */
-    bool changed;       /* something must be invalidated */
-    unsigned entries;   /* looked at */
-    uint64_t noted_gfn; /* first of a leaf table that is known to get tracked pages */
-};
-
-/* What becomes of a RAM_RW leaf. */
-static uint64_t opened_leaf(uint64_t pte, unsigned level)
-{
-    return s2_pte_opened(level == S2_LEVEL_PAGE ? s2_pte_untracked(pte) : pte, level);
-}
-
-static uint64_t closed_leaf(struct sweep *sweep, uint64_t pte, unsigned level)
-{
-    uint64_t gfn = ipa_gfn(sweep->pos.base);
-
-    if (level != S2_LEVEL_PAGE || !sweep->vm->log.options.hardware) {
-        return s2_pte_closed(pte, level);
-    }
-    if (s2_pte_is_tracked(pte)) {
-        return pte; /* what the hardware has noted since stays noted */
-    }
-    if (gfn - sweep->noted_gfn >= S2_ENTRIES) {
-        log_note_tracked(sweep->vm, gfn);
-        sweep->noted_gfn = gfn & ~(uint64_t)(S2_ENTRIES - 1);
-    }
-    return s2_pte_tracked(pte);
-}
-
-/* Splits the block at pos into closed leaves; false: there is no page for a table. */
-static bool split_block(struct sweep *sweep)
-{
-    void *page = s2_pool_take(sweep->vm);
-
-    if (page == NULL) {
-        return false;
-    }
-    if (!s2_split_closed(sweep->vm, &sweep->pos, page)) {
-        s2_pool_put(sweep->vm, page);
-    } else if (sweep->pos.level == S2_LEVEL_2M) {
-        sweep->entries += S2_ENTRIES;
-        sweep->pos.old = s2_entry_load(sweep->pos.entry); /* a table, all of which is done */
-        return true;
-    }
-    sweep->pos = s2_find(sweep->vm, sweep->pos.base);
-    return true;
-}
-
-/* Opens or closes the leaf at pos; false: look at pos again. Read lock. */
-static bool sweep_leaf(struct sweep *sweep)
-{
-    struct s2_pos *pos = &sweep->pos;
-    uint64_t pte;
-
-    if (s2_is_in_transit(pos->old)) {
-        /* Never skipped: what is being linked was made from the old leaf. */
-        port_cpu_relax();
-    } else if (!s2_pos_is_leaf(pos) || s2_pte_type(pos->old, pos->level) != S2_RAM_RW) {
-        return true;
-    } else if (!sweep->open && sweep->vm->log.options.eager_split && pos->level != S2_LEVEL_PAGE &&
-               split_block(sweep)) {
-        return false;
-    } else {
-        pte = sweep->open ? opened_leaf(pos->old, pos->level)
-                          : closed_leaf(sweep, pos->old, pos->level);
-        if (pte == pos->old) {
-            return true;
-        }
-        sweep->changed = true;
-        if (s2_entry_swap(sweep->vm, pos, pte)) {
-            return true;
-        }
-    }
-    *pos = s2_find(sweep->vm, pos->base);
-    return false;
-}
-
-/* Opens or closes a number of leaves, then invalidates once. True: all are done. */
-static bool sweep(struct s2_vm *vm, bool open)
-{
-    struct s2_cpu_line *line = s2_read_lock(vm);
-    struct sweep sweep = {.vm = vm, .open = open, .noted_gfn = NO_TABLE};
-    bool done = false;
-
-    sweep.pos = s2_find(vm, vm->log.cursor);
-    while (!done && sweep.entries++ < STEP_ENTRIES) {
-        if (!sweep_leaf(&sweep)) {
-            continue;
-        }
-        done = ipa_gfn(s2_pos_end(&sweep.pos)) >= vm->log.limit_gfn;
-        if (!done) {
-            s2_step(vm, &sweep.pos);
-        }
-    }
-    vm->log.cursor = sweep.pos.base;
-    if (sweep.changed) {
-        port_tlb_flush_vm(vm);
-        s2_count_shared(&vm->invalidations, 1);
-    }
-    s2_read_unlock(line);
-    return done;
-}
-
 /* One step of turning off. 0: off. */
 static int off_step(struct s2_vm *vm)
 {
@@ -278,7 +176,7 @@ static int off_step(struct s2_vm *vm)
         change_state(vm, DIRTY_LOG_OPEN);
         break;
     case DIRTY_LOG_OPEN:
-        if (sweep(vm, true)) {
+        if (log_sweep(vm, true)) {
             change_state(vm, DIRTY_LOG_MERGE);
         }
         break;
@@ -326,7 +224,7 @@ static int enable_step(struct s2_vm *vm, const struct dirty_log_options *options
         }
         return -CORE_ERESTART;
     case DIRTY_LOG_PROTECT:
-        if (!sweep(vm, false)) {
+        if (!log_sweep(vm, false)) {
             return -CORE_ERESTART;
         }
         change_state(vm, DIRTY_LOG_ON);

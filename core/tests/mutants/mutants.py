@@ -214,7 +214,7 @@ MUTANTS = {
 """, """
 }
 """),
-    "enable-without-invalidation": ("log", "log_switch.c", "        port_tlb_flush_vm(vm);", ""),
+    "enable-without-invalidation": ("log", "sweep.c", "        port_tlb_flush_vm(vm);", ""),
     # What is left behind when memory runs out.
     "reserve-keeps-what-it-got": ("memory", "pool.c", "        s2_pool_shrink(vm, added);", ""),
     "enable-undoes-nothing": ("memory", "log_switch.c", "            undo_prepare(vm);", ""),
@@ -299,7 +299,7 @@ TRACKED_MUTANTS = {
             gfn = """, """
         if ((tracked & 1) == 0) {
             gfn = log_chunk_end(gfn) + 0 * """),
-    "swept-tables-are-not-scanned": ("model@hardware", "log_switch.c",
+    "swept-tables-are-not-scanned": ("model@hardware", "sweep.c",
         "        log_note_tracked(sweep->vm, gfn);", ";"),
     "split-tables-are-not-scanned": ("log@hardware", "split.c",
         "        log_note_tracked(vm, ipa_gfn(pos->base));", ";"),
@@ -322,12 +322,12 @@ TRACKED_MUTANTS = {
     "harvest-skips-chunks-without-marks": ("tracked", "harvest.c",
         "    gfn = log_next_noted(harvest->vm, gfn, *end);",
         "    gfn = log_next_marked(harvest->vm, gfn, *end);"),
-    "blocks-are-tracked": ("log@hardware", "log_switch.c",
+    "blocks-are-tracked": ("log@hardware", "sweep.c",
         "if (level != S2_LEVEL_PAGE || !sweep->vm->log.options.hardware) {",
         "if (!sweep->vm->log.options.hardware) {"),
     "split-does-not-track": ("numbers@hardware", "split.c",
         "tracked ? s2_pte_tracked(pte) : pte", "tracked ? s2_pte_closed(pte, level) : pte"),
-    "off-leaves-pages-tracked": ("log@hardware", "log_switch.c",
+    "off-leaves-pages-tracked": ("log@hardware", "sweep.c",
         "level == S2_LEVEL_PAGE ? s2_pte_untracked(pte) : pte, level", "pte, level"),
     "set-type-drops-what-was-noted": ("tracked", "unmap.c",
         "s2_is_dirty(old, pos->level)", "false"),
@@ -369,7 +369,7 @@ TRACKED_MUTANTS = {
         "    s2_pool_put(vm, table);", "    s2_table_free(vm, table);"),
     "eager-split-opens-pages": ("tracked", "split.c",
         "    return split(vm, pos, page, false);", "    return split(vm, pos, page, true);"),
-    "eager-split-is-not-bounded": ("tracked", "log_switch.c",
+    "eager-split-is-not-bounded": ("tracked", "sweep.c",
         "        sweep->entries += S2_ENTRIES;", ";"),
 }
 MUTANTS.update(TRACKED_MUTANTS)
