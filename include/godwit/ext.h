@@ -136,8 +136,7 @@ struct godwit_range {
  * off: -EINVAL. Somebody else's call is unfinished: -EBUSY.
  */
 #define GODWIT_DIRTY_PEEK  1u /* take nothing from the log */
-#define GODWIT_DIRTY_FINAL 2u /* pages that the hypervisor may write at any time count as written  \
-                               */
+#define GODWIT_DIRTY_FINAL 2u /* pages the hypervisor may write at any time count as written */
 
 struct godwit_dirty_ranges {
     uint16_t domid;

@@ -16,9 +16,10 @@
  *   bool s2_pte_is_writable(uint64_t pte, unsigned level);
  *   uint64_t s2_pte_opened(uint64_t pte, unsigned level);    the same, writable
  *   uint64_t s2_pte_closed(uint64_t pte, unsigned level);    the same, not writable
- *   uint64_t s2_pte_next(uint64_t pte, unsigned level);    the same leaf of the frames behind its
- * own uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level); uint64_t s2_pte_close(_Atomic
- * uint64_t *entry, unsigned level); s2_pte_opened and s2_pte_closed of what entry holds, in one
+ *   uint64_t s2_pte_next(uint64_t pte, unsigned level);    the same leaf, of the next frames
+ *   uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level);
+ *   uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level);
+ *                                    s2_pte_opened and s2_pte_closed of what entry holds, in one
  *                                    atomic read-modify-write (acquire and release); they return
  *                                    what it held
  *
