@@ -139,11 +139,6 @@ static inline void keep_taken(struct dirty_log_chunk *chunk, unsigned word, uint
     atomic_store_explicit(&chunk->taken[word], bits, memory_order_relaxed);
 }
 
-static unsigned count_bits(uint64_t word)
-{
-    return (word & (word - 1)) == 0 ? word != 0 : (unsigned)__builtin_popcountll(word);
-}
-
 /* Takes gfns [gfn, end), for which one summary word stands. */
 static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, uint64_t gfn,
                        uint64_t end)
@@ -160,7 +155,7 @@ static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, u
 
         if (taken != 0) {
             keep_taken(chunk, log_word_of(at), taken);
-            harvest->taken += count_bits(taken);
+            harvest->taken += log_bit_count(taken);
             harvest->words[harvest->count++] = (struct dirty_log_word){at, taken};
             protect_word(harvest, at, taken);
         }
@@ -396,7 +391,7 @@ unsigned dirty_log_peek_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
     s2_read_unlock(line);
     *ret_pages = 0;
     for (unsigned i = 0; i < count; i++) {
-        *ret_pages += count_bits(words[i].bits);
+        *ret_pages += log_bit_count(words[i].bits);
     }
     return count;
 }

@@ -170,6 +170,15 @@ static inline void log_forget_tracked(struct s2_vm *vm, uint64_t gfn)
                               memory_order_relaxed);
 }
 
+/* Most words have one bit or 64. */
+static inline unsigned log_bit_count(uint64_t word)
+{
+    if ((word & (word - 1)) == 0) {
+        return word != 0;
+    }
+    return word == ~UINT64_C(0) ? 64 : (unsigned)__builtin_popcountll(word);
+}
+
 /* Adds to this CPU's count. Either lock. */
 void log_count_bits(struct s2_vm *vm, enum dirty_log_writer writer, uint64_t bits);
 

@@ -54,11 +54,33 @@ static bool next_run(struct s2_vm *vm, uint64_t gfn, uint64_t end, struct scan_r
     return false;
 }
 
-/* Closes the page if it is dirty, and says whether it was. */
-static bool take_page(struct s2_vm *vm, s2_entry_t *entry, uint64_t gfn)
+/*
+ * Closes the page if it is dirty, and says whether it was. What is tracked stays so while we hold
+ * the lock, so of what it held until then only the permission is news.
+ */
+static inline bool take_page(struct s2_vm *vm, s2_entry_t *entry, uint64_t gfn)
 {
-    return s2_is_dirty(s2_entry_load(entry), S2_LEVEL_PAGE) &&
-           s2_is_dirty(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
+    /* Relaxed: only a look before writing; s2_entry_close orders. */
+    uint64_t seen = atomic_load_explicit(entry, memory_order_relaxed);
+
+    return s2_is_dirty(seen, S2_LEVEL_PAGE) &&
+           s2_pte_is_writable(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
+}
+
+/* A few pages as straight code: which bit each has is known then. */
+static inline uint64_t take_few(struct s2_vm *vm, s2_entry_t *entries, uint64_t gfn)
+{
+    uint64_t dirty = 0;
+
+    dirty |= (uint64_t)take_page(vm, &entries[0], gfn) << 0;
+    dirty |= (uint64_t)take_page(vm, &entries[1], gfn + 1) << 1;
+    dirty |= (uint64_t)take_page(vm, &entries[2], gfn + 2) << 2;
+    dirty |= (uint64_t)take_page(vm, &entries[3], gfn + 3) << 3;
+    dirty |= (uint64_t)take_page(vm, &entries[4], gfn + 4) << 4;
+    dirty |= (uint64_t)take_page(vm, &entries[5], gfn + 5) << 5;
+    dirty |= (uint64_t)take_page(vm, &entries[6], gfn + 6) << 6;
+    dirty |= (uint64_t)take_page(vm, &entries[7], gfn + 7) << 7;
+    return dirty;
 }
 
 static __attribute__((noinline)) uint64_t take_pages(struct s2_vm *vm, s2_entry_t *entries,
@@ -66,8 +88,8 @@ static __attribute__((noinline)) uint64_t take_pages(struct s2_vm *vm, s2_entry_
 {
     uint64_t dirty = 0;
 
-    for (unsigned i = 0; i < S2_PAGES_AT_ONCE; i++) {
-        dirty |= (uint64_t)take_page(vm, &entries[i], gfn + i) << i;
+    for (unsigned i = 0; i < S2_PAGES_AT_ONCE; i += 8) {
+        dirty |= take_few(vm, &entries[i], gfn + i) << i;
     }
     return dirty;
 }
@@ -85,8 +107,9 @@ static inline uint64_t take_word(struct s2_vm *vm, s2_entry_t *entries, uint64_t
     return dirty;
 }
 
-static void mark_word(struct s2_vm *vm, struct s2_gather *gather, struct dirty_log_chunk *chunk,
-                      uint64_t gfn, uint64_t dirty)
+static __attribute__((noinline)) void mark_word(struct s2_vm *vm, struct s2_gather *gather,
+                                                struct dirty_log_chunk *chunk, uint64_t gfn,
+                                                uint64_t dirty)
 {
     unsigned first = (unsigned)__builtin_ctzll(dirty);
     unsigned end = 64 - (unsigned)__builtin_clzll(dirty);
@@ -95,7 +118,7 @@ static void mark_word(struct s2_vm *vm, struct s2_gather *gather, struct dirty_l
     s2_gather_add(gather, ipa_from_gfn(gfn + first), (uint64_t)(end - first) << PAGE_SHIFT,
                   PAGE_SIZE_BYTES);
     dirty = log_set(vm, chunk, gfn, dirty);
-    log_count_bits(vm, DIRTY_WRITER_HARDWARE, (unsigned)__builtin_popcountll(dirty));
+    log_count_bits(vm, DIRTY_WRITER_HARDWARE, log_bit_count(dirty));
 }
 
 void log_collect(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint64_t end)

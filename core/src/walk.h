@@ -106,8 +106,7 @@ static inline bool s2_pos_is_leaf(const struct s2_pos *pos)
 static inline bool s2_is_dirty(uint64_t pte, unsigned level)
 {
     /* The permission first: while nothing is written it alone decides. */
-    return level == S2_LEVEL_PAGE && s2_pte_is_writable(pte, level) && s2_pte_is_tracked(pte) &&
-           s2_pte_is_leaf(pte, level);
+    return level == S2_LEVEL_PAGE && s2_pte_is_writable(pte, level) && s2_pte_is_tracked(pte);
 }
 
 /* Goes to the descriptor behind pos; the caller has checked that s2_pos_end is below s2_end. */

@@ -27,7 +27,7 @@
  * that is closed is clean: the first write makes the hardware open it, atomically and without a
  * fault. A tracked page that is open is dirty. A machine without that includes
  * <core/no_hardware_dirty.h> instead.
- *   bool s2_pte_is_tracked(uint64_t pte);
+ *   bool s2_pte_is_tracked(uint64_t pte);       of whatever a leaf table holds; only pages are
  *   uint64_t s2_pte_tracked(uint64_t pte);      the same page, tracked and closed
  *   uint64_t s2_pte_untracked(uint64_t pte);    the same page, without the hardware's help
  *   bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages);

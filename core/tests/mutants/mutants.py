@@ -274,18 +274,16 @@ MUTANTS = {
 # The rules of tracked pages, which the hardware opens.
 TRACKED_MUTANTS = {
     "clear-is-not-atomic": ("tracked", "scan.c", """
-    return s2_is_dirty(s2_entry_load(entry), S2_LEVEL_PAGE) &&
-           s2_is_dirty(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
+    return s2_is_dirty(seen, S2_LEVEL_PAGE) &&
+           s2_pte_is_writable(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
 """, """
-    uint64_t old = s2_entry_load(entry);
-
-    if (s2_pte_is_leaf(old, S2_LEVEL_PAGE) && s2_pte_is_tracked(old)) {
-        atomic_store(entry, s2_pte_closed(old, S2_LEVEL_PAGE));
+    if (s2_pte_is_leaf(seen, S2_LEVEL_PAGE) && s2_pte_is_tracked(seen)) {
+        atomic_store(entry, s2_pte_closed(seen, S2_LEVEL_PAGE));
     }
-    return s2_is_dirty(old, S2_LEVEL_PAGE);
+    return s2_is_dirty(seen, S2_LEVEL_PAGE);
 """),
     "collected-pages-stay-open": ("tracked", "scan.c", """ &&
-           s2_is_dirty(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
+           s2_pte_is_writable(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
 """, """;
 """),
     "collect-without-invalidation": ("tracked", "scan.c", """

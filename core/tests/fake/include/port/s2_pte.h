@@ -132,7 +132,7 @@ static inline bool fake_is_tracked(uint64_t pte, unsigned level)
 
 static inline bool s2_pte_is_tracked(uint64_t pte)
 {
-    return fake_is_tracked(pte, 3);
+    return fake_is_kind(pte, 3, FAKE_KIND_LEAF) && fake_is_tracked(pte, 3);
 }
 
 static inline uint64_t s2_pte_tracked(uint64_t pte)

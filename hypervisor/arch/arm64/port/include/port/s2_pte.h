@@ -146,40 +146,27 @@ static inline uint64_t s2_pte_untracked(uint64_t pte)
     return pte & ~S2_PTE_DBM;
 }
 
-/* Descriptors 2n and 2n + 1, each read once and whole, as LDP promises. */
-#define PORT_READ_PAIR(pages, n, any)                                                              \
-    do {                                                                                           \
-        uint64_t even_, odd_;                                                                      \
-                                                                                                   \
-        __asm__ volatile("ldp %0, %1, [%2, %3]"                                                    \
-                         : "=r"(even_), "=r"(odd_)                                                 \
-                         : "r"(pages), "i"((n)*16), "m"((pages)[2 * (n)]),                         \
-                           "m"((pages)[2 * (n) + 1]));                                             \
-        (any) |= even_ | odd_;                                                                     \
-    } while (0)
+/* Two descriptors, each read once and whole, as LDP promises. */
+#define PORT_OR_PAIR(offset)                                                                       \
+    "ldp %2, %3, [%4, #" #offset "]\n\torr %0, %0, %2\n\torr %1, %1, %3\n\t"
 
-/* S2_PAGES_AT_ONCE of them. What is no page counts if it has the bit: seldom, and only dearer. */
+/*
+ * S2_PAGES_AT_ONCE of them. What is no page counts if it has the bit: seldom, and only dearer. One
+ * piece of assembly: a compiler that sees the reads one by one keeps all of them in registers, and
+ * then on the stack.
+ */
 static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
 {
-    uint64_t any = 0;
+    uint64_t any_even, any_odd, even, odd;
 
-    PORT_READ_PAIR(pages, 0, any);
-    PORT_READ_PAIR(pages, 1, any);
-    PORT_READ_PAIR(pages, 2, any);
-    PORT_READ_PAIR(pages, 3, any);
-    PORT_READ_PAIR(pages, 4, any);
-    PORT_READ_PAIR(pages, 5, any);
-    PORT_READ_PAIR(pages, 6, any);
-    PORT_READ_PAIR(pages, 7, any);
-    PORT_READ_PAIR(pages, 8, any);
-    PORT_READ_PAIR(pages, 9, any);
-    PORT_READ_PAIR(pages, 10, any);
-    PORT_READ_PAIR(pages, 11, any);
-    PORT_READ_PAIR(pages, 12, any);
-    PORT_READ_PAIR(pages, 13, any);
-    PORT_READ_PAIR(pages, 14, any);
-    PORT_READ_PAIR(pages, 15, any);
-    return (any & S2_PTE_S2AP_W) == 0;
+    __asm__ volatile("ldp %0, %1, [%4]\n\t" PORT_OR_PAIR(16) PORT_OR_PAIR(32) PORT_OR_PAIR(48)
+                         PORT_OR_PAIR(64) PORT_OR_PAIR(80) PORT_OR_PAIR(96) PORT_OR_PAIR(112)
+                             PORT_OR_PAIR(128) PORT_OR_PAIR(144) PORT_OR_PAIR(160) PORT_OR_PAIR(176)
+                                 PORT_OR_PAIR(192) PORT_OR_PAIR(208) PORT_OR_PAIR(224)
+                                     PORT_OR_PAIR(240)
+                     : "=&r"(any_even), "=&r"(any_odd), "=&r"(even), "=&r"(odd)
+                     : "r"(pages), "m"(*(const _Atomic uint64_t(*)[32])pages));
+    return ((any_even | any_odd) & S2_PTE_S2AP_W) == 0;
 }
 
 #endif
