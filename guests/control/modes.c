@@ -70,6 +70,8 @@ static void test_mode(uint8_t tracking, uint8_t split)
     report(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL) == 0, "ENABLE");
     after = stats();
     report(after.tracking == tracking && after.split == split, "the counters say so");
+    report(after.host_tracking == (has_hardware ? GODWIT_TRACKING_HARDWARE : GODWIT_TRACKING_FAULT),
+           "and what the host can do, whatever was chosen");
     report(choose(tracking, split, 0) == -XEN_EBUSY, "no other choice while logging is on");
     report(!eager || (after.leaves[2] == 0 && after.leaves[1] == 0), "eager: no block is left");
     shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Godwit's own operations (godwit/ext.h). */
 #include <core/dirty_log.h>
+#include <core/port.h>
 #include <core/s2.h>
 #include <godwit/ext.h>
 #include <hv/cpu.h>
@@ -64,6 +65,8 @@ static void get_stats(struct domain *d, struct godwit_stats *stats)
     stats->logdirty = dirty_log_is_on(&d->s2);
     stats->tracking = options.hardware ? GODWIT_TRACKING_HARDWARE : GODWIT_TRACKING_FAULT;
     stats->split = options.eager_split ? GODWIT_SPLIT_EAGER : GODWIT_SPLIT_LAZY;
+    stats->host_tracking =
+        port_has_hardware_dirty() ? GODWIT_TRACKING_HARDWARE : GODWIT_TRACKING_FAULT;
 }
 
 static void host_info(struct godwit_host_info *info)

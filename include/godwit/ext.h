@@ -86,8 +86,10 @@ struct godwit_stats {
     uint64_t harvested;   /* pages that CLEAN took from the log */
     uint64_t returned;    /* and those that went back because the CLEAN failed */
     uint64_t bits_set[GODWIT_WRITERS];
-    uint32_t tracking; /* enum godwit_tracking, never DEFAULT: in use, or of the next ENABLE */
-    uint32_t split;    /* enum godwit_split, the same */
+    uint32_t tracking;      /* enum godwit_tracking, never DEFAULT: in use, or of the next ENABLE */
+    uint32_t split;         /* enum godwit_split, the same */
+    uint32_t host_tracking; /* enum godwit_tracking: the best that all CPUs of the host can do */
+    uint32_t pad3;
 };
 
 /* How writes to pages of a logged domain are noticed. */
@@ -168,7 +170,7 @@ struct godwit_readonly {
 _Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_readonly) == 32, "ABI");
 _Static_assert(sizeof(struct godwit_logdirty) == 8, "ABI");
-_Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (4 + GODWIT_WRITERS),
+_Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (5 + GODWIT_WRITERS),
                "ABI");
 _Static_assert(sizeof(struct godwit_dirty_ranges) == 56, "ABI");
 _Static_assert(sizeof(struct godwit_host_info) == 128 + 24 + 8, "ABI");

@@ -85,6 +85,16 @@ def test_dirty_shows_written_pages(bench):
         g.expect_whole()
 
 
+def test_tracking_is_chosen_and_shown(bench):
+    with guest(bench, "chosen", logdirty="fault", logdirty_split="eager") as g:
+        g.wait_count(3)
+        info = json.loads(bench.check("north", ["godwit", "info", "--json", "chosen"]))
+        expect((info["logdirty_tracking"], info["logdirty_split"]) == ("fault", "eager"), json.dumps(info))
+        bench.check("north", ["godwit", "dirty", "-n", "1", "chosen"])
+        g.wait_more(3)
+        g.expect_whole()
+
+
 def test_same_name_twice(bench):
     with guest(bench, "single"):
         must_fail(bench, "north", "godwit create /srv/guests/traveller.cfg 'name=\"single\"'", 7, "single")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Bad input to the toolstack: a clear error each time, nothing left behind."""
 
+import json
+
 from guests import TWO_HOSTS, free_pages, guest, guest_names, must_fail
 from harness import expect
 
@@ -22,6 +24,17 @@ def test_configs_name_the_line(bench):
     create(bench, GOOD.replace("vcpus=1", "vcpus=1000"), 6, "vcpus")
     create(bench, GOOD.replace("memory=32", "memory=0"), 6, "memory")
     create(bench, "name=\"x\"\n", 6, "kernel")
+    create(bench, GOOD + "logdirty=\"dbm\"\n", 6, "x.cfg:5", "logdirty")
+    create(bench, GOOD + "logdirty_split=\"hardware\"\n", 6, "x.cfg:5", "logdirty_split")
+
+
+def test_tracking_that_the_cpus_lack(bench):
+    host = json.loads(bench.check("north", ["godwit", "info", "--json"]))
+    expect(host["host_tracking"] == "fault", "this test needs CPUs without hardware dirty state: %s" % host)
+    before = free_pages(bench, "north")
+    create(bench, GOOD + "logdirty=\"hardware\"\n", 3, "FEAT_HAFDBS", "auto")
+    bench.wait("all memory is free again", lambda: free_pages(bench, "north") == before,
+               lambda: free_pages(bench, "north"))
 
 
 def test_config_of_garbage(bench):

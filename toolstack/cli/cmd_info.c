@@ -11,7 +11,27 @@
 struct field {
     const char *name;
     uint64_t value;
+    const char *text; /* instead of value, if not NULL */
 };
+
+static struct field number(const char *name, uint64_t value)
+{
+    return (struct field){.name = name, .value = value};
+}
+
+static struct field text(const char *name, const char *value)
+{
+    return (struct field){.name = name, .text = value};
+}
+
+static void print_field(const struct field *field)
+{
+    printf("%s:%*s", field->name, (int)(24 - snprintf(NULL, 0, "%s", field->name)), "");
+    if (field->text)
+        printf("%s\n", field->text);
+    else
+        printf("%" PRIu64 "\n", field->value);
+}
 
 static void print_fields(const char *schema, const char *name, const struct field *fields,
                          unsigned n, bool json)
@@ -21,16 +41,23 @@ static void print_fields(const char *schema, const char *name, const struct fiel
     if (!json) {
         printf("%-24s %s\n", "name:", name);
         for (unsigned i = 0; i < n; i++)
-            printf("%s:%*s%" PRIu64 "\n", fields[i].name,
-                   (int)(24 - snprintf(NULL, 0, "%s", fields[i].name)), "", fields[i].value);
+            print_field(&fields[i]);
         return;
     }
     object = json_object_new_object();
     json_object_object_add(object, "schema", json_object_new_string(schema));
     json_object_object_add(object, "name", json_object_new_string(name));
     for (unsigned i = 0; i < n; i++)
-        json_object_object_add(object, fields[i].name, json_object_new_uint64(fields[i].value));
+        json_object_object_add(object, fields[i].name,
+                               fields[i].text ? json_object_new_string(fields[i].text)
+                                              : json_object_new_uint64(fields[i].value));
     cli_print_json(object);
+}
+
+/* 0 is what a hypervisor leaves that has no such field. */
+static const char *in_use(const char *(*name)(uint32_t), uint32_t value)
+{
+    return value ? name(value) : "unknown";
 }
 
 static int host_info(struct gw_hv *hv, bool json, struct gw_error *err)
@@ -38,25 +65,31 @@ static int host_info(struct gw_hv *hv, bool json, struct gw_error *err)
     struct godwit_host_info host = {0};
     struct gw_hv_physinfo phys = {0};
     struct gw_hv_version version = {0};
+    struct godwit_stats own = {0}; /* of the control domain, for which nobody chooses */
     int rc = gw_hv_version(hv, &version);
 
     if (rc == 0)
         rc = gw_hv_physinfo(hv, &phys);
     if (rc == 0 && version.godwit_abi)
         rc = gw_hv_host_info(hv, &host);
+    if (rc == 0 && version.godwit_abi)
+        rc = gw_hv_stats(hv, 0, &own);
     if (rc < 0)
         return gw_error_errno(err, rc, "cannot ask the hypervisor");
     const struct field fields[] = {
-        {"cpus", phys.cpus},
-        {"cpu_khz", phys.cpu_khz},
-        {"total_bytes", phys.total_pages << GW_PAGE_SHIFT},
-        {"free_bytes", phys.free_pages << GW_PAGE_SHIFT},
-        {"hypervisor_bytes", host.hv_pages << GW_PAGE_SHIFT},
-        {"timer_hz", host.cntfrq_hz},
-        {"gic_list_registers", host.lr_count},
-        {"xen_major", version.xen_major},
-        {"xen_minor", version.xen_minor},
-        {"godwit_abi", version.godwit_abi},
+        number("cpus", phys.cpus),
+        number("cpu_khz", phys.cpu_khz),
+        number("total_bytes", phys.total_pages << GW_PAGE_SHIFT),
+        number("free_bytes", phys.free_pages << GW_PAGE_SHIFT),
+        number("hypervisor_bytes", host.hv_pages << GW_PAGE_SHIFT),
+        number("timer_hz", host.cntfrq_hz),
+        number("gic_list_registers", host.lr_count),
+        number("xen_major", version.xen_major),
+        number("xen_minor", version.xen_minor),
+        number("godwit_abi", version.godwit_abi),
+        text("logdirty_tracking", in_use(gw_tracking_name, own.tracking)),
+        text("logdirty_split", in_use(gw_split_name, own.split)),
+        text("host_tracking", in_use(gw_tracking_name, own.host_tracking)),
     };
     print_fields("godwit.host.v1", "host", fields, sizeof(fields) / sizeof(fields[0]), json);
     return 0;
@@ -74,25 +107,28 @@ static int guest_info(struct gw_hv *hv, const char *name, bool json, struct gw_e
     if (rc < 0)
         return gw_error_errno(err, rc, "cannot read the counters of %s", guest.name);
     const struct field fields[] = {
-        {"domid", guest.info.domid},
-        {"memory_bytes", guest.info.tot_pages << GW_PAGE_SHIFT},
-        {"vcpus", guest.info.vcpus},
-        {"cpu_time_ms", guest.info.cpu_time_ns / 1000000},
-        {"logdirty", s.logdirty},
-        {"leaves_1gib", s.leaves[1]},
-        {"leaves_2mib", s.leaves[2]},
-        {"leaves_4kib", s.leaves[3]},
-        {"tables", s.tables},
-        {"tables_prepaid", s.tables_prepaid},
-        {"hypervisor_bytes", s.hv_bytes},
-        {"console_dropped_bytes", s.console_dropped_bytes},
+        number("domid", guest.info.domid),
+        number("memory_bytes", guest.info.tot_pages << GW_PAGE_SHIFT),
+        number("vcpus", guest.info.vcpus),
+        number("cpu_time_ms", guest.info.cpu_time_ns / 1000000),
+        number("logdirty", s.logdirty),
+        text("logdirty_tracking", in_use(gw_tracking_name, s.tracking)),
+        text("logdirty_split", in_use(gw_split_name, s.split)),
+        text("host_tracking", in_use(gw_tracking_name, s.host_tracking)),
+        number("leaves_1gib", s.leaves[1]),
+        number("leaves_2mib", s.leaves[2]),
+        number("leaves_4kib", s.leaves[3]),
+        number("tables", s.tables),
+        number("tables_prepaid", s.tables_prepaid),
+        number("hypervisor_bytes", s.hv_bytes),
+        number("console_dropped_bytes", s.console_dropped_bytes),
     };
     struct field all[sizeof(fields) / sizeof(fields[0]) + CLI_COUNTERS];
     unsigned n = sizeof(fields) / sizeof(fields[0]);
 
     memcpy(all, fields, sizeof(fields));
     for (unsigned i = 0; i < CLI_COUNTERS; i++)
-        all[n++] = (struct field){cli_counters[i].name, cli_counter_value(&cli_counters[i], &s)};
+        all[n++] = number(cli_counters[i].name, cli_counter_value(&cli_counters[i], &s));
     print_fields("godwit.guest.v1", guest.name, all, n, json);
     return 0;
 }

@@ -69,10 +69,14 @@ static void restart(struct daemon *d, const struct gw_record *record,
     if (console)
         console_detach(d, console);
     destroy(d, record);
-    if (gw_domain_create(d->hv, config, false, &domain, &err) < 0)
+    if (gw_domain_restart(d->hv, config, &domain, &err) < 0) {
         daemon_say("%s: cannot restart it: %s", record->name, err.message);
-    else
-        daemon_say("%s: restarted as domain %u", record->name, domain.domid);
+        return;
+    }
+    daemon_say("%s: restarted as domain %u", record->name, domain.domid);
+    if (domain.logdirty_changed)
+        daemon_say("%s: this host's CPUs do not note writes: logdirty = \"auto\" is used here",
+                   record->name);
 }
 
 /* The guest has shut down and its owner said what to do then. */

@@ -151,6 +151,54 @@ static int take_action(struct parse_state *s, const struct config_setting *v, st
     return value_error(s, v, err, "must be \"destroy\", \"restart\" or \"preserve\"");
 }
 
+static const char *const tracking_names[] = {
+    [GODWIT_TRACKING_DEFAULT] = "auto",
+    [GODWIT_TRACKING_FAULT] = "fault",
+    [GODWIT_TRACKING_HARDWARE] = "hardware",
+};
+#define TRACKING_NAMES_N (sizeof(tracking_names) / sizeof(tracking_names[0]))
+
+static const char *const split_names[] = {
+    [GODWIT_SPLIT_DEFAULT] = "auto",
+    [GODWIT_SPLIT_LAZY] = "lazy",
+    [GODWIT_SPLIT_EAGER] = "eager",
+};
+#define SPLIT_NAMES_N (sizeof(split_names) / sizeof(split_names[0]))
+
+const char *gw_tracking_name(uint32_t tracking)
+{
+    return tracking < TRACKING_NAMES_N ? tracking_names[tracking] : "unknown";
+}
+
+const char *gw_split_name(uint32_t split)
+{
+    return split < SPLIT_NAMES_N ? split_names[split] : "unknown";
+}
+
+static int take_logdirty(struct parse_state *s, const struct config_setting *v,
+                         struct gw_error *err)
+{
+    for (unsigned i = 0; i < TRACKING_NAMES_N; i++) {
+        if (!strcmp(v->string, tracking_names[i])) {
+            s->config->logdirty = (enum godwit_tracking)i;
+            return 0;
+        }
+    }
+    return value_error(s, v, err, "must be \"auto\", \"fault\" or \"hardware\"");
+}
+
+static int take_logdirty_split(struct parse_state *s, const struct config_setting *v,
+                               struct gw_error *err)
+{
+    for (unsigned i = 0; i < SPLIT_NAMES_N; i++) {
+        if (!strcmp(v->string, split_names[i])) {
+            s->config->logdirty_split = (enum godwit_split)i;
+            return 0;
+        }
+    }
+    return value_error(s, v, err, "must be \"auto\", \"lazy\" or \"eager\"");
+}
+
 /* Keys that xl's Arm configurations carry and that have one value here. */
 static int take_only_pvh(struct parse_state *s, const struct config_setting *v,
                          struct gw_error *err)
@@ -164,14 +212,24 @@ static int take_only_v3(struct parse_state *s, const struct config_setting *v, s
 }
 
 static const struct config_key keys[] = {
-    {"cmdline", CONFIG_STRING, take_cmdline},     {"extra", CONFIG_STRING, take_extra},
-    {"gic_version", CONFIG_STRING, take_only_v3}, {"kernel", CONFIG_STRING, take_kernel},
-    {"maxmem", CONFIG_NUMBER, take_memory},       {"maxvcpus", CONFIG_NUMBER, take_vcpus},
-    {"memory", CONFIG_NUMBER, take_memory},       {"name", CONFIG_STRING, take_name},
-    {"on_crash", CONFIG_STRING, take_action},     {"on_poweroff", CONFIG_STRING, take_action},
-    {"on_reboot", CONFIG_STRING, take_action},    {"ramdisk", CONFIG_STRING, take_ramdisk},
-    {"root", CONFIG_STRING, take_root},           {"type", CONFIG_STRING, take_only_pvh},
-    {"uuid", CONFIG_STRING, take_uuid},           {"vcpus", CONFIG_NUMBER, take_vcpus},
+    {"cmdline", CONFIG_STRING, take_cmdline},
+    {"extra", CONFIG_STRING, take_extra},
+    {"gic_version", CONFIG_STRING, take_only_v3},
+    {"kernel", CONFIG_STRING, take_kernel},
+    {"logdirty", CONFIG_STRING, take_logdirty},
+    {"logdirty_split", CONFIG_STRING, take_logdirty_split},
+    {"maxmem", CONFIG_NUMBER, take_memory},
+    {"maxvcpus", CONFIG_NUMBER, take_vcpus},
+    {"memory", CONFIG_NUMBER, take_memory},
+    {"name", CONFIG_STRING, take_name},
+    {"on_crash", CONFIG_STRING, take_action},
+    {"on_poweroff", CONFIG_STRING, take_action},
+    {"on_reboot", CONFIG_STRING, take_action},
+    {"ramdisk", CONFIG_STRING, take_ramdisk},
+    {"root", CONFIG_STRING, take_root},
+    {"type", CONFIG_STRING, take_only_pvh},
+    {"uuid", CONFIG_STRING, take_uuid},
+    {"vcpus", CONFIG_NUMBER, take_vcpus},
 };
 #define KEYS_N (sizeof(keys) / sizeof(keys[0]))
 

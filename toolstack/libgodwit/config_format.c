@@ -41,6 +41,11 @@ char *gw_config_format(const struct gw_config *config)
     format_string(out, "on_poweroff", gw_action_name(config->on_poweroff));
     format_string(out, "on_reboot", gw_action_name(config->on_reboot));
     format_string(out, "on_crash", gw_action_name(config->on_crash));
+    /* Only what was chosen: a host that does not know the keys then still reads the rest. */
+    if (config->logdirty != GODWIT_TRACKING_DEFAULT)
+        format_string(out, "logdirty", gw_tracking_name(config->logdirty));
+    if (config->logdirty_split != GODWIT_SPLIT_DEFAULT)
+        format_string(out, "logdirty_split", gw_split_name(config->logdirty_split));
     if (fclose(out) != 0) {
         free(text);
         return NULL;

@@ -44,8 +44,31 @@ static int add_console(struct gw_hv *hv, uint32_t domid, uint32_t *ret_port, str
     return rc < 0 ? gw_error_errno(err, rc, "cannot set up the console") : 0;
 }
 
+/* A hypervisor that was not asked for anything need not know the call. */
+static int set_logdirty(struct gw_hv *hv, const struct gw_config *config,
+                        enum gw_logdirty_policy policy, struct gw_domain *domain,
+                        struct gw_error *err)
+{
+    enum godwit_tracking tracking = config->logdirty;
+    int rc;
+
+    if (tracking == GODWIT_TRACKING_DEFAULT && config->logdirty_split == GODWIT_SPLIT_DEFAULT)
+        return 0;
+    rc = gw_hv_set_logdirty(hv, domain->domid, tracking, config->logdirty_split);
+    if (rc == -EOPNOTSUPP && policy == GW_LOGDIRTY_ADAPT) {
+        domain->logdirty_changed = true;
+        rc = gw_hv_set_logdirty(hv, domain->domid, GODWIT_TRACKING_DEFAULT, config->logdirty_split);
+    }
+    if (rc == -EOPNOTSUPP)
+        return gw_error_set(err, GW_EXIT_UNSUPPORTED,
+                            "logdirty = \"hardware\" needs CPUs that note writes themselves "
+                            "(FEAT_HAFDBS), and not all CPUs of this host do: say \"auto\"");
+    return rc < 0 ? gw_error_errno(err, rc, "cannot set how the guest's writes are noticed") : 0;
+}
+
 int gw_domain_create_empty(struct gw_hv *hv, const struct gw_config *config,
-                           struct gw_domain *ret_domain, struct gw_error *err)
+                           enum gw_logdirty_policy policy, struct gw_domain *ret_domain,
+                           struct gw_error *err)
 {
     struct gw_hv_create create = {.vcpus = config->vcpus, .spis = GODWIT_GUEST_SPIS};
     struct gw_domain domain = {0};
@@ -56,6 +79,7 @@ int gw_domain_create_empty(struct gw_hv *hv, const struct gw_config *config,
     if (rc < 0)
         return gw_error_errno(err, rc, "cannot create a domain");
     if (set_limits(hv, config, domain.domid, err) < 0 ||
+        set_logdirty(hv, config, policy, &domain, err) < 0 ||
         gw_ram_populate(hv, domain.domid, config->memory_mib, err) < 0 ||
         add_console(hv, domain.domid, &domain.console_port, err) < 0) {
         gw_hv_domain_destroy(hv, domain.domid);
@@ -184,8 +208,8 @@ static int domain_register(const struct gw_config *config, const struct gw_domai
     return rc;
 }
 
-int gw_domain_create(struct gw_hv *hv, const struct gw_config *config, bool paused,
-                     struct gw_domain *ret_domain, struct gw_error *err)
+static int build(struct gw_hv *hv, const struct gw_config *config, bool paused,
+                 enum gw_logdirty_policy policy, struct gw_domain *ret_domain, struct gw_error *err)
 {
     /* Files are read and checked before anything is created. */
     struct payload *p = payload_new(config, err);
@@ -195,7 +219,7 @@ int gw_domain_create(struct gw_hv *hv, const struct gw_config *config, bool paus
 
     if (!p)
         return -1;
-    rc = gw_domain_create_empty(hv, config, &domain, err);
+    rc = gw_domain_create_empty(hv, config, policy, &domain, err);
     if (rc < 0) {
         payload_free(p);
         return rc;
@@ -223,4 +247,16 @@ int gw_domain_create(struct gw_hv *hv, const struct gw_config *config, bool paus
     }
     gw_hv_domain_destroy(hv, domain.domid);
     return rc;
+}
+
+int gw_domain_create(struct gw_hv *hv, const struct gw_config *config, bool paused,
+                     struct gw_domain *ret_domain, struct gw_error *err)
+{
+    return build(hv, config, paused, GW_LOGDIRTY_REFUSE, ret_domain, err);
+}
+
+int gw_domain_restart(struct gw_hv *hv, const struct gw_config *config,
+                      struct gw_domain *ret_domain, struct gw_error *err)
+{
+    return build(hv, config, false, GW_LOGDIRTY_ADAPT, ret_domain, err);
 }

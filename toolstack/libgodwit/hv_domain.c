@@ -160,6 +160,15 @@ int gw_hv_power_key(struct gw_hv *hv, uint32_t domid)
     return godwit_call(hv, GODWIT_OP_POWER_KEY, sizeof(op), &op);
 }
 
+int gw_hv_set_logdirty(struct gw_hv *hv, uint32_t domid, enum godwit_tracking tracking,
+                       enum godwit_split split)
+{
+    struct godwit_logdirty op = {
+        .domid = (uint16_t)domid, .tracking = (uint8_t)tracking, .split = (uint8_t)split};
+
+    return godwit_call(hv, GODWIT_OP_LOGDIRTY, sizeof(op), &op);
+}
+
 int gw_hv_stats(struct gw_hv *hv, uint32_t domid, struct godwit_stats *ret_stats)
 {
     struct godwit_stats stats = {.domid = (uint16_t)domid, .bytes = sizeof(stats)};

@@ -243,6 +243,22 @@ static int claim(struct migrate_xen *x, const char *name, struct gw_error *err)
     return rc;
 }
 
+/*
+ * How the guest's writes are noticed, from the text that came with it: everything else in there is
+ * in the stream's own fields. A text that this version cannot read leaves the defaults.
+ */
+static void read_logdirty(struct gw_config *config, const struct stream_config *c)
+{
+    struct gw_config theirs;
+    struct gw_error ignored;
+
+    if (gw_config_parse(&theirs, c->name, c->text, c->text_length, NULL, 0, &ignored) == 0) {
+        config->logdirty = theirs.logdirty;
+        config->logdirty_split = theirs.logdirty_split;
+    }
+    gw_config_free(&theirs);
+}
+
 static int host_create(void *ctx, const struct stream_config *c, const char *name,
                        uint32_t *ret_domid, struct gw_error *err)
 {
@@ -254,8 +270,14 @@ static int host_create(void *ctx, const struct stream_config *c, const char *nam
         return gw_error_set(err, GW_EXIT_CONFIG, "the guest's name or memory is not possible here");
     snprintf(config.name, sizeof(config.name), "%s", name);
     memcpy(config.uuid, c->uuid, sizeof(config.uuid));
-    if (claim(x, name, err) || gw_domain_create_empty(x->hv, &config, &domain, err))
+    read_logdirty(&config, c);
+    if (claim(x, name, err) ||
+        gw_domain_create_empty(x->hv, &config, GW_LOGDIRTY_ADAPT, &domain, err))
         return -1;
+    if (domain.logdirty_changed)
+        fprintf(stderr,
+                "%s: this host's CPUs do not note writes: logdirty = \"auto\" is used here\n",
+                c->name);
     if (add_to_registry(c, name, &domain, err)) {
         gw_hv_domain_destroy(x->hv, domain.domid);
         return -1;

@@ -347,10 +347,27 @@ static void get_stats(struct fake_domain *d, struct godwit_stats *stats)
         abort();
     d->stats_calls++;
     stats->logdirty = d->logdirty;
+    stats->host_tracking =
+        fake_host.hardware_dirty ? GODWIT_TRACKING_HARDWARE : GODWIT_TRACKING_FAULT;
+    stats->tracking = d->tracking ? d->tracking : stats->host_tracking;
+    stats->split = d->split ? d->split : GODWIT_SPLIT_LAZY;
     stats->faults_first_write = 2 * d->stats_calls;
     stats->faults_split = d->stats_calls;
     stats->bits_set[GODWIT_WRITER_VCPU] = 2 * d->stats_calls;
     stats->bits_set[GODWIT_WRITER_DEVICE] = d->stats_calls;
+}
+
+static int set_logdirty(struct fake_domain *d, const struct godwit_logdirty *op)
+{
+    if (op->pad || op->tracking > GODWIT_TRACKING_HARDWARE || op->split > GODWIT_SPLIT_EAGER)
+        return -EINVAL;
+    if (op->tracking == GODWIT_TRACKING_HARDWARE && !fake_host.hardware_dirty)
+        return -EOPNOTSUPP;
+    if (d->logdirty)
+        return -EBUSY;
+    d->tracking = op->tracking;
+    d->split = op->split;
+    return 0;
 }
 
 static int get_readonly(const struct fake_domain *d, struct godwit_readonly *request)
@@ -427,6 +444,8 @@ static int do_godwit(uint64_t op, void *argument)
         d->power_key_presses++;
     else if (op == GODWIT_OP_STATS)
         get_stats(d, argument);
+    else if (op == GODWIT_OP_LOGDIRTY)
+        return set_logdirty(d, argument);
     else if (op == GODWIT_OP_READONLY)
         return get_readonly(d, argument);
     else if (op == GODWIT_OP_DIRTY_RANGES)

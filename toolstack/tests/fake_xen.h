@@ -44,7 +44,8 @@ struct fake_domain {
     uint64_t readonly_gfn, readonly_pages; /* one range */
     uint64_t flushed_pages;
     bool logdirty;
-    uint8_t *dirty; /* one byte per gfn below dirty_n */
+    uint32_t tracking, split; /* as asked for with GODWIT_OP_LOGDIRTY */
+    uint8_t *dirty;           /* one byte per gfn below dirty_n */
     uint64_t dirty_n;
     uint8_t state[65536]; /* hvm context */
     uint32_t state_bytes;
@@ -59,6 +60,7 @@ struct fake_host {
     unsigned windows;     /* foreign mappings that exist */
     bool absent;          /* opening the devices fails */
     bool no_ranges;       /* a hypervisor without GODWIT_OP_DIRTY_RANGES */
+    bool hardware_dirty;  /* the CPUs note writes */
     unsigned ranges_room; /* of the caller's that it uses at most */
 };
 

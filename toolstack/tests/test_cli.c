@@ -208,6 +208,58 @@ static void test_json(void **state)
     assert_int_equal(run("destroy web1"), 0);
 }
 
+static void expect_info(const char *line, const char *tracking, const char *split, const char *host)
+{
+    char expected[256], text[64];
+
+    assert_int_equal(run(line), 0);
+    snprintf(expected, sizeof(expected),
+             "logdirty_tracking:       %s\nlogdirty_split:          %s\n"
+             "host_tracking:           %s\n",
+             tracking, split, host);
+    assert_contains(out, expected);
+    snprintf(text, sizeof(text), "%s --json", line);
+    assert_int_equal(run(text), 0);
+    snprintf(expected, sizeof(expected),
+             "  \"logdirty_tracking\":\"%s\",\n  \"logdirty_split\":\"%s\",\n"
+             "  \"host_tracking\":\"%s\"",
+             tracking, split, host);
+    assert_contains(out, expected);
+}
+
+/* How writes are noticed: chosen, shown, and refused where the CPUs cannot. */
+static void test_logdirty(void **state)
+{
+    unsigned domains = fake_domains_n();
+    char line[512];
+
+    (void)state;
+    snprintf(line, sizeof(line), "create %s logdirty=\"hardware\"", config_path);
+    assert_int_equal(run(line), GW_EXIT_UNSUPPORTED);
+    assert_contains(errors, "godwit create: logdirty = \"hardware\" needs CPUs that note writes");
+    assert_contains(errors, "say \"auto\"\n");
+    assert_string_equal(out, "");
+    assert_int_equal(fake_domains_n(), domains);
+    assert_int_equal(run("domid web1"), GW_EXIT_NO_GUEST);
+    expect_info("info", "fault", "lazy", "fault");
+    fake_host.hardware_dirty = true;
+    assert_int_equal(run(line), 0);
+    expect_info("info", "hardware", "lazy", "hardware");
+    expect_info("info web1", "hardware", "lazy", "hardware");
+    assert_int_equal(run("destroy web1"), 0);
+    snprintf(line, sizeof(line), "create %s logdirty=\"fault\" logdirty_split=\"eager\"",
+             config_path);
+    assert_int_equal(run(line), 0);
+    expect_info("info web1", "fault", "eager", "hardware");
+    assert_int_equal(run("list -l web1"), 0);
+    assert_contains(out, "logdirty = \\\"fault\\\"\\nlogdirty_split = \\\"eager\\\"");
+    assert_int_equal(run("destroy web1"), 0);
+    snprintf(line, sizeof(line), "create %s logdirty=\"slow\"", config_path);
+    assert_int_equal(run(line), GW_EXIT_CONFIG);
+    assert_contains(errors, "command line:1: 'logdirty' must be");
+    fake_host.hardware_dirty = false;
+}
+
 /* What the library says of read-only memory. */
 static void test_readonly(void **state)
 {
@@ -391,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_wrong_command_lines),
         cmocka_unit_test(test_life_of_a_guest),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_logdirty),
         cmocka_unit_test(test_readonly),
         cmocka_unit_test(test_dirty),
         cmocka_unit_test(test_dirty_interrupted),

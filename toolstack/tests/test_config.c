@@ -59,6 +59,8 @@ static void test_defaults(void **state)
     assert_int_equal(c.on_poweroff, GW_ACTION_DESTROY);
     assert_int_equal(c.on_reboot, GW_ACTION_RESTART);
     assert_int_equal(c.on_crash, GW_ACTION_DESTROY);
+    assert_int_equal(c.logdirty, GODWIT_TRACKING_DEFAULT);
+    assert_int_equal(c.logdirty_split, GODWIT_SPLIT_DEFAULT);
     assert_memory_not_equal(c.uuid, zero, 16);
     gw_config_free(&c);
 }
@@ -95,6 +97,12 @@ static const struct bad bad_texts[] = {
     {BASE "vcpus = -1\n", "but found '-'"},
     {BASE "uuid = 'x'\n", "t.cfg:4: 'uuid' is not a UUID"},
     {BASE "on_crash = 'coredump-destroy'\n", "'on_crash' must be \"destroy\""},
+    {BASE "logdirty = 'dbm'\n", "t.cfg:4: 'logdirty' must be \"auto\", \"fault\" or \"hardware\""},
+    {BASE "logdirty = 'Fault'\n", "t.cfg:4: 'logdirty' must be"},
+    {BASE "logdirty = ''\n", "t.cfg:4: 'logdirty' must be"},
+    {BASE "logdirty = 1\n", "t.cfg:4: 'logdirty' must be a string, not a number"},
+    {BASE "\nlogdirty_split = 'hardware'\n",
+     "t.cfg:5: 'logdirty_split' must be \"auto\", \"lazy\" or \"eager\""},
     {BASE "type = 'hvm'\n", "'type' can only be \"pvh\""},
     {BASE "maxmem = 512\n", "'maxmem' must equal 'memory'"},
     {BASE "maxvcpus = 2\n", "'maxvcpus' must equal 'vcpus'"},
@@ -188,6 +196,35 @@ static void test_format_round_trip(void **state)
     gw_config_free(&again);
 }
 
+/* All choices, there and back; what nobody chose is not written, for readers that lack the keys. */
+static void test_logdirty(void **state)
+{
+    static const char *const tracking[] = {"auto", "fault", "hardware"};
+    static const char *const split[] = {"auto", "lazy", "eager"};
+
+    (void)state;
+    for (unsigned i = 0; i < 9; i++) {
+        struct gw_config c, again;
+        struct gw_error err;
+        char text[256], *formatted;
+
+        snprintf(text, sizeof(text), BASE "logdirty = '%s'\nlogdirty_split = \"%s\"\n",
+                 tracking[i / 3], split[i % 3]);
+        assert_int_equal(parse(&c, text, &err), 0);
+        assert_int_equal(c.logdirty, i / 3);
+        assert_int_equal(c.logdirty_split, i % 3);
+        formatted = gw_config_format(&c);
+        assert_int_equal(strstr(formatted, "logdirty = ") != NULL, i / 3 != 0);
+        assert_int_equal(strstr(formatted, "logdirty_split = ") != NULL, i % 3 != 0);
+        assert_int_equal(parse(&again, formatted, &err), 0);
+        assert_int_equal(again.logdirty, i / 3);
+        assert_int_equal(again.logdirty_split, i % 3);
+        free(formatted);
+        gw_config_free(&c);
+        gw_config_free(&again);
+    }
+}
+
 /* Any bytes parse or give a message; the sanitizers watch. */
 static void test_garbage(void **state)
 {
@@ -231,10 +268,11 @@ static void test_file_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full_file), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_long_strings),
-        cmocka_unit_test(test_overrides), cmocka_unit_test(test_format_round_trip),
-        cmocka_unit_test(test_garbage),   cmocka_unit_test(test_file_errors),
+        cmocka_unit_test(test_full_file),   cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_bad_texts),   cmocka_unit_test(test_long_strings),
+        cmocka_unit_test(test_overrides),   cmocka_unit_test(test_format_round_trip),
+        cmocka_unit_test(test_logdirty),    cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_file_errors),
     };
 
     return cmocka_run_group_tests_name("config", tests, support_setup, support_teardown);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../libgodwit/migrate_host.h"
 #include "fake_xen.h"
 #include "support.h"
 
@@ -115,6 +116,7 @@ static void test_every_failure(void **state)
         fake_reset(FREE_PAGES);
         hv = open_hv();
         make_config(&config, "web1", 8);
+        config.logdirty = GODWIT_TRACKING_FAULT;
         fake_host.calls = 0;
         fake_host.fail_at = n;
         rc = gw_domain_create(hv, &config, false, &domain, &err);
@@ -134,6 +136,93 @@ static void test_every_failure(void **state)
     }
     assert_true(failures >= 12);
     assert_true(n < 1000);
+}
+
+/* Makes what came in a stream with this text, and says how its writes are noticed then. */
+static uint32_t received_tracking(const char *lines, uint32_t *ret_split)
+{
+    struct migrate_host host = {0};
+    struct stream_config c = {.vcpus = 2, .memory_bytes = 8u << 20, .name = "web1"};
+    struct gw_error err = {0};
+    struct gw_record record;
+    uint32_t domid, tracking;
+    char text[512];
+
+    snprintf(text, sizeof(text), "name = 'web1'\nkernel = '/gone'\nmemory = 8\nvcpus = 2\n%s@",
+             lines);
+    c.text = text;
+    c.text_length = (uint32_t)strlen(text) - 1; /* it is not terminated */
+    assert_int_equal(migrate_this_host.open(migrate_this_host.arg, &host, &err), 0);
+    assert_int_equal(host.ops->create(host.ctx, &c, "web1--incoming", &domid, &err), 0);
+    tracking = fake_domain(domid)->tracking;
+    *ret_split = fake_domain(domid)->split;
+    /* The setting stays the guest's, whatever this host makes of it. */
+    assert_int_equal(gw_registry_find("web1--incoming", &record, &err), 0);
+    assert_int_equal(strlen(record.config_text), c.text_length);
+    assert_memory_equal(record.config_text, text, c.text_length);
+    gw_record_free(&record);
+    assert_int_equal(host.ops->destroy(host.ctx, domid, &err), 0);
+    host.ops->close(host.ctx);
+    return tracking;
+}
+
+static void test_logdirty_travels(void **state)
+{
+    uint32_t split;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    fake_host.hardware_dirty = true;
+    assert_int_equal(received_tracking("", &split), GODWIT_TRACKING_DEFAULT);
+    assert_int_equal(split, GODWIT_SPLIT_DEFAULT);
+    assert_int_equal(received_tracking("logdirty = 'hardware'\n", &split),
+                     GODWIT_TRACKING_HARDWARE);
+    assert_int_equal(received_tracking("logdirty = 'fault'\nlogdirty_split = 'eager'\n", &split),
+                     GODWIT_TRACKING_FAULT);
+    assert_int_equal(split, GODWIT_SPLIT_EAGER);
+    assert_int_equal(received_tracking("logdirty = 'fault'\nof_a_later_version = 3\n", &split),
+                     GODWIT_TRACKING_DEFAULT);
+    fake_host.hardware_dirty = false;
+    assert_int_equal(received_tracking("logdirty = 'hardware'\nlogdirty_split = 'eager'\n", &split),
+                     GODWIT_TRACKING_DEFAULT);
+    assert_int_equal(split, GODWIT_SPLIT_EAGER);
+}
+
+/* A new guest is refused, one that restarts is not: its setting is kept for a host that can. */
+static void test_logdirty_refused(void **state)
+{
+    struct gw_config config;
+    struct gw_domain domain;
+    struct gw_error err = {0};
+    struct gw_record record;
+    struct gw_hv *hv;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    make_config(&config, "web1", 8);
+    config.logdirty = GODWIT_TRACKING_HARDWARE;
+    assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_UNSUPPORTED);
+    assert_contains(err.message, "not all CPUs of this host do");
+    assert_int_equal(fake_domains_n(), 1);
+    assert_int_equal(fake_host.free_pages, FREE_PAGES);
+    assert_int_equal(gw_registry_find("web1", &record, &err), -1);
+    assert_int_equal(gw_domain_restart(hv, &config, &domain, &err), 0);
+    assert_true(domain.logdirty_changed);
+    assert_int_equal(fake_domain(domain.domid)->tracking, GODWIT_TRACKING_DEFAULT);
+    assert_int_equal(fake_domain(domain.domid)->pause_count, 0);
+    assert_int_equal(gw_registry_find("web1", &record, &err), 0);
+    assert_contains(record.config_text, "logdirty = \"hardware\"");
+    gw_record_free(&record);
+    assert_int_equal(gw_domain_destroy(hv, domain.domid, &err), 0);
+    fake_host.hardware_dirty = true;
+    assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), 0);
+    assert_false(domain.logdirty_changed);
+    assert_int_equal(fake_domain(domain.domid)->tracking, GODWIT_TRACKING_HARDWARE);
+    assert_int_equal(gw_domain_destroy(hv, domain.domid, &err), 0);
+    fake_host.hardware_dirty = false;
+    gw_hv_close(hv);
 }
 
 static unsigned extents_of_order(const struct fake_domain *d, unsigned order)
@@ -170,7 +259,7 @@ static void test_extents(void **state)
         fake_host.max_order = cases[i].max_order;
         hv = open_hv();
         make_config(&config, "big", cases[i].mib);
-        assert_int_equal(gw_domain_create_empty(hv, &config, &domain, &err), 0);
+        assert_int_equal(gw_domain_create_empty(hv, &config, GW_LOGDIRTY_REFUSE, &domain, &err), 0);
         d = fake_domain(domain.domid);
         assert_int_equal(d->tot_pages, cases[i].mib * 256 + 1);
         assert_int_equal(extents_of_order(d, 18), cases[i].gib);
@@ -264,7 +353,7 @@ static void test_guests_by_name(void **state)
     config.uuid[0] = 2;
     assert_int_equal(gw_domain_create(hv, &config, false, &b, &err), 0);
     make_config(&config, "unnamed", 8);
-    assert_int_equal(gw_domain_create_empty(hv, &config, &unnamed, &err), 0);
+    assert_int_equal(gw_domain_create_empty(hv, &config, GW_LOGDIRTY_REFUSE, &unnamed, &err), 0);
     assert_int_equal(gw_hv_domain_destroy(hv, a.domid),
                      0); /* a gap; the record of a stays behind */
     assert_int_equal(gw_guest_list(hv, &guests, &n, &err), 0);
@@ -302,7 +391,7 @@ static void test_guest_memory_windows(void **state)
     fake_reset(FREE_PAGES);
     hv = open_hv();
     make_config(&config, "web1", 8);
-    assert_int_equal(gw_domain_create_empty(hv, &config, &domain, &err), 0);
+    assert_int_equal(gw_domain_create_empty(hv, &config, GW_LOGDIRTY_REFUSE, &domain, &err), 0);
     for (size_t i = 0; i < bytes; i++)
         data[i] = (uint8_t)(i ^ i >> 8);
     assert_int_equal(gw_hv_guest_write(hv, domain.domid, 0x40000123, data, bytes), 0);
@@ -332,7 +421,7 @@ static void test_dirty_take(void **state)
     fake_reset(FREE_PAGES);
     hv = open_hv();
     make_config(&config, "web1", 64);
-    assert_int_equal(gw_domain_create_empty(hv, &config, &domain, &err), 0);
+    assert_int_equal(gw_domain_create_empty(hv, &config, GW_LOGDIRTY_REFUSE, &domain, &err), 0);
     assert_int_equal(gw_hv_shadow_op(hv, domain.domid, &enable), 0);
     pages = fake_domain(domain.domid)->dirty_n - 3;
     expected = malloc(pages / 8 + 1);
@@ -375,11 +464,12 @@ static void test_no_hypervisor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),         cmocka_unit_test(test_every_failure),
-        cmocka_unit_test(test_extents),        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_bad_files),      cmocka_unit_test(test_name_taken),
-        cmocka_unit_test(test_guests_by_name), cmocka_unit_test(test_guest_memory_windows),
-        cmocka_unit_test(test_no_hypervisor),  cmocka_unit_test(test_dirty_take),
+        cmocka_unit_test(test_create),           cmocka_unit_test(test_every_failure),
+        cmocka_unit_test(test_extents),          cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_name_taken),
+        cmocka_unit_test(test_guests_by_name),   cmocka_unit_test(test_guest_memory_windows),
+        cmocka_unit_test(test_logdirty_travels), cmocka_unit_test(test_logdirty_refused),
+        cmocka_unit_test(test_no_hypervisor),    cmocka_unit_test(test_dirty_take),
     };
 
     return cmocka_run_group_tests_name("domain", tests, setup, support_teardown);

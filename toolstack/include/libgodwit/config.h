@@ -4,6 +4,7 @@
 #ifndef LIBGODWIT_CONFIG_H
 #define LIBGODWIT_CONFIG_H
 
+#include <godwit/ext.h>
 #include <libgodwit/error.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,6 +25,8 @@ struct gw_config {
     char *ramdisk; /* path or NULL */
     char *cmdline; /* kernel command line, never NULL after parsing */
     enum gw_action on_poweroff, on_reboot, on_crash;
+    enum godwit_tracking logdirty; /* DEFAULT: "auto" */
+    enum godwit_split logdirty_split;
 };
 
 /*
@@ -42,6 +45,9 @@ char *gw_config_format(const struct gw_config *config);
 void gw_config_free(struct gw_config *config);
 
 const char *gw_action_name(enum gw_action action);
+/* As in the configuration: "auto", "fault", "hardware"; "auto", "lazy", "eager"; else "unknown". */
+const char *gw_tracking_name(uint32_t tracking);
+const char *gw_split_name(uint32_t split);
 /* true: name may be used for a guest (letters, digits, "_+.-", not a number, not empty). */
 bool gw_config_name_valid(const char *name);
 void gw_uuid_format(const uint8_t uuid[16], char ret_text[37]);

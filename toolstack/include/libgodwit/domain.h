@@ -10,14 +10,23 @@
 struct gw_domain {
     uint32_t domid;
     uint32_t console_port; /* guest's end of the console's event channel */
+    bool logdirty_changed; /* the host cannot notice writes as configured: it does it its own way */
 };
+
+/*
+ * What happens when the host's CPUs cannot do what `logdirty` asks for. A new guest is refused: its
+ * owner is there and can choose. One that exists is built anyway (restore, migration, reboot): the
+ * setting is about cost, and the guest runs everywhere.
+ */
+enum gw_logdirty_policy { GW_LOGDIRTY_REFUSE, GW_LOGDIRTY_ADAPT };
 
 /*
  * A paused domain with vCPUs, all of its RAM (in the largest extents that fit), magic pages and the
  * console ring; nothing loaded. On failure nothing of it remains.
  */
 int gw_domain_create_empty(struct gw_hv *hv, const struct gw_config *config,
-                           struct gw_domain *ret_domain, struct gw_error *err);
+                           enum gw_logdirty_policy policy, struct gw_domain *ret_domain,
+                           struct gw_error *err);
 /* Loads kernel, ramdisk and device tree into it and sets vCPU 0 to the entry. */
 int gw_domain_load(struct gw_hv *hv, const struct gw_config *config, const struct gw_domain *domain,
                    struct gw_error *err);
@@ -27,6 +36,9 @@ int gw_domain_load(struct gw_hv *hv, const struct gw_config *config, const struc
  */
 int gw_domain_create(struct gw_hv *hv, const struct gw_config *config, bool paused,
                      struct gw_domain *ret_domain, struct gw_error *err);
+/* The same for a guest that was here before and starts again: GW_LOGDIRTY_ADAPT. */
+int gw_domain_restart(struct gw_hv *hv, const struct gw_config *config,
+                      struct gw_domain *ret_domain, struct gw_error *err);
 /* Destroys the domain and drops its registry entry (if it has one). */
 int gw_domain_destroy(struct gw_hv *hv, uint32_t domid, struct gw_error *err);
 

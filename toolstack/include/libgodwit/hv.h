@@ -90,6 +90,9 @@ int gw_hv_domain_set_mempool(struct gw_hv *hv, uint32_t domid, uint64_t bytes);
 int gw_hv_vuart_init(struct gw_hv *hv, uint32_t domid, uint64_t gfn, uint32_t *ret_port);
 /* Godwit's own: presses the guest's power key; counters of the domain; facts of the host. */
 int gw_hv_power_key(struct gw_hv *hv, uint32_t domid);
+/* How the domain's writes are noticed once logging is on. -EOPNOTSUPP: the host's CPUs cannot. */
+int gw_hv_set_logdirty(struct gw_hv *hv, uint32_t domid, enum godwit_tracking tracking,
+                       enum godwit_split split);
 int gw_hv_stats(struct gw_hv *hv, uint32_t domid, struct godwit_stats *ret_stats);
 int gw_hv_host_info(struct gw_hv *hv, struct godwit_host_info *ret_info);
 /*
