@@ -21,12 +21,17 @@ static int64_t shadow(uint32_t op, void *bits)
     return control_shadow(driver.guest.domid, op, 0, bits, STORE_END_GFN).rc;
 }
 
-static struct godwit_stats stats(void)
+static struct godwit_stats stats_of(uint16_t domid)
 {
-    struct godwit_stats result = {.domid = driver.guest.domid, .bytes = sizeof(result)};
+    struct godwit_stats result = {.domid = domid, .bytes = sizeof(result)};
 
     hypercall(GODWIT_HYPERCALL, GODWIT_OP_STATS, (uint64_t)&result, 0, 0, 0);
     return result;
+}
+
+static struct godwit_stats stats(void)
+{
+    return stats_of(driver.guest.domid);
 }
 
 static int64_t choose(uint8_t tracking, uint8_t split, uint32_t pad)
@@ -72,6 +77,10 @@ static void test_mode(uint8_t tracking, uint8_t split)
     report(after.tracking == tracking && after.split == split, "the counters say so");
     report(after.host_tracking == (has_hardware ? GODWIT_TRACKING_HARDWARE : GODWIT_TRACKING_FAULT),
            "and what the host can do, whatever was chosen");
+    after = stats_of(0);
+    report(after.tracking == after.host_tracking && after.split == GODWIT_SPLIT_LAZY,
+           "it is the guest's choice, not the host's");
+    after = stats();
     report(choose(tracking, split, 0) == -XEN_EBUSY, "no other choice while logging is on");
     report(!eager || (after.leaves[2] == 0 && after.leaves[1] == 0), "eager: no block is left");
     shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, bitmap);

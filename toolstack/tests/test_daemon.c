@@ -54,7 +54,9 @@ static uint32_t create(const char *name, enum gw_action action)
                                .cmdline = (char *)(uintptr_t) "",
                                .on_poweroff = action,
                                .on_reboot = action,
-                               .on_crash = action};
+                               .on_crash = action,
+                               .logdirty = fake_host.hardware_dirty ? GODWIT_TRACKING_HARDWARE
+                                                                    : GODWIT_TRACKING_DEFAULT};
     struct gw_domain domain = {0};
     struct gw_error err = {0};
     static uint8_t id;
@@ -266,6 +268,7 @@ static void test_preserve(void **state)
     daemon_close(&d);
 }
 
+/* It restarts also where the CPUs cannot notice its writes as it asks for. */
 static void test_restart(void **state)
 {
     struct gw_record record;
@@ -275,7 +278,9 @@ static void test_restart(void **state)
 
     (void)state;
     start();
+    fake_host.hardware_dirty = true;
     domid = create("web1", GW_ACTION_RESTART);
+    fake_host.hardware_dirty = false;
     settle();
     fd = connect_raw("console web1\n");
     receive(fd);
@@ -288,6 +293,8 @@ static void test_restart(void **state)
     assert_int_equal(gw_registry_find("web1", &record, &err), 0);
     assert_int_not_equal(record.domid, domid);
     assert_int_equal(fake_domain(record.domid)->pause_count, 0);
+    assert_int_equal(fake_domain(record.domid)->tracking, GODWIT_TRACKING_DEFAULT);
+    assert_contains(record.config_text, "logdirty = \"hardware\"");
     guest_prints(record.domid, "again\n"); /* the client is still attached */
     settle();
     assert_string_equal(receive(fd), "again\n");
