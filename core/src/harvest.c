@@ -231,7 +231,8 @@ static uint64_t collect(struct harvest *harvest, uint64_t gfn, uint64_t *end)
 static bool may_take(const struct s2_vm *vm)
 {
     return log_state(vm) == DIRTY_LOG_ON &&
-           atomic_load_explicit(&vm->log.session, memory_order_relaxed); /* caller's own */
+           atomic_load_explicit(&vm->log.session, memory_order_relaxed) && /* caller's own */
+           vm->log.returned_to == 0;
 }
 
 /* What ends a take, before pinned pages are marked again. Read lock. */

@@ -5,6 +5,10 @@
 #include "lock.h"
 #include "log.h"
 
+/* What one call of abort does. A chunk is not interrupted: 512 words more. */
+#define STEP_LOOKS 1024u /* chunks, or holes the size of a group */
+#define STEP_WORDS 512u  /* put back */
+
 int dirty_log_harvest_begin(struct s2_vm *vm)
 {
     struct s2_cpu_line *line = s2_read_lock(vm);
@@ -15,6 +19,8 @@ int dirty_log_harvest_begin(struct s2_vm *vm)
         /* Acquire: pairs with the release in close_session; taken and epoch are ours now. */
         if (atomic_exchange_explicit(&vm->log.session, 1, memory_order_acquire)) {
             result = -CORE_EBUSY;
+        } else {
+            vm->log.returned_to = 0;
         }
         break;
     case DIRTY_LOG_PREPARE:
@@ -37,10 +43,16 @@ static void close_session(struct s2_vm *vm)
 }
 
 /* The caller's session is still there: turning logging off ends it. Read lock. */
-static bool session_is_open(struct s2_vm *vm)
+static bool session_is_there(const struct s2_vm *vm)
 {
     return log_state(vm) == DIRTY_LOG_ON &&
            atomic_load_explicit(&vm->log.session, memory_order_relaxed); /* caller's own */
+}
+
+/* The same, and nobody has begun to abort it. */
+static bool session_is_open(const struct s2_vm *vm)
+{
+    return session_is_there(vm) && vm->log.returned_to == 0;
 }
 
 /* Puts taken bits of gfn's word back into the log; returns how many that has set. */
@@ -74,35 +86,58 @@ void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)
     s2_read_unlock(line);
 }
 
-static uint64_t put_chunk_back(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t chunk_gfn)
+/* Puts what was taken of one chunk back; returns how many words that are. */
+static unsigned put_chunk_back(struct s2_vm *vm, struct s2_cpu_line *line,
+                               struct dirty_log_chunk *chunk, uint64_t chunk_gfn)
 {
     uint64_t pages = 0;
+    unsigned words = 0;
 
     for (unsigned i = 0; i < DIRTY_LOG_SUMMARY_WORDS; i++) {
         for (uint64_t summary = chunk->taken_summary[i]; summary != 0; summary &= summary - 1) {
             unsigned word = i * 64 + (unsigned)__builtin_ctzll(summary);
 
             pages += put_back(vm, chunk, chunk_gfn + (uint64_t)word * 64, ~UINT64_C(0));
+            words++;
         }
     }
-    return pages;
+    s2_count_by(&line->returned, pages);
+    return words;
 }
 
-void dirty_log_harvest_abort(struct s2_vm *vm)
+/* One step of an abort. True: all is put back. Read lock. */
+static bool put_some_back(struct s2_vm *vm, struct s2_cpu_line *line)
+{
+    const uint64_t end = vm->log.group_count * LOG_GROUP_PAGES;
+    uint64_t gfn = vm->log.returned_to;
+    unsigned words = 0;
+
+    for (unsigned looks = 0; gfn < end && looks < STEP_LOOKS && words < STEP_WORDS; looks++) {
+        struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
+
+        if (chunk != NULL && chunk->taken_epoch == vm->log.epoch) {
+            words += put_chunk_back(vm, line, chunk, gfn);
+        }
+        gfn = vm->log.groups[log_group_of(gfn)] == NULL ? log_group_end(gfn) : log_chunk_end(gfn);
+    }
+    vm->log.returned_to = gfn;
+    return gfn >= end;
+}
+
+int dirty_log_harvest_abort(struct s2_vm *vm)
 {
     struct s2_cpu_line *line = s2_read_lock(vm);
+    int result = 0;
 
-    if (session_is_open(vm)) {
-        struct dirty_log_chunk *chunk;
-
-        for (uint64_t gfn = 0; (chunk = log_next_chunk(vm, &gfn)) != NULL; gfn += LOG_CHUNK_PAGES) {
-            if (chunk->taken_epoch == vm->log.epoch) {
-                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));
-            }
+    if (session_is_there(vm)) {
+        if (put_some_back(vm, line)) {
+            close_session(vm);
+        } else {
+            result = -CORE_ERESTART;
         }
-        close_session(vm);
     }
     s2_read_unlock(line);
+    return result;
 }
 
 void dirty_log_harvest_commit(struct s2_vm *vm)

@@ -315,7 +315,7 @@ static void bug_16_failed_round_keeps_its_bits(void **state)
         assert_int_equal(dirty_log_harvest_take(&vm, 0, 768, bits), 1 + (times != 0));
         assert_int_equal(dirty_log_harvest_take(&vm, 768, 768, bits), 1);
         write_page(70);
-        dirty_log_harvest_abort(&vm);
+        abort_session(&vm);
         check_invariant();
         assert_int_equal(dirty_log_count(&vm), 3);
     }
@@ -364,7 +364,7 @@ static void bug_19_failed_migration_consumes_nothing(void **state)
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     write_page(2);
     assert_int_equal(dirty_log_harvest_take(&vm, 0, PAGES, bits), 1);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     finish();
 }
 
@@ -456,7 +456,7 @@ static void bug_24_two_consumers(void **state)
     assert_int_equal(dirty_log_harvest_take(&vm, 0, 64, bits), 2);
     assert_int_equal(dirty_log_harvest_begin(&vm), -CORE_EBUSY);
     assert_int_equal(dirty_log_peek(&vm, 0, PAGES, bits), 0);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(dirty_log_peek(&vm, 0, PAGES, bits), 2);
     finish();
 }

@@ -214,7 +214,7 @@ static void abort_puts_all_chunks_back(void **state)
     assert_int_equal(take(0), 1);
     assert_int_equal(take(CHUNK), 1);
     store(KIB(8)); /* meanwhile */
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(dirty_log_count(&vm), 4);
     /* What a committed session took does not come back with a later abort. */
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
@@ -224,7 +224,7 @@ static void abort_puts_all_chunks_back(void **state)
     dirty_log_harvest_commit(&vm);
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     assert_int_equal(take(CHUNK), 1);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(dirty_log_count(&vm), 2);
     assert_int_equal(harvest(), 0);
     end_vm(&vm);
@@ -266,13 +266,13 @@ static void there_is_one_session(void **state)
     assert_int_equal(dirty_log_enable(&vm, &log_options), -CORE_EBUSY);
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     assert_int_equal(dirty_log_harvest_begin(&vm), -CORE_EBUSY);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     store(0);
     /* Off ends the session; what its owner still does has no effect. */
     log_off(&vm);
     assert_int_equal(take(0), 0);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     dirty_log_harvest_commit(&vm);
     dirty_log_harvest_untake(&vm, 0, 64);
     assert_int_equal(dirty_log_harvest_begin(&vm), -CORE_EINVAL);

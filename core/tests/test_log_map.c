@@ -38,7 +38,7 @@ static void unmapped_pages_leave_the_log(void **state)
     store(KIB(4) * 11);
     assert_int_equal(s2_unmap(&vm, ipa_make(KIB(4) * 11), MIB(2), NULL, NULL), 0);
     assert_int_equal(dirty_log_count(&vm), 0);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(dirty_log_count(&vm), 2);
     assert_int_equal(harvest(), 2);
     assert_true(test_bit(bits, 10));

@@ -387,7 +387,7 @@ static void the_rest_allocates_nothing(void **state)
     dirty_log_mark(&vm, ipa_make(KIB(8)), DIRTY_WRITER_DEVICE);
     assert_int_equal(take(0), 16 + 1); /* MIB(5) is one of the 16, GIB(1) in another chunk */
     dirty_log_harvest_untake(&vm, 0, 64);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_true(harvest() >= 17);
     dirty_log_unpin(&vm, ipa_make(MIB(5)));
     s2_drain(&vm);

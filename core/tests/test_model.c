@@ -347,7 +347,7 @@ static void do_finish(void)
     if (commit) {
         dirty_log_harvest_commit(&vm);
     } else {
-        dirty_log_harvest_abort(&vm);
+        abort_session(&vm);
     }
     for (unsigned i = 0; i < PAGES; i++) {
         pages[i].marked |= pages[i].taken && !commit;

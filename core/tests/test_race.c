@@ -62,7 +62,7 @@ static void aborted_round(void)
     }
     harvesting = true;
     (void)dirty_log_harvest_take(&vm, 0, PAGES, bits);
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     harvesting = false;
 }
 

@@ -78,7 +78,7 @@ static uint64_t round_trip(bool abort)
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     taken = dirty_log_harvest_take(&vm, 0, PAGES, bits);
     if (abort) {
-        dirty_log_harvest_abort(&vm);
+        abort_session(&vm);
         return taken;
     }
     for (uint64_t gfn = 0; gfn < PAGES; gfn++) {

@@ -358,7 +358,7 @@ static void harvests_by_words_find_all_notes(void **state)
     }
     assert_int_equal(found, 4);
     assert_true(calls <= 3 * 4 + 1); /* a quarter of a chunk each; nothing for the hole */
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(dirty_log_count(&vm), 512 + 1 + 2); /* new pages, and two old ones */
     end_vm(&vm);
 }

@@ -169,7 +169,7 @@ static void words_of_an_aborted_session_come_back(void **state)
     assert_int_equal(dirty_log_harvest_words(&vm, &gfn, UINT64_MAX, words, &pages_found), 128);
     assert_int_equal(gfn, 128 * 64);
     store(0); /* taken, and marked again */
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(dirty_log_count(&vm), 512);
     /* The session is gone: nothing is taken any more. */
     gfn = 0;
@@ -197,7 +197,7 @@ static void what_is_committed_does_not_come_back(void **state)
     store(KIB(4) * 2);
     assert_int_equal(dirty_log_harvest_words(&vm, &gfn, 512, words, &pages_found),
                      1); /* twice in a session */
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     harvest_words(0, UINT64_MAX);
     assert_int_equal(found_count, 1);
     assert_int_equal(found[0].bits, 6);

@@ -69,7 +69,7 @@ static void aborted_harvests_are_counted(void **state)
     assert_int_equal(dirty_log_harvest_begin(&vm), 0);
     assert_int_equal(take(0), 100);
     store(0); /* its bit is in the log again when the others come back */
-    dirty_log_harvest_abort(&vm);
+    abort_session(&vm);
     assert_int_equal(stats().harvested, 100);
     assert_int_equal(stats().returned, 99);
     check_sum(0);

@@ -44,6 +44,12 @@ static inline void map_ram(struct s2_vm *vm, uint64_t ipa, uint64_t bytes)
     assert_int_equal(s2_map(vm, ipa_make(ipa), frame_for(ipa), bytes, S2_RAM_RW), 0);
 }
 
+static inline void abort_session(struct s2_vm *vm)
+{
+    while (dirty_log_harvest_abort(vm) == -CORE_ERESTART) {
+    }
+}
+
 /* How logging is enabled: by faults, unless CORE_LOG asks for "hardware" or "eager". */
 static struct dirty_log_options log_options;
 

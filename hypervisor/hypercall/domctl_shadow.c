@@ -59,7 +59,7 @@ static long op_report(struct domctl *domctl)
     }
     error = shadow_session_begin(d, domctl->call->v, &request, &session);
     if (error != 0) {
-        return error;
+        return error == -ERESTART ? HYPERCALL_RESTART : error;
     }
     error = shadow_report_start(d, session, op->op == XEN_DOMCTL_SHADOW_OP_CLEAN,
                                 (op->mode & XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL) != 0);
@@ -74,8 +74,8 @@ static long op_report(struct domctl *domctl)
     } else {
         domctl->copy_back = true; /* as Xen: the structure goes back after an error too */
     }
-    shadow_session_end(d, session, error == 0);
-    return error;
+    error = shadow_session_end(d, session, error);
+    return error == -ERESTART ? HYPERCALL_RESTART : error;
 }
 
 static long op_enable(struct domctl *domctl)
@@ -87,7 +87,7 @@ static long op_enable(struct domctl *domctl)
     long error = shadow_session_begin(d, domctl->call->v, &request, &session);
 
     if (error != 0) {
-        return error;
+        return error == -ERESTART ? HYPERCALL_RESTART : error;
     }
     options = logdirty_options(d);
     /* Also goes on where an enabling that was abandoned has stopped. */
@@ -97,8 +97,7 @@ static long op_enable(struct domctl *domctl)
     if (error == -ERESTART) {
         return shadow_session_suspend(d, session) ? HYPERCALL_RESTART : -EBUSY;
     }
-    shadow_session_end(d, session, false);
-    return error == -EBUSY ? -EINVAL : error;
+    return shadow_session_end(d, session, error == -EBUSY ? -EINVAL : error);
 }
 
 static long op_off(struct domctl *domctl)
@@ -127,10 +126,10 @@ static long op_get_allocation(struct domctl *domctl)
 static long op_set_allocation(struct domctl *domctl)
 {
     struct domctl resize = *domctl;
-    long error;
+    long error = shadow_session_settle(domctl->d);
 
-    if (domctl->d->logdirty_session != NULL) {
-        return -EBUSY;
+    if (error != 0) {
+        return error == -ERESTART ? HYPERCALL_RESTART : error;
     }
     resize.op.u.paging_mempool.size = (uint64_t)domctl->op.u.shadow_op.mb << MIB_SHIFT;
     error = domctl_set_mempool_size(&resize);

@@ -151,7 +151,7 @@ static long run(struct hcall *call, struct domain *d, struct godwit_dirty_ranges
     long error = shadow_session_begin(d, call->v, &request, &session);
 
     if (error != 0) {
-        return error;
+        return error == -ERESTART ? HYPERCALL_RESTART : error;
     }
     error = shadow_report_start(d, session, (op->flags & GODWIT_DIRTY_PEEK) == 0,
                                 (op->flags & GODWIT_DIRTY_FINAL) != 0);
@@ -171,8 +171,8 @@ static long run(struct hcall *call, struct domain *d, struct godwit_dirty_ranges
     if (error == 0 && copy_to_guest(call->arg[1], op, sizeof(*op)) != 0) {
         error = -EFAULT;
     }
-    shadow_session_end(d, session, error == 0);
-    return error;
+    error = shadow_session_end(d, session, error);
+    return error == -ERESTART ? HYPERCALL_RESTART : error;
 }
 
 long godwit_dirty_ranges(struct hcall *call)

@@ -3,8 +3,12 @@
  * An unfinished call on a dirty log: a shadow_op of domctl, or Godwit's dirty_ranges. Its progress
  * belongs to (domain, calling vCPU, argument): the vCPU goes on with it by executing the same HVC
  * again. It is abandoned, and bits taken from the log are put back, when that vCPU makes another
- * hypercall, does not come back for a second, or anybody turns logging off. Until then everybody
- * else gets -EBUSY.
+ * hypercall, or does not come back for a second. Until then everybody else gets -EBUSY. Turning
+ * logging off ends it in any state.
+ *
+ * Putting back goes in bounded pieces, one for each entry: a call that has failed executes again
+ * until all is back, and so does any other call that finds a session that is being ended. Nobody
+ * waits for a vCPU that does not come back.
  *
  * domain.lock protects domain.logdirty_session and the fields marked (L); the rest belongs to the
  * vCPU that has set running.
@@ -36,9 +40,11 @@ struct shadow_range {
 };
 
 struct shadow_session {
-    struct vcpu *owner;            /* (L) */
+    struct vcpu *owner;            /* (L) NULL: given up */
     struct shadow_request request; /* (L) */
     bool running;                  /* (L) a CPU works on it now */
+    bool ending;                   /* (L) it is being put back, by whoever comes */
+    int error;                     /* (L) of the call, when ending because it has failed */
     _Atomic bool abandoned;        /* set under (L): somebody waits for that CPU to notice */
     uint64_t deadline_ns;          /* (L) when not running */
     bool started;                  /* it is clear whether there is a log, and it is ours */
@@ -54,7 +60,8 @@ struct shadow_session {
 
 /*
  * The session of this call: the unfinished one if the call continues it, else a fresh one, not
- * started. -EBUSY: another one is unfinished, -ENOMEM.
+ * started. -EBUSY: another one is unfinished, -ENOMEM. -ERESTART: the call goes on later. The error
+ * of this call, if it had failed and all is put back now.
  */
 int shadow_session_begin(struct domain *d, struct vcpu *v, const struct shadow_request *request,
                          struct shadow_session **ret_session);
@@ -62,10 +69,19 @@ int shadow_session_begin(struct domain *d, struct vcpu *v, const struct shadow_r
 /* The call goes on later. False: it has been abandoned meanwhile, and is gone. */
 bool shadow_session_suspend(struct domain *d, struct shadow_session *session);
 
-/* The call is over. commit: what was taken from the log stays taken; else it is put back. */
-void shadow_session_end(struct domain *d, struct shadow_session *session, bool commit);
+/*
+ * The call is over. Without an error, what was taken from the log stays taken; else it is put back.
+ * Returns error, or -ERESTART: the call goes on later, with shadow_session_begin.
+ */
+long shadow_session_end(struct domain *d, struct shadow_session *session, long error);
 
-/* Abandons what is unfinished, whoever it belongs to. False: a CPU works on it, try again. */
+/* 0: nothing is unfinished. -EBUSY: somebody's is. -ERESTART: it is being ended, try again. */
+int shadow_session_settle(struct domain *d);
+
+/*
+ * Ends what is unfinished, whoever it belongs to, and forgets what it has taken: the caller turns
+ * the log off next. False: a CPU works on it, try again.
+ */
 bool shadow_session_abandon(struct domain *d);
 
 /* A vCPU makes hypercall nr: abandons its unfinished operation if that is another. */

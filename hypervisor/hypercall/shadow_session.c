@@ -33,36 +33,71 @@ static void *encode_domain(const struct domain *d)
     return (void *)(uintptr_t)(d->id + 1u);
 }
 
-/* domain.lock is held, nobody works on the session. */
-static void end_locked(struct domain *d, struct shadow_session *session, bool commit)
+/* domain.lock is held, as below; what the session has taken has been committed or put back. */
+static void free_locked(struct domain *d, struct shadow_session *session)
 {
-    if (session->harvesting && commit) {
-        dirty_log_harvest_commit(&d->s2);
-    } else if (session->harvesting) {
-        dirty_log_harvest_abort(&d->s2);
-    }
     d->logdirty_session = NULL;
     frame_free_hv(session, 0);
+}
+
+/* Puts back a bounded part of what the session has taken; 0: the session is gone, or -ERESTART. */
+static int put_back_locked(struct domain *d, struct shadow_session *session)
+{
+    session->running = false;
+    session->ending = true;
+    if (session->harvesting && dirty_log_harvest_abort(&d->s2) != 0) {
+        return -ERESTART;
+    }
+    free_locked(d, session);
+    return 0;
+}
+
+/* Nobody goes on with what is unfinished. What is left of it falls to the next caller. */
+static void give_up_locked(struct domain *d, struct shadow_session *session)
+{
+    session->owner = NULL;
+    (void)put_back_locked(d, session);
+}
+
+/* Goes on with putting back. 0: the session is gone; if it is of a call that has failed and that
+ * comes back, that call's error. */
+static int finish_locked(struct domain *d, struct shadow_session *session, struct vcpu *v,
+                         const struct shadow_request *request)
+{
+    bool own = session->ending && continues(session, v, request);
+    int error = session->error;
+    int result = put_back_locked(d, session);
+
+    if (result == 0 && own) {
+        v->hypercall_state = NULL;
+        return error;
+    }
+    return result;
 }
 
 static int begin_locked(struct domain *d, struct vcpu *v, const struct shadow_request *request,
                         struct shadow_session **ret_session)
 {
     struct shadow_session *session = unfinished(d);
+    int error;
 
     if (session != NULL && session->running) {
         return -EBUSY;
     }
-    if (session != NULL && continues(session, v, request)) {
+    if (session != NULL && !session->ending && continues(session, v, request)) {
         session->running = true;
         *ret_session = session;
         return 0;
     }
-    if (session != NULL && session->owner != v && time_now_ns() < session->deadline_ns) {
+    if (session != NULL && !session->ending && session->owner != v &&
+        time_now_ns() < session->deadline_ns) {
         return -EBUSY;
     }
     if (session != NULL) {
-        end_locked(d, session, false);
+        error = finish_locked(d, session, v, request);
+        if (error != 0) {
+            return error;
+        }
     }
     if (atomic_load_explicit(&d->dying, memory_order_relaxed) != DOMAIN_ALIVE) {
         return -EINVAL; /* its destruction must not find a session that begins behind it */
@@ -100,18 +135,46 @@ bool shadow_session_suspend(struct domain *d, struct shadow_session *session)
     session->deadline_ns = time_now_ns() + ABANDON_NS;
     session->owner->hypercall_state = alive ? encode_domain(d) : NULL;
     if (!alive) {
-        end_locked(d, session, false);
+        give_up_locked(d, session);
     }
     spin_unlock(&d->lock);
     return alive;
 }
 
-void shadow_session_end(struct domain *d, struct shadow_session *session, bool commit)
+long shadow_session_end(struct domain *d, struct shadow_session *session, long error)
 {
+    struct vcpu *owner = session->owner;
+    long result = error;
+
     spin_lock(&d->lock);
-    session->owner->hypercall_state = NULL;
-    end_locked(d, session, commit);
+    if (error == 0) {
+        if (session->harvesting) {
+            dirty_log_harvest_commit(&d->s2);
+        }
+        free_locked(d, session);
+    } else {
+        session->error = (int)error;
+        result = put_back_locked(d, session) == 0 ? error : -ERESTART;
+    }
+    owner->hypercall_state = result == -ERESTART ? encode_domain(d) : NULL;
     spin_unlock(&d->lock);
+    return result;
+}
+
+int shadow_session_settle(struct domain *d)
+{
+    struct shadow_session *session;
+    int error = 0;
+
+    spin_lock(&d->lock);
+    session = unfinished(d);
+    if (session != NULL) {
+        bool busy = session->running || (!session->ending && time_now_ns() < session->deadline_ns);
+
+        error = busy ? -EBUSY : put_back_locked(d, session);
+    }
+    spin_unlock(&d->lock);
+    return error;
 }
 
 bool shadow_session_abandon(struct domain *d)
@@ -125,7 +188,7 @@ bool shadow_session_abandon(struct domain *d)
         session->abandoned = true;
         gone = false;
     } else if (session != NULL) {
-        end_locked(d, session, false);
+        free_locked(d, session); /* the log goes, and what was taken from it */
     }
     spin_unlock(&d->lock);
     return gone;
@@ -144,7 +207,7 @@ static void abandon_own(struct vcpu *v)
     spin_lock(&d->lock);
     session = unfinished(d);
     if (session != NULL && session->owner == v && !session->running) {
-        end_locked(d, session, false);
+        give_up_locked(d, session);
     }
     spin_unlock(&d->lock);
     domain_put(d);

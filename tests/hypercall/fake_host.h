@@ -32,7 +32,9 @@ struct fake_host {
     unsigned enable_steps, off_steps; /* how often -ERESTART comes first */
     uint8_t dirty[FAKE_LOG_PAGES], taken[FAKE_LOG_PAGES];
     bool harvest_open;
-    unsigned words_per_call; /* that a harvest hands out at once */
+    unsigned aborts;                  /* steps of aborts so far */
+    uint64_t abort_pages, aborted_to; /* pages that a step puts back (0: all), and how far it is */
+    unsigned words_per_call;          /* that a harvest hands out at once */
     unsigned marks;
     void (*on_mark)(ipa_t ipa);        /* what a harvest would find at this moment; may be NULL */
     uint64_t track_first, track_pages; /* the watched range; 0 pages: none */

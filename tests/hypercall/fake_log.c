@@ -65,6 +65,7 @@ int dirty_log_harvest_begin(struct s2_vm *vm)
         return -EBUSY;
     }
     fake.harvest_open = true;
+    fake.aborted_to = 0;
     memset(fake.taken, 0, sizeof(fake.taken));
     return 0;
 }
@@ -98,7 +99,7 @@ unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
     uint64_t first = *gfn;
     unsigned count;
 
-    assert_true(fake.harvest_open && first % 64 == 0);
+    assert_true(fake.harvest_open && fake.aborted_to == 0 && first % 64 == 0);
     count = dirty_log_peek_words(vm, gfn, end, words, ret_pages);
     for (uint64_t i = first; i < *gfn && i < FAKE_LOG_PAGES; i++) {
         fake.taken[i] |= fake.dirty[i];
@@ -117,15 +118,24 @@ void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages)
 
 void dirty_log_harvest_commit(struct s2_vm *vm)
 {
-    assert_true(fake.harvest_open);
+    assert_true(fake.harvest_open && fake.aborted_to == 0);
     fake.harvest_open = false;
 }
 
-void dirty_log_harvest_abort(struct s2_vm *vm)
+int dirty_log_harvest_abort(struct s2_vm *vm)
 {
-    assert_true(fake.harvest_open);
+    if (!fake.harvest_open) { /* turning the log off has ended it */
+        return 0;
+    }
+    fake.aborts++;
+    if (fake.abort_pages != 0 && fake.aborted_to + fake.abort_pages < FAKE_LOG_PAGES) {
+        dirty_log_harvest_untake(vm, fake.aborted_to, fake.abort_pages);
+        fake.aborted_to += fake.abort_pages;
+        return -ERESTART;
+    }
     dirty_log_harvest_untake(vm, 0, FAKE_LOG_PAGES);
     fake.harvest_open = false;
+    return 0;
 }
 
 int dirty_track_start(struct s2_vm *vm, uint64_t first_gfn, uint64_t pages)

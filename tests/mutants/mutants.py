@@ -6,6 +6,7 @@ and the tests that must all notice. The rules: docs/design/dirty-log.md.
 ACCESS = ("host", "tests/hypercall/test_hypercall_guest_access")
 EVENTS = ("host", "tests/hypercall/test_hypercall_evtchn")
 SHADOW = ("host", "tests/hypercall/test_hypercall_shadow")
+SHADOW_END = ("host", "tests/hypercall/test_hypercall_shadow_end")
 DM_OP = ("host", "tests/hypercall/test_hypercall_dm_op")
 PL011 = ("host", "tests/vdev/test_vdev_pl011")
 FOREIGN = ("host", "tests/p2m/test_p2m_foreign")
@@ -90,16 +91,23 @@ MUTANTS = {
         "        return S2_FAULT_READONLY; /* no memory to remember the writer: it may not write */", "")),
     # Sessions: an error returns all bits, nobody steals, nobody holds the log for ever.
     "error-commits": mutant([SHADOW], (
-        HCALL + "shadow_session.c", "    if (session->harvesting && commit) {", "    if (session->harvesting) {")),
+        HCALL + "shadow_session.c", "    if (error == 0) {\n        if (session->harvesting)",
+        "    if (true) {\n        if (session->harvesting)")),
+    "failed-call-does-not-wait-for-its-bits": mutant([SHADOW_END], (
+        HCALL + "shadow_session.c", "put_back_locked(d, session) == 0 ? error : -ERESTART;",
+        "put_back_locked(d, session) == 0 ? error : error;")),
+    "session-ends-before-all-is-back": mutant([SHADOW_END], (
+        HCALL + "shadow_session.c", "dirty_log_harvest_abort(&d->s2) != 0) {",
+        "dirty_log_harvest_abort(&d->s2) > 0) {")),
     "last-byte-is-lost": mutant([SHADOW], (
         HCALL + "shadow_report.c", "        shadow_report_get(d, session, bytes * 8);",
         "        shadow_report_get(d, session, (bytes * 8 + 63) & ~UINT64_C(63));")),
     "second-caller-steals": mutant([SHADOW], (
         HCALL + "shadow_session.c",
-        "    if (session != NULL && session->owner != v && time_now_ns() < session->deadline_ns) {",
-        "    if (session != NULL && session->owner == NULL) {")),
+        "    if (session != NULL && !session->ending && session->owner != v &&\n        time_now_ns() <",
+        "    if (session != NULL && session->owner == NULL &&\n        time_now_ns() <")),
     "abandoned-caller-keeps-the-log": mutant([SHADOW], (
-        HCALL + "shadow_session.c", " && time_now_ns() < session->deadline_ns) {", ") {")),
+        HCALL + "shadow_session.c", " &&\n        time_now_ns() < session->deadline_ns) {", ") {")),
     # The port: both kinds of TLB entries go, on all CPUs.
     "port-keeps-combined-entries": mutant([STORES], (
         "hypervisor/arch/arm64/port/tlb.c",

@@ -96,7 +96,13 @@ uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_
  */
 void dirty_log_harvest_untake(struct s2_vm *vm, uint64_t first, uint64_t pages);
 
+/*
+ * Ends the session. Commit: what was taken is gone from the log. Abort: all of it goes back, in
+ * bounded steps: -CORE_ERESTART means call again. Until it returns 0 the session stays open to
+ * nothing but abort, and others get -CORE_EBUSY; anybody may make the calls, one after the other.
+ * Both do nothing when the session is gone: dirty_log_off ends it at any point.
+ */
 void dirty_log_harvest_commit(struct s2_vm *vm);
-void dirty_log_harvest_abort(struct s2_vm *vm);
+__attribute__((warn_unused_result)) int dirty_log_harvest_abort(struct s2_vm *vm);
 
 #endif

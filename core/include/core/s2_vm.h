@@ -113,6 +113,7 @@ struct dirty_log {
     ipa_t cursor;             /* how far the state's steps have come */
     uint64_t epoch;           /* of the open or next harvest session */
     _Atomic uint32_t session; /* 1: a harvest session is open */
+    uint64_t returned_to;     /* the session's: pages below are put back; 0: no abort has begun */
 };
 
 /* Pages that others may write without a fault: a hash table from gfn to count. */

@@ -161,10 +161,13 @@ MUTANTS = {
     }
 """, ""),
     "returned-pages-are-not-counted": ("writers", "session.c",
-        "                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));",
-        "                put_chunk_back(vm, chunk, gfn);"),
+        "    s2_count_by(&line->returned, pages);", "    (void)line;"),
     "abort-loses-bits": ("log", "session.c",
-        "                s2_count_by(&line->returned, put_chunk_back(vm, chunk, gfn));", ""),
+        "            words += put_chunk_back(vm, line, chunk, gfn);", "            (void)put_chunk_back;\n            (void)line;"),
+    "abort-forgets-the-rest": ("abort", "session.c", "        if (put_some_back(vm, line)) {",
+        "        if (put_some_back(vm, line) || true) {"),
+    "take-goes-on-beside-an-abort": ("abort", "harvest.c", " && /* caller's own */\n           vm->log.returned_to == 0;", ";"),
+    "abort-starts-where-the-last-one-ended": ("abort", "session.c", "            vm->log.returned_to = 0;", ""),
     "committed-bits-come-back": ("log", "session.c", "    vm->log.epoch++;", ""),
     # Splits, merges and descriptors.
     "split-without-break": ("s2", "split.c",
