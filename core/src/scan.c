@@ -10,23 +10,53 @@ struct scan_run {
     struct dirty_log_chunk *chunk;
     uint64_t gfn; /* of the first */
     unsigned pages;
+    s2_entry_t *middle;  /* the table of 2 MiB entries that led there last */
+    uint64_t middle_gfn; /* its first gfn, or NO_MIDDLE */
 };
 
-/* The entry of gfn if a leaf table decides about it, else NULL. */
-static s2_entry_t *find_page_entry(const struct s2_vm *vm, uint64_t gfn)
+#define NO_MIDDLE    (UINT64_C(1) << 63) /* far from every gfn */
+#define MIDDLE_PAGES ((uint64_t)S2_ENTRIES * S2_ENTRIES)
+_Static_assert(LOG_WORD_PAGES == 2 * S2_PAGES_AT_ONCE, "a word is looked at in two steps");
+
+/* False: something else than leaf tables, or tables of them, decides about gfn. */
+static bool find_middle(const struct s2_vm *vm, struct scan_run *run, uint64_t gfn)
 {
-    struct s2_pos pos = s2_find(vm, ipa_from_gfn(gfn));
+    struct s2_pos pos = s2_find_at(vm, ipa_from_gfn(gfn), S2_LEVEL_2M);
 
     while (s2_is_in_transit(pos.old)) {
         port_cpu_relax();
-        pos = s2_find(vm, ipa_from_gfn(gfn));
+        pos = s2_find_at(vm, ipa_from_gfn(gfn), S2_LEVEL_2M);
     }
-    return pos.level == S2_LEVEL_PAGE ? pos.entry : NULL;
+    if (pos.level != S2_LEVEL_2M) {
+        return false;
+    }
+    run->middle = pos.entry - (gfn >> S2_INDEX_SHIFT) % S2_ENTRIES;
+    run->middle_gfn = gfn - gfn % MIDDLE_PAGES;
+    return true;
+}
+
+/* The entry of gfn if a leaf table decides about it, else NULL. Tables stay: read lock. */
+static s2_entry_t *find_page_entry(const struct s2_vm *vm, struct scan_run *run, uint64_t gfn)
+{
+    uint64_t old;
+
+    if (gfn - run->middle_gfn >= MIDDLE_PAGES && !find_middle(vm, run, gfn)) {
+        return NULL;
+    }
+    for (;;) {
+        old = s2_entry_load(&run->middle[(gfn >> S2_INDEX_SHIFT) % S2_ENTRIES]);
+        if (!s2_is_in_transit(old)) {
+            break;
+        }
+        port_cpu_relax();
+    }
+    return s2_pte_is_table(old, S2_LEVEL_2M) ? s2_table_of(old, S2_LEVEL_2M) + gfn % S2_ENTRIES
+                                             : NULL;
 }
 
 /* The next run with tracked pages in gfns [gfn, end). Unsplit blocks and other tables are skipped.
  */
-static bool next_run(struct s2_vm *vm, uint64_t gfn, uint64_t end, struct scan_run *ret_run)
+static bool next_run(struct s2_vm *vm, uint64_t gfn, uint64_t end, struct scan_run *run)
 {
     while (gfn < end) {
         struct dirty_log_chunk *chunk = log_chunk_at(vm, gfn);
@@ -42,11 +72,11 @@ static bool next_run(struct s2_vm *vm, uint64_t gfn, uint64_t end, struct scan_r
             gfn = table_end + (uint64_t)(__builtin_ctzll(tracked) - 1) * S2_ENTRIES;
             continue;
         }
-        ret_run->entries = find_page_entry(vm, gfn);
-        if (ret_run->entries != NULL) {
-            ret_run->chunk = chunk;
-            ret_run->gfn = gfn;
-            ret_run->pages = (unsigned)((table_end < end ? table_end : end) - gfn);
+        run->entries = find_page_entry(vm, run, gfn);
+        if (run->entries != NULL) {
+            run->chunk = chunk;
+            run->gfn = gfn;
+            run->pages = (unsigned)((table_end < end ? table_end : end) - gfn);
             return true;
         }
         gfn = table_end;
@@ -94,22 +124,8 @@ static __attribute__((noinline)) uint64_t take_pages(struct s2_vm *vm, s2_entry_
     return dirty;
 }
 
-/* The same for 64 pages; nearly always all are clean. */
-static inline uint64_t take_word(struct s2_vm *vm, s2_entry_t *entries, uint64_t gfn)
-{
-    uint64_t dirty = 0;
-
-    for (unsigned i = 0; i < 64; i += S2_PAGES_AT_ONCE) {
-        if (__builtin_expect(!s2_pte_pages_are_closed(&entries[i]), 0)) {
-            dirty |= take_pages(vm, &entries[i], gfn + i) << i;
-        }
-    }
-    return dirty;
-}
-
-static __attribute__((noinline)) void mark_word(struct s2_vm *vm, struct s2_gather *gather,
-                                                struct dirty_log_chunk *chunk, uint64_t gfn,
-                                                uint64_t dirty)
+static void mark_word(struct s2_vm *vm, struct s2_gather *gather, struct dirty_log_chunk *chunk,
+                      uint64_t gfn, uint64_t dirty)
 {
     unsigned first = (unsigned)__builtin_ctzll(dirty);
     unsigned end = 64 - (unsigned)__builtin_clzll(dirty);
@@ -121,17 +137,36 @@ static __attribute__((noinline)) void mark_word(struct s2_vm *vm, struct s2_gath
     log_count_bits(vm, DIRTY_WRITER_HARDWARE, log_bit_count(dirty));
 }
 
+/* Collects from page i of the run on, where one is open, to the end of the word. */
+static __attribute__((noinline)) void collect_word(struct s2_vm *vm, struct s2_gather *gather,
+                                                   const struct scan_run *run, unsigned i)
+{
+    unsigned bit = i % LOG_WORD_PAGES;
+    uint64_t dirty = take_pages(vm, &run->entries[i], run->gfn + i) << bit;
+
+    if (bit == 0 && !s2_pte_pages_are_closed(&run->entries[i + S2_PAGES_AT_ONCE])) {
+        i += S2_PAGES_AT_ONCE;
+        dirty |= take_pages(vm, &run->entries[i], run->gfn + i) << S2_PAGES_AT_ONCE;
+    }
+    if (dirty != 0) {
+        mark_word(vm, gather, run->chunk, run->gfn + i - i % LOG_WORD_PAGES, dirty);
+    }
+}
+
 void log_collect(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint64_t end)
 {
-    struct scan_run run;
+    struct scan_run run = {.middle_gfn = NO_MIDDLE};
 
     end = (end + LOG_WORD_PAGES - 1) & ~(uint64_t)(LOG_WORD_PAGES - 1);
     for (; next_run(vm, gfn, end, &run); gfn = run.gfn + run.pages) {
-        for (unsigned i = 0; i < run.pages; i += LOG_WORD_PAGES) {
-            uint64_t dirty = take_word(vm, &run.entries[i], run.gfn + i);
+        s2_entry_t *first = run.entries, *stop = first + run.pages;
 
-            if (dirty != 0) {
-                mark_word(vm, gather, run.chunk, run.gfn + i, dirty);
+        for (s2_entry_t *at = first; at < stop; at += S2_PAGES_AT_ONCE) {
+            if (__builtin_expect(!s2_pte_pages_are_closed(at), 0)) {
+                unsigned i = (unsigned)(at - first);
+
+                collect_word(vm, gather, &run, i);
+                at += i % LOG_WORD_PAGES == 0 ? S2_PAGES_AT_ONCE : 0;
             }
         }
     }
@@ -139,7 +174,7 @@ void log_collect(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint6
 
 uint64_t log_look(struct s2_vm *vm, uint64_t gfn)
 {
-    struct scan_run run;
+    struct scan_run run = {.middle_gfn = NO_MIDDLE};
     uint64_t dirty = 0;
 
     if (!next_run(vm, gfn, gfn + 64, &run)) {
