@@ -24,6 +24,11 @@ LIMITS = {
     "ranges_per_dirty_page": 40,
     "enable_per_page_in_blocks": 26,
     "off_per_page": 85,
+    "longest_step_enable": 56000,
+    "longest_step_clean": 265000,
+    "longest_step_clean_of_blocks": 435000,
+    "longest_step_ranges": 275000,
+    "longest_step_off": 305000,
 }
 COST = re.compile(r"^cost (\S+) ([\d.]+) (\S+)\r?$", re.MULTILINE)
 

@@ -6,11 +6,14 @@
 #include "store_driver.h"
 
 #include <godwit/ext.h>
+#include <guest/exception.h>
+#include <guest/gic.h>
 #include <guest/hypercall.h>
 #include <guest/main.h>
 #include <guest/print.h>
 #include <guest/report.h>
 #include <guest/timer.h>
+#include <xen/hvm/dm_op.h>
 #include <xen/sched.h>
 #include <xen/version.h>
 
@@ -259,6 +262,114 @@ static void bench_eager_and_hardware(void)
     print_cost("hardware_clean_per_dirty_page", dense - idle / 8, dirty, "instructions");
 }
 
+/*
+ * The longest time that a call keeps the CPU when an interrupt waits. One comes in the middle of
+ * every step: the hypervisor finds it at its next look, leaves, and the handler here notes how long
+ * that took and asks for the next. So a step is entry, work up to one look, exit, and the
+ * interrupt.
+ */
+#define STEP_DELAY_NS 1000u
+
+/* Of QEMU's machine, which the control domain sees as it is. */
+#define VIRT_GICD 0x08000000ul
+#define VIRT_GICR 0x080a0000ul
+
+static uint64_t step_begin, step_longest, step_count;
+
+static void next_step(void)
+{
+    timer_set_virt(STEP_DELAY_NS * timer_hz() / NS_PER_S);
+    step_begin = timer_count();
+}
+
+static void on_irq(uint32_t intid)
+{
+    uint64_t length = timer_count() - step_begin;
+
+    (void)intid;
+    step_longest = length > step_longest ? length : step_longest;
+    step_count++;
+    next_step();
+}
+
+static void begin_steps(void)
+{
+    step_longest = 0;
+    step_count = 0;
+    irq_enable_all();
+    next_step();
+}
+
+static void end_steps(const char *name)
+{
+    irq_disable_all();
+    timer_stop_virt();
+    print_cost(name, instructions(step_longest), 1, "instructions");
+    print("%s: %lu steps\n", name, step_count);
+}
+
+/* Marks that are no vCPU's, in blocks as they are. */
+static void mark_guest(void)
+{
+    struct xen_dm_op_modified_memory_extent extent = {.nr = (STORE_GUEST_BYTES >> 12) - 1,
+                                                      .first_pfn = GUEST_RAM0_BASE >> 12};
+    struct xen_dm_op op = {.op = XEN_DMOP_modified_memory, .u.modified_memory.nr_extents = 1};
+    xen_dm_op_buf_t buffers[2];
+
+    set_xen_guest_handle(buffers[0].h, &op);
+    buffers[0].size = sizeof(op);
+    set_xen_guest_handle(buffers[1].h, &extent);
+    buffers[1].size = sizeof(extent);
+    if (hypercall(__HYPERVISOR_dm_op, driver.guest.domid, 2, (uint64_t)buffers, 0, 0) != 0) {
+        report_abort("modified_memory fails");
+    }
+}
+
+static void write_region(void)
+{
+    guest_round(STORE_8, 400, FAULT_PAGES);
+    guest_round(STORE_8, 401, FAULT_PAGES);
+    guest_round(STORE_8, 402, FAULT_PAGES);
+    guest_round(STORE_8, 403, FAULT_PAGES);
+    control_guest_pause(&driver.guest);
+}
+
+static void timed_steps_of(uint32_t op, const char *name)
+{
+    begin_steps();
+    control_shadow(driver.guest.domid, op, 0, op == XEN_DOMCTL_SHADOW_OP_CLEAN ? bitmap : NULL,
+                   op == XEN_DOMCTL_SHADOW_OP_CLEAN ? STORE_END_GFN : 0);
+    end_steps(name);
+}
+
+static void bench_steps(void)
+{
+    uint64_t pages;
+
+    irq_set_guest_handler(on_irq);
+    gic_set_bases(VIRT_GICD, VIRT_GICR);
+    gic_init();
+    gic_enable(TIMER_VIRT_INTID, 0x80);
+    control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL, 0);
+    (void)choose(GODWIT_TRACKING_FAULT, GODWIT_SPLIT_LAZY);
+    timed_steps_of(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, "longest_step_enable");
+    mark_guest();
+    timed_steps_of(XEN_DOMCTL_SHADOW_OP_CLEAN, "longest_step_clean_of_blocks");
+    write_region();
+    mark_guest();
+    timed_steps_of(XEN_DOMCTL_SHADOW_OP_CLEAN, "longest_step_clean");
+    control_guest_unpause(&driver.guest);
+    write_region();
+    mark_guest();
+    begin_steps();
+    timed_ranges(&pages);
+    end_steps("longest_step_ranges");
+    control_guest_unpause(&driver.guest);
+    write_region();
+    timed_steps_of(XEN_DOMCTL_SHADOW_OP_OFF, "longest_step_off");
+    control_guest_unpause(&driver.guest);
+}
+
 static void print_memory(uint64_t free_before)
 {
     struct godwit_stats stats = {.domid = driver.guest.domid, .bytes = sizeof(stats)};
@@ -289,5 +400,6 @@ void guest_main(const void *dtb)
     bench_ranges();
     bench_switch();
     bench_eager_and_hardware();
+    bench_steps();
     store_driver_stop(&driver);
 }

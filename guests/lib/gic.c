@@ -4,8 +4,8 @@
 #include <guest/sysreg.h>
 #include <xen/xen.h>
 
-#define GICD             GUEST_GICV3_GICD_BASE
-#define GICR(cpu)        (GUEST_GICV3_GICR0_BASE + (uint64_t)(cpu)*0x20000)
+#define GICD             gicd_base
+#define GICR(cpu)        (gicr_base + (uint64_t)(cpu)*0x20000)
 #define GICR_SGI(cpu)    (GICR(cpu) + 0x10000)
 #define GICD_CTLR        0x0000
 #define GICR_WAKER       0x0014
@@ -18,6 +18,14 @@
 #define REG_ICFGR        0x0c00
 #define GICD_IROUTER     0x6000
 #define GICD_CTLR_ENABLE 0x12u /* affinity routing, group 1 */
+
+static uint64_t gicd_base = GUEST_GICV3_GICD_BASE, gicr_base = GUEST_GICV3_GICR0_BASE;
+
+void gic_set_bases(uint64_t gicd, uint64_t gicr)
+{
+    gicd_base = gicd;
+    gicr_base = gicr;
+}
 
 /* Private interrupts live in the redistributor of this CPU, shared ones in the distributor. */
 static uint64_t bank(uint32_t intid)

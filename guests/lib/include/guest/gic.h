@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's GICv3 at the addresses of Xen's guest map. */
+/* The guest's GICv3, at the addresses of Xen's guest map unless told otherwise. */
 #ifndef GUEST_GIC_H
 #define GUEST_GIC_H
 
@@ -7,6 +7,9 @@
 #include <stdint.h>
 
 #define GIC_SPURIOUS 1020u
+
+/* Before all others, where they are not those of Xen's guest map: the control domain's. */
+void gic_set_bases(uint64_t gicd, uint64_t gicr);
 
 void gic_init(void);     /* distributor, then this CPU */
 void gic_init_cpu(void); /* redistributor and CPU interface of this CPU */
