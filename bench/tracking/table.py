@@ -56,11 +56,11 @@ AIMS = {
 
 # Aims that are missed, and what the gate holds them to instead; docs/performance.md says why.
 LIMITS = {
-    ("godwit-hardware", "harvest_idle", "pages"): 82000,
+    ("godwit-hardware", "harvest_idle", "pages"): 76500,
     (None, "harvest_per_dirty_page_sparse", "pages"): 380,
-    ("godwit-hardware", "harvest_per_dirty_page_sparse", "pages"): 620,
-    ("godwit-hardware-ranges", "harvest_per_dirty_page_sparse", "pages"): 620,
-    ("godwit-eager", "harvest_per_dirty_page_sparse", "pages"): 620,
+    ("godwit-hardware", "harvest_per_dirty_page_sparse", "pages"): 610,
+    ("godwit-hardware-ranges", "harvest_per_dirty_page_sparse", "pages"): 610,
+    ("godwit-eager", "harvest_per_dirty_page_sparse", "pages"): 610,
     (None, "enable", "pages"): 90,
     (None, "enable", "blocks"): 6.8,
     ("godwit-eager", "enable", "blocks"): 26.5,
