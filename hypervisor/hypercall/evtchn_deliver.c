@@ -66,10 +66,14 @@ static void raise_upcall(struct vcpu *v, uint64_t selector_bits)
     atomic_store(upcall_flag(info),
                  1); /* pairs with the guest clearing it, then taking the selector */
     vcpu_info_written(v);
-    /* Before the kick: pairs with evtchn_update_upcall, which clears it before it reads the flag.
+    /*
+     * Before the line and after it, both paired with evtchn_update_upcall. Before: who has read the
+     * flag too early and lowers the line after us looks again. After: the guest may have handled
+     * the event already, and then nobody else would lower what we have just raised.
      */
     atomic_store(&v->evtchn_upcall_check, true);
     vgic_set_line(v->domain, v, v->domain->evtchn_upcall_ppi, true);
+    atomic_store(&v->evtchn_upcall_check, true);
 }
 
 static void wake_polling(struct domain *d)
@@ -140,16 +144,22 @@ void evtchn_update_upcall(struct vcpu *v)
 {
     uint8_t *info = vcpu_info(v);
 
-    bool pending;
-
     if (info == NULL) {
         return;
     }
-    /* If an event comes in after the flag is read, the kick that follows brings us here again. */
-    atomic_store(&v->evtchn_upcall_check, false);
-    pending = atomic_load(upcall_flag(info)) != 0;
-    if (pending) {
-        atomic_store(&v->evtchn_upcall_check, true); /* until the guest has cleared it */
+    for (;;) {
+        bool pending;
+
+        /* Cleared before the flag is read; pairs with raise_upcall. */
+        atomic_store(&v->evtchn_upcall_check, false);
+        pending = atomic_load(upcall_flag(info)) != 0;
+        vgic_set_line(v->domain, v, v->domain->evtchn_upcall_ppi, pending);
+        if (pending) {
+            atomic_store(&v->evtchn_upcall_check, true); /* until the guest has cleared it */
+            return;
+        }
+        if (!atomic_load(&v->evtchn_upcall_check)) {
+            return;
+        }
     }
-    vgic_set_line(v->domain, v, v->domain->evtchn_upcall_ppi, pending);
 }

@@ -100,6 +100,12 @@ bool cpu_preempt_pending(void)
 void vgic_set_line(struct domain *d, struct vcpu *v, uint32_t intid, bool level)
 {
     assert_int_equal(intid, d->evtchn_upcall_ppi);
+    if (fake.before_line) {
+        void (*meanwhile)(bool) = fake.before_line;
+
+        fake.before_line = NULL;
+        meanwhile(level);
+    }
     if (d == fake.control) {
         fake.upcall_line[v->id] = level;
     }

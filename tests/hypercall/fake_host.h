@@ -25,6 +25,7 @@ struct fake_host {
     bool out_of_memory;
 
     bool upcall_line[FAKE_CONTROL_VCPUS];
+    void (*before_line)(bool level); /* once, when the line is about to change: another CPU acts */
     unsigned wakes, blocks;
     unsigned vuart_notified;
 

@@ -100,6 +100,62 @@ static void an_event_reaches_the_other_end(void **state)
     assert_false(fake.upcall_line[0]);
 }
 
+/* The sender is at the line when the receiver, on another CPU, has found the event and handled it.
+ */
+static void receiver_is_faster(bool level)
+{
+    assert_true(level);
+    evtchn_update_upcall(fake.control->vcpus[0]);
+    shared(fake.control)->vcpu_info[0].evtchn_upcall_pending = 0;
+    shared(fake.control)->vcpu_info[0].evtchn_pending_sel = 0;
+    evtchn_update_upcall(fake.control->vcpus[0]);
+    assert_false(fake.upcall_line[0]);
+}
+
+static void a_line_raised_late_is_lowered_again(void **state)
+{
+    uint32_t guest, control;
+    struct evtchn_send send;
+
+    connect(&guest, &control);
+    assert_true(handle_upcall(fake.control, control));
+    fake_run_as(fake.guest, 0);
+    send.port = guest;
+    fake.before_line = receiver_is_faster;
+    assert_int_equal(event(EVTCHNOP_send, &send), 0);
+    assert_null(fake.before_line);
+    /* The interrupt has no event behind it: the next way into the guest looks, and takes it back.
+     */
+    assert_true(fake.control->vcpus[0]->evtchn_upcall_check);
+    evtchn_update_upcall(fake.control->vcpus[0]);
+    assert_false(fake.upcall_line[0]);
+}
+
+static uint32_t late_port;
+
+/* The receiver has read its flag, still 0, and is about to lower the line when an event comes. */
+static void sender_is_faster(bool level)
+{
+    struct evtchn_send send = {.port = late_port};
+
+    assert_false(level);
+    assert_int_equal(event(EVTCHNOP_send, &send), 0);
+}
+
+static void a_line_lowered_late_is_raised_again(void **state)
+{
+    uint32_t guest, control;
+
+    connect(&guest, &control);
+    fake_run_as(fake.guest, 0);
+    late_port = guest;
+    fake.before_line = sender_is_faster;
+    assert_true(handle_upcall(fake.control, control));
+    assert_true(fake.upcall_line[0]);
+    assert_true(handle_upcall(fake.control, control));
+    assert_false(fake.upcall_line[0]);
+}
+
 #define INFO_IPA UINT64_C(0x40003040)
 
 static struct vcpu_info registered __attribute__((aligned(64)));
@@ -314,6 +370,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(bug_25_pages_shared_with_the_host),
         CASE(an_event_reaches_the_other_end),
+        CASE(a_line_raised_late_is_lowered_again),
+        CASE(a_line_lowered_late_is_raised_again),
         CASE(a_masked_event_waits_for_unmask),
         CASE(close_unbinds_both_ends),
         CASE(only_the_named_domain_binds),
