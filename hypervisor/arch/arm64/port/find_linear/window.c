@@ -136,11 +136,5 @@ void port_window_forget(const struct s2_vm *vm, ipa_t ipa, unsigned level)
 
 void port_window_missed(void)
 {
-    const struct vcpu *v = this_cpu()->current;
-
-    /* On the short way of a write fault nothing else puts them back; elsewhere it does no harm. */
-    if (v != NULL) {
-        WRITE_SYSREG(v->regs.pc, elr_el2);
-        WRITE_SYSREG(v->regs.cpsr, spsr_el2);
-    }
+    /* Nothing: ELR and SPSR are set anew at every way back to a guest, or kept by vectors.S. */
 }
