@@ -61,17 +61,16 @@ static void protect(struct harvest *harvest, uint64_t gfn)
  */
 static inline bool find_leaves(struct harvest *harvest, uint64_t gfn)
 {
-    const unsigned shift = 2 * S2_INDEX_SHIFT;
     uint64_t old;
 
-    if (harvest->middle_gfn != gfn >> shift << shift) {
+    if (gfn - harvest->middle_gfn >= S2_ENTRIES * S2_ENTRIES) {
         struct s2_pos pos = s2_find_at(harvest->vm, ipa_from_gfn(gfn), S2_LEVEL_2M);
 
         if (pos.level != S2_LEVEL_2M) {
             return false;
         }
         harvest->middle = pos.entry - (gfn >> S2_INDEX_SHIFT) % S2_ENTRIES;
-        harvest->middle_gfn = gfn >> shift << shift;
+        harvest->middle_gfn = gfn & ~(uint64_t)(S2_ENTRIES * S2_ENTRIES - 1);
     }
     old = s2_entry_load(&harvest->middle[(gfn >> S2_INDEX_SHIFT) % S2_ENTRIES]);
     if (!s2_pte_is_table(old, S2_LEVEL_2M)) {
@@ -82,36 +81,46 @@ static inline bool find_leaves(struct harvest *harvest, uint64_t gfn)
     return true;
 }
 
+/* The same, page by page from the root: where there is no leaf table. */
+__attribute__((noinline)) static void protect_block(struct harvest *harvest, uint64_t gfn,
+                                                    uint64_t word)
+{
+    for (; word != 0; word &= word - 1) {
+        protect(harvest, gfn + (unsigned)__builtin_ctzll(word));
+    }
+}
+
 /*
  * Protects the pages of one taken word. What is marked is RAM, and no leaf of a table changes its
  * type while we hold the read lock: so no look before the change.
  */
-static inline void protect_word(struct harvest *harvest, uint64_t gfn, uint64_t word)
+static inline void protect_word(struct harvest *harvest, uint64_t gfn, uint64_t word, bool hardware)
 {
     s2_entry_t *leaves;
+    uint64_t left = word;
     bool opened = false;
-    unsigned first = (unsigned)__builtin_ctzll(word), pages;
 
     if (gfn - harvest->table_gfn >= S2_ENTRIES && !find_leaves(harvest, gfn)) {
-        for (; word != 0; word &= word - 1) {
-            protect(harvest, gfn + (unsigned)__builtin_ctzll(word));
-        }
+        protect_block(harvest, gfn, word);
         return;
     }
-    if (harvest->vm->log.options.hardware) {
+    if (hardware) {
         return; /* tracked pages: what log_collect left open was written to since */
     }
     leaves = harvest->leaves + gfn % S2_ENTRIES;
-    pages = 64 - first - (unsigned)__builtin_clzll(word);
-    for (; word != 0; word &= word - 1) {
-        uint64_t i = (uint64_t)__builtin_ctzll(word);
+    do {
+        unsigned i = (unsigned)__builtin_ctzll(left);
         uint64_t old = s2_entry_close(harvest->vm, leaves + i, ipa_from_gfn(gfn + i));
 
         opened |= s2_pte_is_writable(old, S2_LEVEL_PAGE);
-    }
-    if (opened) {
-        s2_gather_add(&harvest->gather, ipa_from_gfn(gfn + first), (uint64_t)pages << PAGE_SHIFT,
-                      PAGE_SIZE_BYTES);
+        left &= left - 1;
+    } while (left != 0);
+    if (opened && !harvest->gather.all) {
+        unsigned first = (unsigned)__builtin_ctzll(word);
+        uint64_t pages = 64 - first - (unsigned)__builtin_clzll(word);
+
+        s2_gather_add_range(&harvest->gather, ipa_from_gfn(gfn + first), pages << PAGE_SHIFT,
+                            PAGE_SIZE_BYTES);
     }
 }
 
@@ -126,19 +135,6 @@ static void begin_chunk(const struct dirty_log *log, struct dirty_log_chunk *chu
     }
 }
 
-/* Keeps what was taken until commit. */
-static inline void keep_taken(struct dirty_log_chunk *chunk, unsigned word, uint64_t bits)
-{
-    uint64_t bit = UINT64_C(1) << (word % 64);
-
-    /* Relaxed: taken belongs to the session, whose calls come one after the other. */
-    if ((chunk->taken_summary[word / 64] & bit) != 0) {
-        bits |= atomic_load_explicit(&chunk->taken[word], memory_order_relaxed);
-    }
-    chunk->taken_summary[word / 64] |= bit;
-    atomic_store_explicit(&chunk->taken[word], bits, memory_order_relaxed);
-}
-
 /* Takes gfns [gfn, end), for which one summary word stands. */
 static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, uint64_t gfn,
                        uint64_t end)
@@ -147,19 +143,39 @@ static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, u
     unsigned word = log_word_of(gfn);
     uint64_t mask = log_bits(word % 64, log_word_of(end - 1) + 1 - word);
     uint64_t summary = log_take_summary(chunk, word / 64, mask);
+    /* Words in which this session has taken bits before; and in which it has then. */
+    uint64_t before = chunk->taken_summary[word / 64], after = before | summary;
+    bool hardware = harvest->vm->log.options.hardware;
+    _Atomic uint64_t *kept = chunk->taken + (word & ~63u);
+    struct dirty_log_word *to = harvest->words + harvest->count;
+    unsigned looked = 0;
+    uint64_t pages = 0;
 
-    for (; summary != 0; summary &= summary - 1, harvest->looked++) {
-        uint64_t at = first + (uint64_t)(unsigned)__builtin_ctzll(summary) * 64;
-        uint64_t taken =
-            log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+    for (; summary != 0; summary &= summary - 1, looked++) {
+        unsigned i = (unsigned)__builtin_ctzll(summary);
+        uint64_t at = first + (uint64_t)i * 64, taken, keep;
 
-        if (taken != 0) {
-            keep_taken(chunk, log_word_of(at), taken);
-            harvest->taken += log_bit_count(taken);
-            harvest->words[harvest->count++] = (struct dirty_log_word){at, taken};
-            protect_word(harvest, at, taken);
+        taken = at + 64 <= end
+                    ? log_take_whole_word(chunk, at)
+                    : log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+        if (taken == 0) {
+            after &= ~(summary & -summary) | before;
+            continue;
         }
+        /* Until commit. Relaxed: the session's calls come one after the other. */
+        keep = taken;
+        if ((before & summary & -summary) != 0) {
+            keep |= atomic_load_explicit(&kept[i], memory_order_relaxed);
+        }
+        atomic_store_explicit(&kept[i], keep, memory_order_relaxed);
+        *to++ = (struct dirty_log_word){at, taken};
+        pages += log_bit_count(taken);
+        protect_word(harvest, at, taken, hardware);
     }
+    chunk->taken_summary[word / 64] = after;
+    harvest->count = (unsigned)(to - harvest->words);
+    harvest->looked += looked;
+    harvest->taken += pages;
 }
 
 /* Takes gfns [gfn, end) of one chunk while there is room. Returns where it stopped. */

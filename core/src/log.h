@@ -101,18 +101,21 @@ static inline uint64_t log_take_summary(struct dirty_log_chunk *chunk, unsigned 
     return atomic_fetch_and_explicit(&chunk->summary[index], ~mask, memory_order_acquire) & mask;
 }
 
+/* Takes all of gfn's word. */
+static inline uint64_t log_take_whole_word(struct dirty_log_chunk *chunk, uint64_t gfn)
+{
+    /* Acquire: pairs with the release in log_set. */
+    return atomic_exchange_explicit(&chunk->bits[log_word_of(gfn)], 0, memory_order_acquire);
+}
+
 /* Takes the bits in mask of gfn's word. */
 static inline uint64_t log_take_word(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t gfn,
                                      uint64_t mask)
 {
-    _Atomic uint64_t *word = &chunk->bits[log_word_of(gfn)];
-    uint64_t old;
+    /* Acquire: as above. */
+    uint64_t old =
+        atomic_fetch_and_explicit(&chunk->bits[log_word_of(gfn)], ~mask, memory_order_acquire);
 
-    /* Acquire: pairs with the release in log_set. */
-    if (mask == ~UINT64_C(0)) {
-        return atomic_exchange_explicit(word, 0, memory_order_acquire);
-    }
-    old = atomic_fetch_and_explicit(word, ~mask, memory_order_acquire);
     if ((old & ~mask) != 0) {
         log_set_summary(vm, chunk, gfn); /* what stays must be found again */
     }

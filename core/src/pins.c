@@ -21,6 +21,12 @@ static uint64_t entries_in(unsigned order)
     return PAGE_ENTRIES << order;
 }
 
+/* Entries that one bit of occupied stands for. */
+static uint64_t part_of(unsigned order)
+{
+    return entries_in(order) / 64;
+}
+
 static uint64_t entry_gfn(uint64_t entry)
 {
     return (entry >> COUNT_BITS) - 1;
@@ -41,6 +47,11 @@ static uint64_t *find_entry(uint64_t *entries, unsigned order, uint64_t gfn)
         i = (i + 1) & (entries_in(order) - 1);
     }
     return &entries[i];
+}
+
+static void note_occupied(struct dirty_pins *pins, const uint64_t *entry)
+{
+    pins->occupied |= UINT64_C(1) << ((uint64_t)(entry - pins->entries) / part_of(pins->order));
 }
 
 static int make_room(struct dirty_pins *pins, uint64_t used)
@@ -65,6 +76,12 @@ static int make_room(struct dirty_pins *pins, uint64_t used)
     }
     pins->entries = entries;
     pins->order = order;
+    pins->occupied = 0;
+    for (uint64_t i = 0; i < entries_in(order); i++) {
+        if (entries[i] != 0) {
+            note_occupied(pins, &entries[i]);
+        }
+    }
     return 0;
 }
 
@@ -82,6 +99,7 @@ static int add_pin(struct dirty_pins *pins, uint64_t gfn)
     }
     if (*entry == 0) {
         *entry = (gfn + 1) << COUNT_BITS;
+        note_occupied(pins, entry);
         /* Relaxed: log_mark_pinned reads it after it took a mark that we set later. */
         atomic_store_explicit(&pins->used, used + 1, memory_order_relaxed);
     }
@@ -122,6 +140,7 @@ static void drop_pin(struct dirty_pins *pins, uint64_t gfn)
     if (used == 1) {
         port_pages_free(pins->entries, pins->order);
         pins->entries = NULL;
+        pins->occupied = 0;
     }
 }
 
@@ -154,10 +173,26 @@ void dirty_log_unpin(struct s2_vm *vm, ipa_t ipa)
     dirty_log_mark(vm, ipa, DIRTY_WRITER_FOREIGN);
 }
 
+/* Goes over all pins, by the parts of the table that may hold some. pins.lock is held. */
+static void mark_all(struct s2_vm *vm, uint64_t first, uint64_t pages)
+{
+    const struct dirty_pins *pins = &vm->pins;
+    uint64_t part = part_of(pins->order);
+
+    for (uint64_t parts = pins->occupied; parts != 0; parts &= parts - 1) {
+        const uint64_t *at = pins->entries + (unsigned)__builtin_ctzll(parts) * part;
+
+        for (const uint64_t *end = at + part; at < end; at++) {
+            if (*at != 0 && entry_gfn(*at) - first < pages) {
+                log_mark_if_ram(vm, ipa_from_gfn(entry_gfn(*at)), DIRTY_WRITER_FOREIGN);
+            }
+        }
+    }
+}
+
 void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages)
 {
     struct dirty_pins *pins = &vm->pins;
-    uint64_t left;
 
     /*
      * Relaxed: orders nothing by itself. The pin that we must see was stored before its
@@ -167,35 +202,29 @@ void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages)
         return;
     }
     s2_spin_lock(&pins->lock);
-    left = atomic_load_explicit(&pins->used, memory_order_relaxed); /* under the lock */
-    for (const uint64_t *at = pins->entries; left != 0; at++) {
-        if (*at != 0) {
-            left--;
-            if (entry_gfn(*at) - first < pages) {
-                log_mark_if_ram(vm, ipa_from_gfn(entry_gfn(*at)), DIRTY_WRITER_FOREIGN);
-            }
-        }
-    }
+    mark_all(vm, first, pages);
     s2_spin_unlock(&pins->lock);
 }
 
-/* More pages than this share of the table, and going over the table is cheaper than looking up. */
-#define LOOKUP_SHARE 16u
+/* Looking up one page costs as much as going over that many entries. */
+#define LOOKUP_ENTRIES 4u
 
 void log_mark_pinned_words(struct s2_vm *vm, const struct dirty_log_word *words, unsigned count,
                            uint64_t pages)
 {
     struct dirty_pins *pins = &vm->pins;
+    uint64_t entries;
 
     if (atomic_load_explicit(&pins->used, memory_order_relaxed) == 0) { /* as above */
         return;
     }
-    if (pages > PAGE_ENTRIES / LOOKUP_SHARE) {
-        log_mark_pinned(vm, words[0].gfn, words[count - 1].gfn + 64 - words[0].gfn);
-        return;
-    }
     s2_spin_lock(&pins->lock);
-    for (unsigned i = 0; pins->entries != NULL && i < count; i++) {
+    entries = (unsigned)__builtin_popcountll(pins->occupied) * part_of(pins->order);
+    if (pages * LOOKUP_ENTRIES > entries) {
+        mark_all(vm, words[0].gfn, words[count - 1].gfn + 64 - words[0].gfn);
+        count = 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
         for (uint64_t bits = words[i].bits; bits != 0; bits &= bits - 1) {
             uint64_t gfn = words[i].gfn + (unsigned)__builtin_ctzll(bits);
 
@@ -214,6 +243,7 @@ void pins_free(struct s2_vm *vm)
     if (pins->entries != NULL) {
         port_pages_free(pins->entries, pins->order);
         pins->entries = NULL;
+        pins->occupied = 0;
     }
     atomic_store_explicit(&pins->used, 0, memory_order_relaxed); /* nobody else is there */
 }

@@ -121,6 +121,7 @@ struct dirty_pins {
     struct s2_spinlock lock;
     uint64_t *entries; /* NULL when there are none */
     unsigned order;    /* pages that entries occupies, as a power of two */
+    uint64_t occupied; /* bit i: the i-th 64th of entries may hold some */
     _Atomic uint64_t used;
 };
 

@@ -75,20 +75,19 @@ MUTANTS = {
 """),
     # The order of a harvest.
     "protect-before-take": ("race", "harvest.c", """
-            log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+        taken = at + 64 <= end
+                    ? log_take_whole_word(chunk, at)
+                    : log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
 """, """
-            atomic_load(&chunk->bits[log_word_of(at)]) & log_bits(0, log_word_pages(at, end));
-
+        taken = atomic_load(&chunk->bits[log_word_of(at)]) & log_bits(0, log_word_pages(at, end));
         if (taken != 0) {
-            protect_word(harvest, at, taken);
+            protect_word(harvest, at, taken, false);
+            hardware = true; /* so that the one behind the take does nothing */
             taken = log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
-            keep_taken(chunk, log_word_of(at), taken);
-            harvest->words[harvest->count++] = (struct dirty_log_word){at, taken};
-            continue;
         }
 """),
     "harvest-does-not-protect": ("log", "harvest.c",
-        "            protect_word(harvest, at, taken);", ""),
+        "        protect_word(harvest, at, taken, hardware);", "        (void)hardware;"),
     "harvest-protects-without-gathering": ("log", "harvest.c",
         "        opened |= s2_pte_is_writable(old, S2_LEVEL_PAGE);", "        (void)old;"),
     "harvest-without-invalidation": ("race", "harvest.c", "    s2_gather_flush(&harvest->gather);", ""),
@@ -107,9 +106,9 @@ MUTANTS = {
     for (;; pos.old = s2_entry_load(pos.entry)) {
 """),
     "summary-cleared-after-the-word": ("race", "harvest.c", """
-            protect_word(harvest, at, taken);
+        protect_word(harvest, at, taken, hardware);
 """, """
-            protect_word(harvest, at, taken);
+        protect_word(harvest, at, taken, hardware);
             atomic_fetch_and(&chunk->summary[log_word_of(at) / 64],
                              ~(UINT64_C(1) << (log_word_of(at) % 64)));
 """),
@@ -139,14 +138,16 @@ MUTANTS = {
         log_set_summary(vm, chunk, gfn); /* what stays must be found again */
 """, ""),
     "taken-words-of-an-old-session": ("words", "harvest.c", """
-    if ((chunk->taken_summary[word / 64] & bit) != 0) {
-        bits |=""", """
-    if (true) {
-        bits |="""),
+        if ((before & summary & -summary) != 0) {
+            keep |=""", """
+        if (true) {
+            keep |="""),
     "pins-are-not-marked-again": ("log_map", "harvest.c",
         "        log_mark_pinned(vm, first, pages);", ""),
     "pins-of-words-are-not-marked-again": ("words", "harvest.c",
         "            log_mark_pinned_words(vm, words, harvest.count, harvest.taken);", ";"),
+    "pins-in-unknown-parts-of-their-table": ("words", "pins.c",
+        "        note_occupied(pins, entry);\n", ""),
     "marked-pages-are-counted-again": ("writers", "fault_page.h",
         "if (log_mark(vm, ipa_gfn(ipa))) {", "if (log_mark(vm, ipa_gfn(ipa)) || true) {"),
     "harvest-hides-writes-from-the-watched-range": ("track", "harvest.c",
