@@ -48,30 +48,45 @@ static void close_range(struct output *output)
     }
 }
 
-/* Ranges of the caller that are free when the pending one has been stored. */
-static uint64_t room_left(const struct output *output)
+/* Ranges that may be in the buffer for one more word to fit behind them; negative: none. */
+static int64_t fill_limit(const struct output *output)
 {
-    return output->session->request.room - output->session->position - output->count - 1;
+    const struct shadow_session *session = output->session;
+    uint64_t room = session->request.room - session->position;
+
+    return (int64_t)(room < BUFFER ? room : BUFFER) - (int64_t)WORD_RANGES - 1;
 }
 
-static void add_word(struct output *output, const struct dirty_log_word *word)
+/* Goes through words while the buffer certainly has room for the next one. */
+static void add_words(struct output *output)
 {
-    struct shadow_range *range = &output->session->range;
-    uint64_t bits = word->bits;
+    struct shadow_session *session = output->session;
+    const struct dirty_log_word *word = session->words + session->next;
+    const struct dirty_log_word *last = session->words + session->count;
+    struct godwit_range *to = output->ranges + output->count;
+    const struct godwit_range *limit = output->ranges + fill_limit(output);
+    uint64_t first = session->range.first, end = first + session->range.pages;
 
-    while (bits != 0) {
-        unsigned first = (unsigned)__builtin_ctzll(bits);
-        uint64_t rest = ~(bits >> first);
-        unsigned pages = rest == 0 ? 64 : (unsigned)__builtin_ctzll(rest);
-
-        if (range->pages != 0 && range->first + range->pages == word->gfn + first) {
-            range->pages += pages;
-        } else {
-            close_range(output);
-            *range = (struct shadow_range){word->gfn + first, pages};
-        }
-        bits = first + pages >= 64 ? 0 : bits & ~UINT64_C(0) << (first + pages);
+    if (first == end) { /* none is pending: one that is empty, where the first begins */
+        first = word->gfn + (unsigned)__builtin_ctzll(word->bits);
+        end = first;
     }
+    for (; word < last && to <= limit; word++) {
+        for (uint64_t bits = word->bits; bits != 0;) {
+            uint64_t begin = word->gfn + (unsigned)__builtin_ctzll(bits);
+            uint64_t behind = bits + (bits & -bits); /* the lowest run carried to the next zero */
+
+            if (begin != end) {
+                *to++ = (struct godwit_range){first, end - first};
+                first = begin;
+            }
+            end = word->gfn + (behind == 0 ? 64 : (unsigned)__builtin_ctzll(behind));
+            bits &= behind;
+        }
+    }
+    session->next = (unsigned)(word - session->words);
+    session->range = (struct shadow_range){first, end - first};
+    output->count = (unsigned)(to - output->ranges);
 }
 
 /* No room for the words that are left: the log keeps them, and the call ends before them. */
@@ -95,16 +110,16 @@ static long report_piece(struct domain *d, struct shadow_session *session, bool 
     bool full = false;
 
     shadow_report_get(d, session, session->request.end);
-    for (; session->next < session->count && !full; session->next++) {
-        if (output.count + WORD_RANGES + 1 > BUFFER && flush(&output) != 0) {
-            return -EFAULT;
-        }
-        if (room_left(&output) < WORD_RANGES) {
+    while (session->next < session->count && !full) {
+        full = fill_limit(&output) < 0;
+        if (full) {
             give_back(d, session);
-            full = true;
-            break;
+        } else {
+            add_words(&output);
+            if (session->next < session->count && flush(&output) != 0) {
+                return -EFAULT;
+            }
         }
-        add_word(&output, &session->words[session->next]);
     }
     *ret_done = full || session->taken_to >= session->request.end;
     if (*ret_done) {

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest access for tests of everything above it: a guest pointer is a pointer of the test. */
+#include <hv/frame.h>
 #include <hv/guest_access.h>
 
 #include "fake_host.h"
+
+void page_zero(void *page)
+{
+    memset(page, 0, PAGE_SIZE_BYTES);
+}
 
 /* How many of the bytes may be accessed, from the first on. */
 static size_t reachable(uint64_t gva, size_t bytes)
