@@ -2,9 +2,9 @@
 /*
  * Changing descriptors. Every descriptor of a linked table is written by the functions
  * here and by nothing else, except that the hardware opens closed tracked pages at any
- * moment: so all of them are atomic, and tell what the entry held. s2_entry_swap and
- * s2_entry_exchange change anything, s2_entry_open and s2_entry_close the permission of a
- * leaf; where old and new may not follow each other directly, s2_entry_replace goes
+ * moment: so they are atomic, and tell what the entry held; one that is not says when it may be
+ * used. s2_entry_swap and s2_entry_exchange change anything, s2_entry_open and s2_entry_close the
+ * permission of a leaf; where old and new may not follow each other directly, s2_entry_replace goes
  * through break-before-make.
  */
 #ifndef CORE_SRC_ENTRY_H
@@ -53,6 +53,21 @@ static inline uint64_t s2_entry_close(const struct s2_vm *vm, s2_entry_t *entry,
 
     port_entry_written(vm, ipa, S2_LEVEL_PAGE, old, s2_pte_closed(old, S2_LEVEL_PAGE));
     return old;
+}
+
+/*
+ * The same for a page whose descriptor was seen to hold old, as a plain store. For a sweep while
+ * the hardware notes nothing: the one CPU that sweeps is alone in taking permissions away, and an
+ * opening that is overwritten is one of a page that was open already, which faults once more.
+ * Relaxed: the invalidation at the end of the sweep orders it (port_tlb_flush_vm).
+ */
+static inline void s2_entry_permit(const struct s2_vm *vm, s2_entry_t *entry, ipa_t ipa,
+                                   uint64_t old, bool writable)
+{
+    uint64_t pte = writable ? s2_pte_opened(old, S2_LEVEL_PAGE) : s2_pte_closed(old, S2_LEVEL_PAGE);
+
+    atomic_store_explicit(entry, pte, memory_order_relaxed);
+    port_entry_written(vm, ipa, S2_LEVEL_PAGE, old, pte);
 }
 
 /*

@@ -54,7 +54,7 @@ static uint64_t find_limit_gfn(const struct s2_vm *vm)
         if (is_ram_at(&pos)) {
             break;
         }
-        end = pos.base.addr;
+        end = pos.old == 0 ? s2_empty_begin(&pos).addr : pos.base.addr;
     }
     return end >> PAGE_SHIFT;
 }
@@ -70,7 +70,7 @@ uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_t
         if (s2_pos_is_leaf(&pos) && s2_pte_type(pos.old, pos.level) == type) {
             tables += pos.level == S2_LEVEL_2M ? 1 : 1 + S2_ENTRIES;
         }
-        ipa = s2_pos_end(&pos);
+        ipa = pos.old == 0 ? s2_empty_end(&pos) : s2_pos_end(&pos);
     }
     return tables;
 }
@@ -107,7 +107,7 @@ static int prepare_bitmaps(struct s2_vm *vm, unsigned *pages)
             return -CORE_ERESTART;
         }
         if (!is_ram_at(&pos)) {
-            *cursor = s2_pos_end(&pos);
+            *cursor = pos.old == 0 ? s2_empty_end(&pos) : s2_pos_end(&pos);
             continue;
         }
         if (log_add_bitmaps(vm, ipa_gfn(*cursor)) != 0) {

@@ -114,13 +114,70 @@ static inline void s2_step(const struct s2_vm *vm, struct s2_pos *pos)
 {
     ipa_t next = s2_pos_end(pos);
 
-    if (pos->level != S2_LEVEL_PAGE || ((next.addr >> PAGE_SHIFT) & (S2_ENTRIES - 1)) == 0) {
+    if (((next.addr >> s2_level_shift(pos->level)) & (S2_ENTRIES - 1)) == 0) {
         *pos = s2_find(vm, next);
         return;
     }
     pos->entry++;
     pos->base = next;
     pos->old = s2_entry_load(pos->entry);
+    if (s2_pte_is_table(pos->old, pos->level)) {
+        *pos = s2_find(vm, next);
+    }
+}
+
+/* Descriptors that are looked at together for being empty. */
+#define S2_EMPTY_AT_ONCE 8u
+
+static inline bool s2_are_empty(const s2_entry_t *entries)
+{
+    uint64_t any = 0;
+
+    for (unsigned i = 0; i < S2_EMPTY_AT_ONCE; i++) {
+        /* Relaxed: nothing is read through them. */
+        any |= atomic_load_explicit(&entries[i], memory_order_relaxed);
+    }
+    return any == 0;
+}
+
+/* pos is empty, and so is everything in its table from pos up to the address returned. */
+static inline ipa_t s2_empty_end(const struct s2_pos *pos)
+{
+    unsigned shift = s2_level_shift(pos->level);
+    uint64_t at = pos->base.addr >> shift, first = at;
+
+    for (at++; at % S2_ENTRIES != 0;) {
+        const s2_entry_t *entry = pos->entry + (at - first);
+
+        if (at % S2_EMPTY_AT_ONCE == 0 && s2_are_empty(entry)) {
+            at += S2_EMPTY_AT_ONCE;
+        } else if (s2_entry_load(entry) == 0) {
+            at++;
+        } else {
+            break;
+        }
+    }
+    return ipa_make(at << shift);
+}
+
+/* The same downwards: from the address returned up to the end of pos. */
+static inline ipa_t s2_empty_begin(const struct s2_pos *pos)
+{
+    unsigned shift = s2_level_shift(pos->level);
+    uint64_t at = pos->base.addr >> shift, first = at;
+
+    while (at % S2_ENTRIES != 0) {
+        const s2_entry_t *entry = pos->entry - (first - at);
+
+        if (at % S2_EMPTY_AT_ONCE == 0 && s2_are_empty(entry - S2_EMPTY_AT_ONCE)) {
+            at -= S2_EMPTY_AT_ONCE;
+        } else if (s2_entry_load(entry - 1) == 0) {
+            at--;
+        } else {
+            break;
+        }
+    }
+    return ipa_make(at << shift);
 }
 
 /* Where ipa translates to under the leaf at pos. */

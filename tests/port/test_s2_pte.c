@@ -108,6 +108,13 @@ static void check_leaf(uint64_t pa, unsigned level, enum s2_type type, bool writ
     assert_int_equal(s2_pte_is_writable(pte, level), writable);
     assert_true(s2_pte_is_leaf(pte, level));
     assert_false(s2_pte_is_table(pte, level));
+    if (level == 3) {
+        for (unsigned other = 0; other < 16; other++) {
+            assert_int_equal(s2_pte_is_page(pte, (enum s2_type)other, writable), other == type);
+            assert_false(s2_pte_is_page(pte, (enum s2_type)other, !writable));
+        }
+        assert_false(s2_pte_is_page(pte & ~S2_PTE_VALID, type, writable));
+    }
     assert_true(pte != s2_pte_locked() && pte != 0);
 
     expected.value[S2AP] = 3;

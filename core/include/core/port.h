@@ -14,6 +14,8 @@
  *   pa_t s2_pte_pa(uint64_t pte, unsigned level);    of a leaf or a table
  *   enum s2_type s2_pte_type(uint64_t pte, unsigned level);
  *   bool s2_pte_is_writable(uint64_t pte, unsigned level);
+ *   bool s2_pte_is_page(uint64_t pte, enum s2_type type, bool writable);
+ *                                    a leaf at level 3 of that type and permission
  *   uint64_t s2_pte_opened(uint64_t pte, unsigned level);    the same, writable
  *   uint64_t s2_pte_closed(uint64_t pte, unsigned level);    the same, not writable
  *   uint64_t s2_pte_next(uint64_t pte, unsigned level);    the same leaf, of the next frames

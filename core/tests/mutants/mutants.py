@@ -219,6 +219,9 @@ MUTANTS = {
 }
 """),
     "enable-without-invalidation": ("log", "sweep.c", "        port_tlb_flush_vm(vm);", ""),
+    "sweep-forgets-the-rest-of-a-table": ("model", "sweep.c",
+        "    for (; entry < end; entry++) {", "    for (; entry < entry; entry++) {"),
+    "empty-descriptors-hide-a-leaf": ("model", "walk.h", "        any |= ", "        any = "),
     # What is left behind when memory runs out.
     "reserve-keeps-what-it-got": ("memory", "pool.c", "        s2_pool_shrink(vm, added);", ""),
     "enable-undoes-nothing": ("memory", "log_switch.c", "            undo_prepare(vm);", ""),

@@ -60,6 +60,13 @@ static inline bool s2_pte_is_writable(uint64_t pte, unsigned level)
     return (pte & TOY_WRITABLE) != 0;
 }
 
+/* A page of that type and permission. */
+static inline bool s2_pte_is_page(uint64_t pte, enum s2_type type, bool writable)
+{
+    return s2_pte_is_leaf(pte, 3) && s2_pte_type(pte, 3) == type &&
+           s2_pte_is_writable(pte, 3) == writable;
+}
+
 static inline uint64_t s2_pte_opened(uint64_t pte, unsigned level)
 {
     return pte | TOY_WRITABLE;

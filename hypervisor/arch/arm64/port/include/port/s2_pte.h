@@ -99,6 +99,16 @@ static inline bool s2_pte_is_writable(uint64_t pte, unsigned level)
     return (pte & S2_PTE_S2AP_W) != 0;
 }
 
+/* In one comparison. */
+static inline bool s2_pte_is_page(uint64_t pte, enum s2_type type, bool writable)
+{
+    uint64_t mask =
+        S2_PTE_VALID | S2_PTE_TABLE | S2_PTE_S2AP_W | S2_PTE_TYPE_MASK << S2_PTE_TYPE_SHIFT;
+
+    return (pte & mask) == (S2_PTE_VALID | S2_PTE_TABLE | (writable ? S2_PTE_S2AP_W : 0) |
+                            (uint64_t)type << S2_PTE_TYPE_SHIFT);
+}
+
 static inline uint64_t s2_pte_opened(uint64_t pte, unsigned level)
 {
     (void)level;
