@@ -50,7 +50,15 @@ MUTANTS = {
         "    if ((atomic_fetch_or(selector, selector_bits) & selector_bits) == selector_bits) {",
         "    vcpu_info_written(v);\n"
         "    if ((atomic_fetch_or(selector, selector_bits) & selector_bits) == selector_bits) {"), (
-        HCALL + "evtchn_deliver.c", "\n    vcpu_info_written(v);\n    /* Before the kick", "\n    /* Before the kick")),
+        HCALL + "evtchn_deliver.c", "\n    vcpu_info_written(v);\n    /*\n     * Before the line", "\n    /*\n     * Before the line")),
+    # An upcall's level follows its flag, whoever of sender and receiver is faster.
+    "raised-line-is-not-looked-at": mutant([EVENTS], (
+        HCALL + "evtchn_deliver.c", """
+    vgic_set_line(v->domain, v, v->domain->evtchn_upcall_ppi, true);
+    atomic_store(&v->evtchn_upcall_check, true);
+""", """
+    vgic_set_line(v->domain, v, v->domain->evtchn_upcall_ppi, true);
+""")),
     "console-ring-unmarked": mutant([PL011, WRITERS], (
         "hypervisor/vdev/vpl011.c",
         "        dirty_log_mark(&d->s2, ipa_from_gfn(d->vpl011.ring_gfn), DIRTY_WRITER_DEVICE);", "")),
