@@ -21,7 +21,8 @@ bool writer_start(struct writer_driver *driver, const void *dtb)
         rc = control_guest_load(&driver->guest, program, bytes);
     }
     driver->mailbox = rc == 0 ? control_map(driver->guest.domid, MAILBOX_GFN) : NULL;
-    if (!report(driver->mailbox != NULL, "create a guest that writes: %d", rc)) {
+    (void)report(driver->mailbox != NULL, "create a guest that writes: %d", rc);
+    if (driver->mailbox == NULL) {
         return false;
     }
     memset(driver->mailbox, 0, sizeof(*driver->mailbox));

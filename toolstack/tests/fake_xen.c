@@ -412,10 +412,13 @@ static int take_ranges(struct fake_domain *d, struct godwit_dirty_ranges *reques
 static int do_dm_op(uint64_t domid, uint64_t count, const struct xen_dm_op_buf *buffers)
 {
     struct fake_domain *d = fake_domain((uint32_t)domid);
-    const struct xen_dm_op *op = buffers->h.p;
+    const struct xen_dm_op *op;
 
     if (!d)
         return -ESRCH;
+    if (!buffers)
+        return -EFAULT;
+    op = buffers->h.p;
     if (count != 1 || buffers->size != sizeof(*op) || op->op != XEN_DMOP_set_mem_type ||
         op->u.set_mem_type.mem_type != HVMMEM_ram_ro)
         return -EINVAL;
