@@ -130,18 +130,7 @@ static long report_piece(struct domain *d, struct shadow_session *session, bool 
 
 static long report_all(struct domain *d, struct shadow_session *session)
 {
-    bool done = false;
-
-    for (;;) {
-        long error = report_piece(d, session, &done);
-
-        if (error != 0 || done) {
-            return error;
-        }
-        if (shadow_must_stop(session)) {
-            return -ERESTART;
-        }
-    }
+    return shadow_report_pieces(d, session, report_piece);
 }
 
 static bool is_valid(const struct godwit_dirty_ranges *op)

@@ -104,6 +104,12 @@ bool shadow_report_count(struct domain *d, struct shadow_session *session);
 /* The whole of CLEAN and PEEK with a bitmap. Returns 0, -ERESTART, -EFAULT. */
 long shadow_report_bitmap(struct domain *d, struct shadow_session *session);
 
+/* A bounded part of a report; sets *ret_done behind the last. Returns 0 or what ends the call. */
+typedef long (*shadow_piece_fn)(struct domain *d, struct shadow_session *session, bool *ret_done);
+
+/* Piece after piece, with a look at shadow_must_stop between: -ERESTART. No lock held. */
+long shadow_report_pieces(struct domain *d, struct shadow_session *session, shadow_piece_fn piece);
+
 /* The CPU is wanted elsewhere, or somebody waits for this session to end. */
 bool shadow_must_stop(const struct shadow_session *session);
 

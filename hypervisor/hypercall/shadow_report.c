@@ -177,12 +177,12 @@ static long report_piece(struct domain *d, struct shadow_session *session, bool 
     return 0;
 }
 
-long shadow_report_bitmap(struct domain *d, struct shadow_session *session)
+long shadow_report_pieces(struct domain *d, struct shadow_session *session, shadow_piece_fn piece)
 {
     bool done = false;
 
     for (;;) {
-        long error = report_piece(d, session, &done);
+        long error = piece(d, session, &done);
 
         if (error != 0 || done) {
             return error;
@@ -191,4 +191,9 @@ long shadow_report_bitmap(struct domain *d, struct shadow_session *session)
             return -ERESTART;
         }
     }
+}
+
+long shadow_report_bitmap(struct domain *d, struct shadow_session *session)
+{
+    return shadow_report_pieces(d, session, report_piece);
 }
