@@ -103,7 +103,7 @@ int cmd_migrate(int argc, char **argv)
         return cli_usage(argv[0], "'%s' is not the name of a host", migrate.host);
     if (build_command(&transport, migrate.host) < 0)
         return cli_usage(argv[0], "the command of -s is too long");
-    migrate.command = (char *const *)transport.argv;
+    migrate.transport.command = (char *const *)transport.argv;
     rc = gw_migrate(&migrate, &err);
     return rc ? cli_fail(argv[0], &err) : GW_EXIT_OK;
 }

@@ -63,7 +63,7 @@ static int connect_receiver(struct sender *s)
         .cancelled = &handover_cancelled,
         .peer = s->options->host,
     };
-    if (migrate_transport_start(&s->transport, s->options->command, s->err) ||
+    if (migrate_transport_start(&s->transport, &s->options->transport, s->err) ||
         handover_expect(io, HANDOVER_HELLO, &hello, sizeof(hello), s->err))
         return -1;
     if (hello.version != HANDOVER_VERSION)

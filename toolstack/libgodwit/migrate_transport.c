@@ -24,7 +24,7 @@ static _Noreturn void run_command(char *const *command, int in_fd, int out_fd)
     _exit(127);
 }
 
-int migrate_transport_start(struct migrate_transport *transport, char *const *command,
+int migrate_transport_start(struct migrate_transport *transport, const struct gw_transport *how,
                             struct gw_error *err)
 {
     int to[2] = {-1, -1}, from[2] = {-1, -1};
@@ -33,7 +33,7 @@ int migrate_transport_start(struct migrate_transport *transport, char *const *co
         goto out;
     transport->pid = fork();
     if (transport->pid == 0)
-        run_command(command, to[0], from[1]);
+        run_command(how->command, to[0], from[1]);
     if (transport->pid < 0)
         goto out;
     close(to[0]);
@@ -43,7 +43,7 @@ int migrate_transport_start(struct migrate_transport *transport, char *const *co
     handover_io_unblock(to[1]);
     return 0;
 out:
-    gw_error_errno(err, errno, "cannot start %s", command[0]);
+    gw_error_errno(err, errno, "cannot start %s", how->command[0]);
     transport->pid = 0;
     for (int i = 0; i < 2; i++) {
         close(to[i]);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The command that carries a migration: its standard input and output are the channel. */
+/*
+ * One connection to the receiver, carried by a process of its own whose standard input and output
+ * are the channel. Several connections know nothing of each other: who opens more than one joins
+ * them by what is sent on them.
+ */
 #ifndef MIGRATE_TRANSPORT_H
 #define MIGRATE_TRANSPORT_H
 
 #include "handover_io.h"
+#include <libgodwit/migrate.h>
 #include <sys/types.h>
 
 struct migrate_transport {
@@ -11,7 +16,12 @@ struct migrate_transport {
     struct handover_io io;
 };
 
-int migrate_transport_start(struct migrate_transport *transport, char *const *command,
+/*
+ * Opens a connection; call it once for each. Sets io's two descriptors and leaves the rest of io to
+ * the caller. Does not wait for the other side: a receiver that cannot be reached shows as the end
+ * of the input. Forks, so open all connections before threads start.
+ */
+int migrate_transport_start(struct migrate_transport *transport, const struct gw_transport *how,
                             struct gw_error *err);
 /*
  * Closes the channel and waits for the command; kills it if it does not end by itself. Returns

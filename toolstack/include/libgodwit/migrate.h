@@ -33,11 +33,16 @@ struct gw_restore_options {
     const struct migrate_opener *opener;
 };
 
+/* How the destination is reached. Each connection is one more run of the command. */
+struct gw_transport {
+    char *const *command; /* NULL-terminated: runs `migrate-receive` at the destination */
+};
+
 /* Defaults for what is 0: see migrate_send.c. */
 struct gw_migrate_options {
-    const char *name;     /* guest */
-    const char *host;     /* for messages, and the transport's argument */
-    char *const *command; /* NULL-terminated: runs `migrate-receive` at the destination */
+    const char *name; /* guest */
+    const char *host; /* for messages */
+    struct gw_transport transport;
     bool verify;
     bool paused; /* leave it paused at the destination */
     bool json;   /* a report on stdout */

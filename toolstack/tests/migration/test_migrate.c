@@ -44,7 +44,7 @@ static int set_up(void **state)
     f->options = (struct gw_migrate_options){
         .name = "web",
         .host = "south",
-        .command = f->command,
+        .transport.command = f->command,
         .max_rounds = 4,
         .max_downtime_ms = 1, /* so that the number of rounds decides */
         .stall_ms = 20000,
@@ -496,11 +496,11 @@ static void test_bad_transports(void **state)
     char *silent[] = {"true", NULL};
     char *chatty[] = {"sh", "-c", "echo Welcome to Debian, dear friend; cat >/dev/null", NULL};
 
-    f->options.command = missing;
+    f->options.transport.command = missing;
     assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
-    f->options.command = silent;
+    f->options.transport.command = silent;
     assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
-    f->options.command = chatty;
+    f->options.transport.command = chatty;
     assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
     assert_non_null(strstr(f->err.message, "Welcome to Deb"));
     assert_still_at_source(f);
