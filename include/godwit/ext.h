@@ -11,13 +11,17 @@
 #define GODWIT_HYPERCALL 55 /* __HYPERVISOR_arch_7 */
 
 enum godwit_op {
-    GODWIT_OP_VERSION = 0,      /* x1 unused; returns GODWIT_ABI_VERSION */
-    GODWIT_OP_POWER_KEY = 1,    /* struct godwit_domain_op: presses the guest's power key */
-    GODWIT_OP_STATS = 2,        /* struct godwit_stats: counters of a domain */
-    GODWIT_OP_HOST_INFO = 3,    /* struct godwit_host_info */
-    GODWIT_OP_DIRTY_RANGES = 4, /* struct godwit_dirty_ranges: which pages a guest wrote */
-    GODWIT_OP_READONLY = 5,     /* struct godwit_readonly: where a domain has read-only memory */
-    GODWIT_OP_LOGDIRTY = 6,     /* struct godwit_logdirty: how writes are noticed */
+    GODWIT_OP_VERSION = 0,       /* x1 unused; returns GODWIT_ABI_VERSION */
+    GODWIT_OP_POWER_KEY = 1,     /* struct godwit_domain_op: presses the guest's power key */
+    GODWIT_OP_STATS = 2,         /* struct godwit_stats: counters of a domain */
+    GODWIT_OP_HOST_INFO = 3,     /* struct godwit_host_info */
+    GODWIT_OP_DIRTY_RANGES = 4,  /* struct godwit_dirty_ranges: which pages a guest wrote */
+    GODWIT_OP_READONLY = 5,      /* struct godwit_readonly: where a domain has read-only memory */
+    GODWIT_OP_LOGDIRTY = 6,      /* struct godwit_logdirty: how writes are noticed */
+    GODWIT_OP_VCPU_STATS = 7,    /* struct godwit_vcpu_stats: what logging costs a vCPU */
+    GODWIT_OP_VCPU_THROTTLE = 8, /* struct godwit_vcpu_throttle: takes CPU time from a vCPU */
+    GODWIT_OP_WRITER_SAMPLE =
+        9, /* struct godwit_writer_sample: who writes, when the MMU notes it */
 };
 
 #define GODWIT_ABI_VERSION 2
@@ -117,6 +121,56 @@ struct godwit_logdirty {
     uint32_t pad;     /* 0 */
 };
 
+/*
+ * What a vCPU did and lost since logging was switched on last. bytes as in godwit_stats, but at
+ * least the first 16. -ENOENT: there is no such vCPU. The times overlap where the vCPU would have
+ * been stopped for two reasons.
+ */
+struct godwit_vcpu_stats {
+    uint16_t domid;
+    uint16_t pad; /* 0 */
+    uint32_t bytes;
+    uint32_t vcpu;
+    uint32_t pad2;        /* 0 */
+    uint64_t faults;      /* write faults */
+    uint64_t dirty_pages; /* of them, first writes to a page: see pages_per_count */
+    uint64_t fault_ns;
+    uint64_t throttle_ns; /* kept from running by the throttle while it had work */
+    uint64_t harvest_ns;  /* waited for a lock that a harvest held */
+    uint64_t pause_ns;    /* kept from running by a pause while it had work */
+    uint32_t throttle_percent;
+    uint32_t pages_per_count; /* 1: dirty_pages is exact; N: it counts a sample of one page in N;
+                                 0: the MMU notes writes, and nobody has asked for a sample */
+};
+
+/*
+ * Takes a share of its CPU time from a vCPU, or from all: it does not run for percent (0 to 99) of
+ * each period, even on a CPU that is idle. Ends with the logging: -EINVAL when that is off, or for
+ * another percent; -ENOENT: there is no such vCPU.
+ */
+#define GODWIT_VCPU_ALL UINT32_MAX
+
+struct godwit_vcpu_throttle {
+    uint16_t domid;
+    uint16_t pad[3]; /* 0 */
+    uint32_t vcpu;   /* or GODWIT_VCPU_ALL */
+    uint32_t percent;
+};
+
+/*
+ * Where the MMU notes writes nobody knows which vCPU made them. enable 1: from the next harvest on
+ * one page in GODWIT_SAMPLE_PAGES takes a fault for its first write instead, each round another
+ * one. 0: no longer. Where each first write is a fault anyway this does nothing. Ends with the
+ * logging: -EINVAL when that is off, or for another value.
+ */
+#define GODWIT_SAMPLE_PAGES 64u
+
+struct godwit_writer_sample {
+    uint16_t domid;
+    uint16_t pad; /* 0 */
+    uint32_t enable;
+};
+
 struct godwit_host_info {
     uint64_t id_aa64[16]; /* ID registers as guests see them, see enum godwit_id_register */
     uint64_t cntfrq_hz;
@@ -170,6 +224,9 @@ struct godwit_readonly {
 _Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_readonly) == 32, "ABI");
 _Static_assert(sizeof(struct godwit_logdirty) == 8, "ABI");
+_Static_assert(sizeof(struct godwit_vcpu_stats) == 16 + 8 * 6 + 8, "ABI");
+_Static_assert(sizeof(struct godwit_vcpu_throttle) == 16, "ABI");
+_Static_assert(sizeof(struct godwit_writer_sample) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_stats) == 8 + 32 + 8 * 10 + 8 + 8 * (5 + GODWIT_WRITERS),
                "ABI");
 _Static_assert(sizeof(struct godwit_dirty_ranges) == 56, "ABI");

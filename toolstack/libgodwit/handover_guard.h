@@ -16,10 +16,11 @@
 
 /* Set before the thing is done, cleared after it was undone: putting right twice is harmless. */
 enum handover_duty {
-    HANDOVER_LOGGING = 1u << 0,  /* source: the dirty log may be on */
-    HANDOVER_STOPPED = 1u << 1,  /* source: the guest may be paused by us */
-    HANDOVER_BUILDING = 1u << 2, /* destination: a guest `name` may exist that must go */
-    HANDOVER_GONE = 1u << 3,     /* both: GO was (or may have been) sent, or was received */
+    HANDOVER_LOGGING = 1u << 0,   /* source: the dirty log may be on */
+    HANDOVER_STOPPED = 1u << 1,   /* source: the guest may be paused by us */
+    HANDOVER_BUILDING = 1u << 2,  /* destination: a guest `name` may exist that must go */
+    HANDOVER_GONE = 1u << 3,      /* both: GO was (or may have been) sent, or was received */
+    HANDOVER_THROTTLED = 1u << 4, /* source: CPU time may be kept from the guest's vCPUs */
 };
 
 struct handover_guard {

@@ -144,7 +144,7 @@ int gw_hv_vuart_init(struct gw_hv *hv, uint32_t domid, uint64_t gfn, uint32_t *r
     return rc;
 }
 
-static int godwit_call(struct gw_hv *hv, enum godwit_op op, size_t bytes, void *argument)
+int hv_godwit(struct gw_hv *hv, enum godwit_op op, size_t bytes, void *argument)
 {
     memcpy(hv->scratch, argument, bytes);
     if (xencall2(hv->call, GODWIT_HYPERCALL, op, (uintptr_t)hv->scratch) < 0)
@@ -157,7 +157,7 @@ int gw_hv_power_key(struct gw_hv *hv, uint32_t domid)
 {
     struct godwit_domain_op op = {.domid = (uint16_t)domid};
 
-    return godwit_call(hv, GODWIT_OP_POWER_KEY, sizeof(op), &op);
+    return hv_godwit(hv, GODWIT_OP_POWER_KEY, sizeof(op), &op);
 }
 
 int gw_hv_set_logdirty(struct gw_hv *hv, uint32_t domid, enum godwit_tracking tracking,
@@ -166,13 +166,13 @@ int gw_hv_set_logdirty(struct gw_hv *hv, uint32_t domid, enum godwit_tracking tr
     struct godwit_logdirty op = {
         .domid = (uint16_t)domid, .tracking = (uint8_t)tracking, .split = (uint8_t)split};
 
-    return godwit_call(hv, GODWIT_OP_LOGDIRTY, sizeof(op), &op);
+    return hv_godwit(hv, GODWIT_OP_LOGDIRTY, sizeof(op), &op);
 }
 
 int gw_hv_stats(struct gw_hv *hv, uint32_t domid, struct godwit_stats *ret_stats)
 {
     struct godwit_stats stats = {.domid = (uint16_t)domid, .bytes = sizeof(stats)};
-    int rc = godwit_call(hv, GODWIT_OP_STATS, sizeof(stats), &stats);
+    int rc = hv_godwit(hv, GODWIT_OP_STATS, sizeof(stats), &stats);
 
     if (rc == 0)
         *ret_stats = stats;
@@ -182,7 +182,7 @@ int gw_hv_stats(struct gw_hv *hv, uint32_t domid, struct godwit_stats *ret_stats
 int gw_hv_host_info(struct gw_hv *hv, struct godwit_host_info *ret_info)
 {
     struct godwit_host_info info = {0};
-    int rc = godwit_call(hv, GODWIT_OP_HOST_INFO, sizeof(info), &info);
+    int rc = hv_godwit(hv, GODWIT_OP_HOST_INFO, sizeof(info), &info);
 
     if (rc == 0)
         *ret_info = info;

@@ -27,6 +27,9 @@ int hv_domctl_run(struct gw_hv *hv);
 /* Prepare and run of a call without a payload. */
 int hv_domctl_simple(struct gw_hv *hv, uint32_t cmd, uint32_t domid);
 
+/* A call of Godwit's own; argument is copied in and out. */
+int hv_godwit(struct gw_hv *hv, enum godwit_op op, size_t bytes, void *argument);
+
 /* XENMEM_*; argument is copied in and out through the scratch buffer at offset 0. */
 long hv_memory_op(struct gw_hv *hv, unsigned cmd, void *argument, size_t bytes);
 

@@ -64,3 +64,29 @@ int gw_hv_domain_set_state(struct gw_hv *hv, uint32_t domid, const void *buffer,
     domctl->u.hvmcontext.buffer.q = (uintptr_t)buffer; /* the call only reads it */
     return hv_domctl_run(hv);
 }
+
+int gw_hv_vcpu_stats(struct gw_hv *hv, uint32_t domid, uint32_t vcpu,
+                     struct godwit_vcpu_stats *ret_stats)
+{
+    struct godwit_vcpu_stats stats = {
+        .domid = (uint16_t)domid, .bytes = sizeof(stats), .vcpu = vcpu};
+    int rc = hv_godwit(hv, GODWIT_OP_VCPU_STATS, sizeof(stats), &stats);
+
+    if (rc == 0)
+        *ret_stats = stats;
+    return rc;
+}
+
+int gw_hv_vcpu_throttle(struct gw_hv *hv, uint32_t domid, uint32_t vcpu, unsigned percent)
+{
+    struct godwit_vcpu_throttle op = {.domid = (uint16_t)domid, .vcpu = vcpu, .percent = percent};
+
+    return hv_godwit(hv, GODWIT_OP_VCPU_THROTTLE, sizeof(op), &op);
+}
+
+int gw_hv_writer_sample(struct gw_hv *hv, uint32_t domid, bool on)
+{
+    struct godwit_writer_sample op = {.domid = (uint16_t)domid, .enable = on};
+
+    return hv_godwit(hv, GODWIT_OP_WRITER_SAMPLE, sizeof(op), &op);
+}

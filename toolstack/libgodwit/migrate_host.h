@@ -21,6 +21,17 @@ struct migrate_versions {
     char text[STREAM_VERSIONS_MAX];
 };
 
+/* What a vCPU did and lost since logging was switched on last. */
+struct migrate_vcpu {
+    uint64_t faults;
+    uint64_t dirty_pages; /* first writes; an estimate from a sample where the MMU notes writes */
+    bool counted;         /* dirty_pages is known: else nobody has asked for the sample yet */
+    unsigned throttle_percent;
+    uint64_t stall_fault_ns, stall_throttle_ns, stall_harvest_ns, stall_pause_ns;
+};
+
+#define MIGRATE_ALL_VCPUS UINT32_MAX
+
 struct migrate_host_ops {
     void (*close)(void *ctx);
 
@@ -53,6 +64,19 @@ struct migrate_host_ops {
      */
     int (*log_take)(void *ctx, uint32_t domid, uint64_t pages, bool final,
                     const uint8_t **ret_bitmap, struct gw_error *err);
+
+    /*
+     * While logging is on. stats: of vCPUs [0, *ret_n), at most STREAM_VCPUS_MAX; *ret_n is 0 if
+     * the hypervisor does not count. throttle: takes percent (0 to 99) of its CPU time from a vCPU
+     * or all; 0 for a guest that is gone or not logged is fine. GW_EXIT_UNSUPPORTED: this
+     * hypervisor cannot. sample: counts of writers where the MMU notes writes, from the next
+     * log_take on.
+     */
+    int (*vcpu_stats)(void *ctx, uint32_t domid, struct migrate_vcpu *ret_vcpus, unsigned *ret_n,
+                      struct gw_error *err);
+    int (*vcpu_throttle)(void *ctx, uint32_t domid, uint32_t vcpu, unsigned percent,
+                         struct gw_error *err);
+    int (*writer_sample)(void *ctx, uint32_t domid, bool on, struct gw_error *err);
 
     /* Memory. At most STREAM_PAGES_MAX frames at once. */
     int (*ranges)(void *ctx, uint32_t domid, struct stream_memory *ret_memory,

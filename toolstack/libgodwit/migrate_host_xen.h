@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory half of the real host: dirty log, layout, pages. Contracts: migrate_host.h. */
+/* Parts of the real host: dirty log, vCPUs, layout, pages. Contracts: migrate_host.h. */
 #ifndef MIGRATE_HOST_XEN_H
 #define MIGRATE_HOST_XEN_H
 
 #include <libgodwit/hv.h>
 #include <libgodwit/log_owner.h>
 
-#include "stream_format.h"
+#include "migrate_host.h"
 
 struct migrate_xen {
     struct gw_hv *hv;
@@ -20,6 +20,11 @@ int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
                          const uint8_t **ret_bitmap, struct gw_error *err);
+int migrate_xen_vcpu_stats(void *ctx, uint32_t domid, struct migrate_vcpu *ret_vcpus,
+                           unsigned *ret_n, struct gw_error *err);
+int migrate_xen_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned percent,
+                              struct gw_error *err);
+int migrate_xen_writer_sample(void *ctx, uint32_t domid, bool on, struct gw_error *err);
 int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                        struct gw_error *err);
 int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,

@@ -117,6 +117,14 @@ int gw_hv_vcpu_info(struct gw_hv *hv, uint32_t domid, uint32_t vcpu,
 int gw_hv_domain_get_state(struct gw_hv *hv, uint32_t domid, void *buffer, uint32_t bytes,
                            uint32_t *ret_bytes);
 int gw_hv_domain_set_state(struct gw_hv *hv, uint32_t domid, const void *buffer, uint32_t bytes);
+/*
+ * Godwit's own, see godwit/ext.h: what logging costs a vCPU; takes CPU time from one, or from all
+ * (GODWIT_VCPU_ALL); counts who writes where the MMU notes writes.
+ */
+int gw_hv_vcpu_stats(struct gw_hv *hv, uint32_t domid, uint32_t vcpu,
+                     struct godwit_vcpu_stats *ret_stats);
+int gw_hv_vcpu_throttle(struct gw_hv *hv, uint32_t domid, uint32_t vcpu, unsigned percent);
+int gw_hv_writer_sample(struct gw_hv *hv, uint32_t domid, bool on);
 
 /* --- hv_memory.c: guest memory -------------------------------------------------------------------
  */

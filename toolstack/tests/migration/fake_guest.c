@@ -104,14 +104,49 @@ static bool runs(struct fake_guest *guest)
     return atomic_load(&guest->used) && atomic_load(&guest->pauses) == 0 && !guest->shut_down;
 }
 
+/* As mark, for what the hypervisor knows of a vCPU's writes. */
+static void write_as(struct fake_world *world, struct fake_guest *guest, struct fake_vcpu *vcpu,
+                     unsigned page, uint32_t seed)
+{
+    bool hardware = world->hosts[0].hardware;
+    uint64_t gfn = gfn_of(page);
+    bool fresh = !(atomic_load(&guest->dirty[gfn / 64]) >> (gfn % 64) & 1);
+
+    write_page(guest, page, seed);
+    atomic_fetch_add(&vcpu->written, 1);
+    if (!fresh || !atomic_load(&guest->logging))
+        return;
+    if (!hardware || (atomic_load(&guest->sampling) &&
+                      page % FAKE_SAMPLE == world->hosts[0].log_takes % FAKE_SAMPLE))
+        atomic_fetch_add(&vcpu->dirty_pages, 1);
+}
+
+/* A throttled vCPU does the share of all steps that is left to it. */
+static bool has_time(struct fake_vcpu *vcpu)
+{
+    vcpu->credit += 100 - atomic_load(&vcpu->percent);
+    if (vcpu->credit < 100) {
+        atomic_fetch_add(&vcpu->throttled, 1);
+        return false;
+    }
+    vcpu->credit -= 100;
+    return true;
+}
+
 static void step(struct fake_world *world, struct fake_guest *guest, uint32_t *random)
 {
+    unsigned busy[FAKE_VCPUS] = {atomic_load(&world->busy), atomic_load(&world->busy_second)};
+
     atomic_store(&guest->stepping, true);
     if (runs(guest)) {
-        for (unsigned i = 0; i < atomic_load(&world->busy); i++) {
-            *random = *random * 1664525u + 1013904223u;
-            unsigned page = 1 + (*random >> 8) % (FAKE_PAGES - 2);
-            write_page(guest, page, *random & 0x70000 ? *random | 1 : 0);
+        for (unsigned v = 0; v < FAKE_VCPUS; v++) {
+            if (!has_time(&guest->vcpus[v]))
+                continue;
+            for (unsigned i = 0; i < busy[v]; i++) {
+                *random = *random * 1664525u + 1013904223u;
+                unsigned page = 1 + (*random >> 8) % (FAKE_PAGES - 2);
+                write_as(world, guest, &guest->vcpus[v], page, *random & 0x70000 ? *random | 1 : 0);
+            }
         }
         atomic_fetch_add(&world->steps, 1);
         atomic_fetch_add(&guest->steps, 1);

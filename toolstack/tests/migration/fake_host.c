@@ -98,6 +98,13 @@ static int fake_destroy(void *ctx, uint32_t domid, struct gw_error *err)
     return guest ? 0 : -1;
 }
 
+static void unthrottle(struct fake_guest *guest)
+{
+    for (unsigned i = 0; i < FAKE_VCPUS; i++)
+        atomic_store(&guest->vcpus[i].percent, 0);
+    atomic_store(&guest->sampling, false);
+}
+
 static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
 {
     struct fake_guest *guest = by_domid(ctx, domid, err);
@@ -107,6 +114,8 @@ static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
     if (guest->logging)
         return gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use");
     memset(guest->dirty, 0, sizeof(guest->dirty));
+    for (unsigned i = 0; i < FAKE_VCPUS; i++)
+        atomic_store(&guest->vcpus[i].dirty_pages, 0);
     guest->logging = true;
     return 0;
 }
@@ -119,7 +128,55 @@ static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
         return 0;
     ((struct fake_host *)ctx)->merges += guest->logging;
     guest->logging = false;
+    unthrottle(guest);
     return 0;
+}
+
+static int fake_vcpu_stats(void *ctx, uint32_t domid, struct migrate_vcpu *ret_vcpus,
+                           unsigned *ret_n, struct gw_error *err)
+{
+    struct fake_host *host = ctx;
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    *ret_n = host->no_counts ? 0 : FAKE_VCPUS;
+    for (unsigned i = 0; guest && i < *ret_n; i++) {
+        struct fake_vcpu *vcpu = &guest->vcpus[i];
+        ret_vcpus[i] = (struct migrate_vcpu){
+            .faults = vcpu->dirty_pages,
+            .dirty_pages = vcpu->dirty_pages * (host->hardware ? FAKE_SAMPLE : 1),
+            .counted = !host->hardware || guest->sampling,
+            .throttle_percent = vcpu->percent,
+            .stall_fault_ns = vcpu->dirty_pages * 1000,
+            .stall_throttle_ns = vcpu->throttled * 1000,
+        };
+    }
+    return guest ? 0 : -1;
+}
+
+static int fake_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned percent,
+                              struct gw_error *err)
+{
+    struct fake_host *host = ctx;
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (percent && (host->no_counts || host->refuse_throttle))
+        return gw_error_set(err, GW_EXIT_UNSUPPORTED, "the fake host does not throttle");
+    if (!guest || !guest->logging)
+        return percent ? gw_error_set(err, GW_EXIT_FAILED, "nothing is logged there") : 0;
+    host->throttles += percent != 0;
+    for (unsigned i = 0; i < FAKE_VCPUS; i++)
+        if (vcpu == i || vcpu == MIGRATE_ALL_VCPUS)
+            atomic_store(&guest->vcpus[i].percent, percent);
+    return 0;
+}
+
+static int fake_writer_sample(void *ctx, uint32_t domid, bool on, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (guest)
+        atomic_store(&guest->sampling, on);
+    return guest ? 0 : -1;
 }
 
 /* However busy the machine is that runs the tests: a guest that runs has done something since. */
@@ -321,6 +378,9 @@ static const struct migrate_host_ops fake_ops = {
     .log_start = fake_log_start,
     .log_stop = fake_log_stop,
     .log_take = fake_log_take,
+    .vcpu_stats = fake_vcpu_stats,
+    .vcpu_throttle = fake_vcpu_throttle,
+    .writer_sample = fake_writer_sample,
     .ranges = fake_ranges,
     .read_pages = fake_read_pages,
     .write_pages = fake_write_pages,

@@ -18,6 +18,18 @@
 #define FAKE_GFN_LIMIT   (FAKE_RAM_GFN + FAKE_RAM_PAGES)
 #define FAKE_STATE_BYTES 64u
 
+#define FAKE_VCPUS  2u
+#define FAKE_SAMPLE 64u /* one page in so many, where the MMU notes writes */
+
+/* Counted as a hypervisor does: first writes to each page since the log was taken. */
+struct fake_vcpu {
+    _Atomic uint64_t dirty_pages; /* of the sample, if there is one */
+    _Atomic uint64_t throttled;   /* steps that it had to miss */
+    _Atomic uint64_t written;     /* pages, ever */
+    _Atomic unsigned percent;
+    unsigned credit; /* of the thread that runs it: percents of a step that it may do */
+};
+
 struct fake_guest {
     _Atomic bool used;
     uint32_t domid;
@@ -30,6 +42,8 @@ struct fake_guest {
     bool shut_down;
     bool readonly[FAKE_PAGES]; /* as memory */
     _Atomic uint64_t steps;
+    struct fake_vcpu vcpus[FAKE_VCPUS];
+    _Atomic bool sampling;
     _Atomic uint64_t dirty[(FAKE_GFN_LIMIT + 63) / 64];
     uint8_t state[FAKE_STATE_BYTES];
     uint8_t memory[FAKE_PAGES][STREAM_PAGE_BYTES]; /* 0: the console's, 1: first of RAM */
@@ -41,14 +55,18 @@ struct fake_host {
     /* Switches of the tests. */
     bool forget_readonly; /* says yes and does nothing */
     bool refuse_create, refuse_state, refuse_pause, corrupt_write, other_layout;
-    _Atomic unsigned log_takes, merges;
+    bool no_counts; /* a hypervisor that neither counts nor throttles */
+    bool hardware;  /* the MMU notes writes: a vCPU is known by the sample only */
+    bool refuse_throttle;
+    _Atomic unsigned log_takes, merges, throttles;
     struct fake_guest guests[FAKE_GUESTS];
 };
 
 struct fake_world {
     struct fake_host hosts[2];
-    _Atomic bool stop;     /* ends the vCPU thread */
-    _Atomic unsigned busy; /* pages that each step writes; 0: an idle guest */
+    _Atomic bool stop; /* ends the vCPU thread */
+    /* Pages that each vCPU writes in a step; all 0: an idle guest. */
+    _Atomic unsigned busy, busy_second;
     _Atomic uint64_t steps;
     _Atomic bool ran_twice; /* a guest ran on both hosts */
 };

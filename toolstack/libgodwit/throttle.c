@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "throttle.h"
+
+#include <string.h>
+
+int throttle_read(struct throttle *t, struct gw_error *err)
+{
+    return t->host->ops->vcpu_stats(t->host->ctx, t->domid, t->counts, &t->n, err);
+}
+
+int throttle_begin(struct throttle *t, struct migrate_host *host, struct handover_guard *guard,
+                   uint32_t domid, struct gw_error *err)
+{
+    memset(t, 0, sizeof(*t));
+    t->host = host;
+    t->guard = guard;
+    t->domid = domid;
+    return throttle_read(t, err);
+}
+
+/* The rates since the last reading. What was not counted then has none yet. */
+static int read_rates(struct throttle *t, uint64_t ms, struct gw_error *err)
+{
+    struct migrate_vcpu before[STREAM_VCPUS_MAX];
+
+    memcpy(before, t->counts, sizeof(before));
+    if (throttle_read(t, err))
+        return -1;
+    for (unsigned i = 0; i < t->n; i++) {
+        uint64_t pages = t->counts[i].dirty_pages - before[i].dirty_pages;
+        bool known = t->counts[i].counted && t->counts[i].dirty_pages >= before[i].dirty_pages;
+
+        t->vcpus[i].dirty_pages_per_s = known ? pages * 1000 / (ms ? ms : 1) : 0;
+    }
+    return 0;
+}
+
+static bool all_counted(const struct throttle *t)
+{
+    bool counted = true;
+
+    for (unsigned i = 0; i < t->n; i++)
+        counted &= t->counts[i].counted;
+    return counted;
+}
+
+/* Only once the guest presses: a page of the sample costs the guest a fault each round. */
+static int ask_for_sample(struct throttle *t, struct gw_error *err)
+{
+    if (t->pressing == 0 || t->sampling || all_counted(t))
+        return 0;
+    t->sampling = true;
+    return t->host->ops->writer_sample(t->host->ctx, t->domid, true, err);
+}
+
+static int apply(struct throttle *t, const struct throttle_vcpu *before, struct gw_error *err)
+{
+    for (unsigned i = 0; i < t->n; i++) {
+        if (t->vcpus[i].percent == before[i].percent)
+            continue;
+        handover_guard_add(t->guard, HANDOVER_THROTTLED);
+        if (t->host->ops->vcpu_throttle(t->host->ctx, t->domid, i, t->vcpus[i].percent, err))
+            return -1;
+    }
+    return 0;
+}
+
+int throttle_round(struct throttle *t, const struct throttle_measure *measure, bool enabled,
+                   struct gw_error *err)
+{
+    struct throttle_vcpu before[STREAM_VCPUS_MAX];
+    bool changed;
+
+    if (t->n == 0)
+        return 0;
+    if (read_rates(t, measure->ms, err))
+        return -1;
+    memcpy(before, t->vcpus, sizeof(before));
+    if (!enabled) {
+        for (unsigned i = 0; i < t->n; i++)
+            t->vcpus[i].percent = 0;
+        t->pressing = 0;
+        return apply(t, before, err);
+    }
+    changed = throttle_decide(&t->pressing, measure, t->vcpus, t->n);
+    t->exhausted = !changed && t->pressing >= THROTTLE_PATIENCE && all_counted(t);
+    return apply(t, before, err) || ask_for_sample(t, err) ? -1 : 0;
+}
+
+int throttle_undo(struct handover_guard *guard, struct migrate_host *host, struct gw_error *err)
+{
+    uint32_t domid = atomic_load_explicit(&guard->domid, memory_order_relaxed);
+
+    if (!handover_guard_has(guard, HANDOVER_THROTTLED))
+        return 0;
+    if (host->ops->vcpu_throttle(host->ctx, domid, MIGRATE_ALL_VCPUS, 0, err))
+        return -1;
+    handover_guard_drop(guard, HANDOVER_THROTTLED);
+    return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Which vCPUs get how much less CPU time. Arithmetic only. */
+#ifndef THROTTLE_POLICY_H
+#define THROTTLE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define THROTTLE_FIRST_PERCENT 20u
+#define THROTTLE_STEP_PERCENT  10u
+#define THROTTLE_MAX_PERCENT   99u
+/* Rounds in a row that must press before the first step. */
+#define THROTTLE_PATIENCE      2u
+
+/* What one round measured. */
+struct throttle_measure {
+    uint64_t ms;                /* from the log's last taking to this one */
+    uint64_t dirty_pages_per_s; /* of the whole guest */
+    uint64_t send_pages_per_s; /* what the link takes: pages of this guest, not of its zeros only */
+};
+
+struct throttle_vcpu {
+    uint64_t dirty_pages_per_s; /* its own, in this round, under the percent below */
+    unsigned percent;           /* in: taken away in this round; out: in the next one */
+};
+
+/*
+ * The guest presses when it dirties more than half of what the link takes: rounds then shrink to
+ * less than half no more. A vCPU writes when, unthrottled, it dirties more than its even share of
+ * that half. While the guest presses, vCPUs that write get a step less each round, and others a
+ * step more; when it does not, and would not with a step more for all, all get that step. pressing:
+ * rounds in a row, of this function's own, 0 at first. Returns whether a percent changed.
+ */
+bool throttle_decide(unsigned *pressing, const struct throttle_measure *measure,
+                     struct throttle_vcpu *vcpus, unsigned n);
+
+#endif
