@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Save and restore on one host, and across hosts by file."""
 
+import glob
 import os
+import subprocess
+import tempfile
 
 from guests import LINUX, TWO_HOSTS, free_pages, guest, guest_names
 from harness import LONG, ROOT, expect
 import ticks
 
 LAB = TWO_HOSTS
+GOLDEN = os.path.join(ROOT, "toolstack/tests/golden/version-*-traveller.save.zst")
 MEMTYPE = os.path.join(ROOT, "build/dom0/tests/system/xenctrl/memtype")
 
 
@@ -76,6 +80,20 @@ def test_read_only_memory_stays_read_only(bench):
         expect(memtype("south", "rom", "show").strip() == str(pages), "migrated with other types")
         g.wait_more(5)
         g.expect_whole()
+
+
+def test_streams_of_earlier_versions(bench):
+    """What an older Godwit saved from a real guest runs here, and counts on where it stopped."""
+    for packed in sorted(glob.glob(GOLDEN)):
+        with tempfile.TemporaryDirectory() as folder, guest(bench, "golden", config=None) as g:
+            path = os.path.join(folder, "x.save")
+            subprocess.run(["zstd", "-q", "-d", packed, "-o", path], check=True)
+            expect(bench.lab.put("north", [path], "/srv") == 0, "the stream could not be copied")
+            bench.check("north", ["godwit", "restore", "/srv/x.save"])
+            bench.check("north", "rm /srv/x.save")
+            g.wait_count(15)
+            wrong = [text for text in ticks.faults(g.console()) if not text.startswith("the count starts with")]
+            expect(not wrong, "%s: %s" % (os.path.basename(packed), "; ".join(wrong)))
 
 
 def test_full_disk_loses_no_guest(bench):

@@ -10,6 +10,7 @@
 #define STREAM_MARKER          UINT64_MAX
 #define STREAM_ID              0x58454E46u
 #define STREAM_VERSION         3u
+#define STREAM_VERSION_OLDEST  3u /* that is still read */
 #define STREAM_DOMAIN_TYPE_ARM 4u
 #define STREAM_PAGE_SHIFT      12u
 #define STREAM_PAGE_BYTES      4096u

@@ -8,6 +8,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+/* Its sentence has numbers: see stream_read_explain. */
+static const char why_version[] = "the version of the stream is not supported";
+
 static int refuse(struct stream_reader *r, uint64_t offset, const char *why)
 {
     r->why = why;
@@ -47,8 +50,9 @@ static int check_image_header(struct stream_reader *r, const struct stream_image
 {
     if (h->marker != STREAM_MARKER || be32toh(h->id) != STREAM_ID)
         return refuse(r, 0, "this is not a saved or migrating guest");
-    if (be32toh(h->version) != STREAM_VERSION)
-        return refuse(r, 0, "the version of the stream is not supported");
+    r->version = be32toh(h->version);
+    if (r->version < STREAM_VERSION_OLDEST || r->version > STREAM_VERSION)
+        return refuse(r, 0, why_version);
     if (be16toh(h->options) & 1)
         return refuse(r, 0, "the stream is big endian");
     if (h->options || h->reserved0 || h->reserved1)
@@ -135,7 +139,13 @@ int stream_read_record(struct stream_reader *r, struct stream_record *ret_record
 
 void stream_read_explain(const struct stream_reader *r, char *ret_text, size_t bytes)
 {
-    if (r->records == 0)
+    if (r->why == why_version)
+        snprintf(ret_text, bytes,
+                 "the stream has version %u of the format, and this godwit reads versions %u to "
+                 "%u%s",
+                 r->version, STREAM_VERSION_OLDEST, STREAM_VERSION,
+                 r->version > STREAM_VERSION ? ": use a newer godwit" : "");
+    else if (r->records == 0)
         snprintf(ret_text, bytes, "%s (header, offset %llu)", r->why,
                  (unsigned long long)r->why_offset);
     else

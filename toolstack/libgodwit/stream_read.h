@@ -17,6 +17,7 @@ struct stream_reader {
     stream_read_fn read;
     void *source;
     uint8_t *body;       /* STREAM_BODY_MAX + STREAM_ALIGN bytes of the caller's */
+    uint32_t version;    /* of the stream: known when the headers have been read */
     uint64_t offset;     /* of the next byte */
     uint32_t records;    /* records begun so far */
     uint32_t crc;        /* of all bytes before offset */
