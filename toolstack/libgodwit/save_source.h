@@ -4,6 +4,8 @@
 #define SAVE_SOURCE_H
 
 #include "migrate_host.h"
+#include "migrate_times.h"
+#include "rate_limit.h"
 #include "stream_write.h"
 
 /* Pages per PAGE_DATA record: each page mapped costs the control domain one of its own meanwhile.
@@ -21,6 +23,18 @@ struct save_source {
     void *state;        /* of CPUs and devices; NULL until taken */
     uint32_t state_bytes;
     uint64_t pages, zero_pages; /* sent so far, the comparison's not counted */
+    uint64_t skipped_pages;     /* left out as skip() said */
+    uint64_t raw_bytes;         /* the stream's length, had nothing been compressed */
+    struct migrate_times times; /* map, read, zero, compress, send; the rest is the caller's */
+    struct rate_limit *limit;   /* NULL: none. Its owner may change it at any time. */
+    /*
+     * Called right before n frames are mapped (in ascending order, at most SAVE_BATCH_PAGES); may
+     * be NULL. Sets ret_skip[i], which is false, for a frame that need not be sent now since it is
+     * dirty again and comes later. Called by the thread that called save_source_send_pages; not for
+     * the comparison.
+     */
+    void (*skip)(void *arg, const uint64_t *gfns, unsigned n, bool *ret_skip);
+    void *skip_arg;
     /* Called after each batch; may be NULL. done and total: of the current pass. */
     void (*on_progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
