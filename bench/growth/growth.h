@@ -3,11 +3,9 @@
 #ifndef GROWTH_H
 #define GROWTH_H
 
+#include <port/inline.h> /* growth_cpu_id */
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Which CPU this thread is. */
-extern _Thread_local unsigned growth_cpu_id;
 
 /* Call it first. False: no memory. */
 bool growth_port_start(void);

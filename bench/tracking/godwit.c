@@ -163,7 +163,7 @@ uint64_t target_faults(void)
 /* All that the hypervisor has allocated: there is no other guest. */
 uint64_t target_memory(void)
 {
-    struct godwit_host_info info;
+    struct godwit_host_info info = {0};
 
     if (hypercall(GODWIT_HYPERCALL, GODWIT_OP_HOST_INFO, (uint64_t)&info, 0, 0, 0) != 0) {
         report_abort("no information on the host");

@@ -220,7 +220,9 @@ static uint64_t take_range(struct harvest *harvest, uint64_t gfn, uint64_t end)
 static void begin_take(struct harvest *harvest, struct s2_vm *vm, struct dirty_log_word *words)
 {
     harvest->vm = vm;
+    harvest->middle = NULL;
     harvest->middle_gfn = NO_TABLE;
+    harvest->leaves = NULL;
     harvest->table_gfn = NO_TABLE;
     harvest->words = words;
     harvest->count = 0;

@@ -51,7 +51,9 @@ static uint64_t *find_entry(uint64_t *entries, unsigned order, uint64_t gfn)
 
 static void note_occupied(struct dirty_pins *pins, const uint64_t *entry)
 {
-    pins->occupied |= UINT64_C(1) << ((uint64_t)(entry - pins->entries) / part_of(pins->order));
+    uint64_t index = (uint64_t)(entry - pins->entries);
+
+    pins->occupied |= UINT64_C(1) << (index / (PAGE_ENTRIES / 64) >> pins->order);
 }
 
 static int make_room(struct dirty_pins *pins, uint64_t used)

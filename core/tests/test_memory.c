@@ -12,15 +12,14 @@
 /* What the tables say, whatever the sizes of their leaves. */
 struct run {
     uint64_t ipa, pa, bytes;
-    enum s2_type type;
-    bool writable;
+    uint64_t type, writable;
 };
 
+/* Compared as bytes: so there is no padding. */
 struct picture {
-    unsigned runs;
+    uint64_t runs;
     struct run run[RUNS_MAX];
-    uint64_t prepaid, limit_gfn, marks, pinned;
-    enum dirty_log_state state;
+    uint64_t prepaid, limit_gfn, marks, pinned, state;
     uint8_t bits[GIB(3) >> PAGE_SHIFT >> 3];
 };
 
@@ -66,7 +65,7 @@ static void take_picture(struct picture *picture)
     picture->prepaid = stats().tables_prepaid;
     picture->limit_gfn = dirty_log_limit_gfn(&vm);
     picture->pinned = vm.pins.used;
-    picture->state = (enum dirty_log_state)vm.log.state;
+    picture->state = vm.log.state;
     if (is_swept_by_hardware()) {
         return;
     }
@@ -90,7 +89,7 @@ static void map_guest(void)
 
 static void run_until(enum dirty_log_state state)
 {
-    while ((enum dirty_log_state)vm.log.state != state) {
+    while (vm.log.state != state) {
         int result =
             state <= DIRTY_LOG_ON ? dirty_log_enable(&vm, &log_options) : dirty_log_off(&vm);
 

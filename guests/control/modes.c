@@ -34,9 +34,9 @@ static struct godwit_stats stats(void)
     return stats_of(driver.guest.domid);
 }
 
-static int64_t choose(uint8_t tracking, uint8_t split, uint32_t pad)
+static int64_t choose(unsigned tracking, unsigned split, uint32_t pad)
 {
-    struct godwit_logdirty op = {driver.guest.domid, tracking, split, pad};
+    struct godwit_logdirty op = {driver.guest.domid, (uint8_t)tracking, (uint8_t)split, pad};
 
     return hypercall(GODWIT_HYPERCALL, GODWIT_OP_LOGDIRTY, (uint64_t)&op, 0, 0, 0);
 }
@@ -64,7 +64,7 @@ static struct godwit_stats round_faults(uint64_t seed)
     return after;
 }
 
-static void test_mode(uint8_t tracking, uint8_t split)
+static void test_mode(unsigned tracking, unsigned split)
 {
     bool hardware = tracking == GODWIT_TRACKING_HARDWARE;
     bool eager = split == GODWIT_SPLIT_EAGER;
@@ -114,7 +114,7 @@ void guest_main(const void *dtb)
     report(choose(GODWIT_TRACKING_HARDWARE + 1, 0, 0) == -XEN_EINVAL, "no such way to notice");
     report(choose(0, GODWIT_SPLIT_EAGER + 1, 0) == -XEN_EINVAL, "no such way to split");
     report(choose(0, 0, 1) == -XEN_EINVAL, "padding is 0");
-    for (uint8_t split = GODWIT_SPLIT_LAZY; split <= GODWIT_SPLIT_EAGER; split++) {
+    for (unsigned split = GODWIT_SPLIT_LAZY; split <= GODWIT_SPLIT_EAGER; split++) {
         test_mode(GODWIT_TRACKING_FAULT, split);
         if (has_hardware) {
             test_mode(GODWIT_TRACKING_HARDWARE, split);

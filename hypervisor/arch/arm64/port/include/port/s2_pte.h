@@ -123,7 +123,7 @@ static inline uint64_t s2_pte_closed(uint64_t pte, unsigned level)
 
 static inline uint64_t s2_pte_next(uint64_t pte, unsigned level)
 {
-    return pte + (PAGE_SIZE_BYTES << 9 * (3 - level));
+    return pte + (PAGE_SIZE_BYTES << 9 * ((3 - level) & 3));
 }
 
 static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
