@@ -4,14 +4,39 @@
 #include "stream_view.h"
 #include <string.h>
 
+const char stream_why_damaged[] =
+    "the checksum is wrong: the stream was damaged before this record";
+
 bool stream_check_is_skipped(const struct stream_record *record)
 {
     return record->type & STREAM_RECORD_OPTIONAL;
 }
 
-/* The stage after a record of this type, or -1 if it may not come now. */
-static int next_stage(enum stream_stage stage, uint32_t type)
+static bool may_end(enum stream_stage stage)
 {
+    return stage == STREAM_WANT_VERIFY || stage == STREAM_WANT_VERIFY_PAGES;
+}
+
+/* Version 3 had one checksum, before END. */
+static int stage_after_digest(const struct stream_checker *checker, uint32_t version)
+{
+    if (version > 3)
+        return (int)checker->stage;
+    return may_end(checker->stage) ? STREAM_WANT_END : -1;
+}
+
+static int stage_after_end(const struct stream_checker *checker)
+{
+    return checker->sealed && (may_end(checker->stage) || checker->stage == STREAM_WANT_END)
+               ? STREAM_ENDED
+               : -1;
+}
+
+/* The stage after a record of this type, or -1 if it may not come now. */
+static int next_stage(const struct stream_checker *checker, uint32_t version, uint32_t type)
+{
+    enum stream_stage stage = checker->stage;
+
     switch (type) {
     case STREAM_HOST:
         return stage == STREAM_WANT_HOST ? STREAM_WANT_CONFIG : -1;
@@ -30,10 +55,9 @@ static int next_stage(enum stream_stage stage, uint32_t type)
     case STREAM_VERIFY:
         return stage == STREAM_WANT_VERIFY ? STREAM_WANT_VERIFY_PAGES : -1;
     case STREAM_DIGEST:
-        return stage == STREAM_WANT_VERIFY || stage == STREAM_WANT_VERIFY_PAGES ? STREAM_WANT_END
-                                                                                : -1;
+        return stage_after_digest(checker, version);
     case STREAM_END:
-        return stage == STREAM_WANT_END ? STREAM_ENDED : -1;
+        return stage_after_end(checker);
     default:
         return -1;
     }
@@ -50,7 +74,7 @@ static int check_digest(const struct stream_reader *reader, const struct stream_
     memcpy(&digest, record->body, sizeof(digest));
     if (digest.reserved)
         return -1;
-    *ret_why = "the checksum of the stream is wrong: it was damaged on its way";
+    *ret_why = stream_why_damaged;
     return digest.crc32 == reader->crc_before ? 0 : -1;
 }
 
@@ -108,7 +132,7 @@ int stream_check_record(struct stream_checker *checker, struct stream_reader *re
     if (stream_check_is_skipped(record)) {
         rc = check_optional(checker, reader, record->type, &why);
     } else {
-        next = next_stage(checker->stage, record->type);
+        next = next_stage(checker, reader->version, record->type);
         rc = next < 0 ? -1 : check_body(checker, reader, record, &why);
     }
     if (rc) {
@@ -118,5 +142,8 @@ int stream_check_record(struct stream_checker *checker, struct stream_reader *re
         return -1;
     }
     checker->stage = (enum stream_stage)next;
+    checker->sealed = record->type == STREAM_DIGEST;
+    if (checker->sealed)
+        stream_read_confirm(reader);
     return 0;
 }

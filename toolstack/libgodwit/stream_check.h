@@ -17,12 +17,13 @@ enum stream_stage { /* what must or may come next */
                     STREAM_WANT_STATE,        /* or GODWIT_READONLY */
                     STREAM_WANT_VERIFY,       /* or GODWIT_DIGEST */
                     STREAM_WANT_VERIFY_PAGES, /* or GODWIT_DIGEST */
-                    STREAM_WANT_END,
+                    STREAM_WANT_END,          /* version 3 only: its one checksum has come */
                     STREAM_ENDED,
 };
 
 struct stream_checker {
     enum stream_stage stage;
+    bool sealed; /* the last record was a checksum, and nothing stands between it and END */
     struct stream_memory memory;
 };
 
@@ -32,6 +33,9 @@ struct stream_checker {
  */
 int stream_check_record(struct stream_checker *checker, struct stream_reader *reader,
                         const struct stream_record *record);
+
+/* reader.why after a checksum that is well formed and not that of the stream. */
+extern const char stream_why_damaged[];
 
 /* An optional record that this version does not use. */
 bool stream_check_is_skipped(const struct stream_record *record);

@@ -9,7 +9,7 @@
 
 #define STREAM_MARKER          UINT64_MAX
 #define STREAM_ID              0x58454E46u
-#define STREAM_VERSION         3u
+#define STREAM_VERSION         4u
 #define STREAM_VERSION_OLDEST  3u /* that is still read */
 #define STREAM_DOMAIN_TYPE_ARM 4u
 #define STREAM_PAGE_SHIFT      12u
@@ -43,6 +43,8 @@ enum stream_record_type {
 #define STREAM_GFN_LIMIT       (1ULL << 36) /* first frame number that cannot occur */
 #define STREAM_MEMORY_PAGES    (1ULL << 28) /* in all ranges together */
 #define STREAM_ID_REGISTERS    16u
+/* A writer puts a checksum after each record with which so much has come since the last one. */
+#define STREAM_DIGEST_BYTES    65536u
 #define STREAM_BODY_MAX        (8u + STREAM_PAGES_MAX * (8u + STREAM_PAGE_BYTES))
 
 #define STREAM_PFN_TYPE_SHIFT 60

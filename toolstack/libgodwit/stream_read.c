@@ -137,18 +137,29 @@ int stream_read_record(struct stream_reader *r, struct stream_record *ret_record
     return 0;
 }
 
+void stream_read_confirm(struct stream_reader *r)
+{
+    r->sound_offset = r->offset;
+    r->sound_records = r->records;
+}
+
 void stream_read_explain(const struct stream_reader *r, char *ret_text, size_t bytes)
 {
+    char place[64] = "header";
+
+    if (r->records > 0)
+        snprintf(place, sizeof(place), "record %u", r->records - 1);
     if (r->why == why_version)
-        snprintf(ret_text, bytes,
-                 "the stream has version %u of the format, and this godwit reads versions %u to "
-                 "%u%s",
-                 r->version, STREAM_VERSION_OLDEST, STREAM_VERSION,
-                 r->version > STREAM_VERSION ? ": use a newer godwit" : "");
-    else if (r->records == 0)
-        snprintf(ret_text, bytes, "%s (header, offset %llu)", r->why,
+        snprintf(
+            ret_text, bytes,
+            "the stream has version %u of the format, and this godwit reads versions %u to %u%s",
+            r->version, STREAM_VERSION_OLDEST, STREAM_VERSION,
+            r->version > STREAM_VERSION ? ": use a newer godwit" : "");
+    else if (r->sound_offset == 0 || r->sound_offset == r->why_offset)
+        snprintf(ret_text, bytes, "%s (%s, offset %llu)", r->why, place,
                  (unsigned long long)r->why_offset);
     else
-        snprintf(ret_text, bytes, "%s (record %u, offset %llu)", r->why, r->records - 1,
-                 (unsigned long long)r->why_offset);
+        snprintf(ret_text, bytes, "%s (%s, offset %llu; sound up to record %u, offset %llu)",
+                 r->why, place, (unsigned long long)r->why_offset, r->sound_records - 1,
+                 (unsigned long long)r->sound_offset);
 }

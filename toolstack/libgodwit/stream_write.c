@@ -42,7 +42,7 @@ int stream_write_headers(struct stream_writer *w, uint32_t xen_major, uint32_t x
     return write_parts(w, iov, 2, err);
 }
 
-int stream_write_record(struct stream_writer *w, uint32_t type, const struct iovec *parts, int n,
+static int write_record(struct stream_writer *w, uint32_t type, const struct iovec *parts, int n,
                         struct gw_error *err)
 {
     static const uint8_t zeros[STREAM_ALIGN];
@@ -56,6 +56,27 @@ int stream_write_record(struct stream_writer *w, uint32_t type, const struct iov
     iov[n + 1].iov_base = (void *)(uintptr_t)zeros;
     iov[n + 1].iov_len = (STREAM_ALIGN - header.length % STREAM_ALIGN) % STREAM_ALIGN;
     return write_parts(w, iov, n + 2, err);
+}
+
+int stream_write_digest(struct stream_writer *w, struct gw_error *err)
+{
+    struct stream_digest digest = {.crc32 = w->crc};
+    struct iovec part = {.iov_base = &digest, .iov_len = sizeof(digest)};
+
+    if (w->sealed_bytes == w->bytes)
+        return 0;
+    if (write_record(w, STREAM_DIGEST, &part, 1, err))
+        return -1;
+    w->sealed_bytes = w->bytes;
+    return 0;
+}
+
+int stream_write_record(struct stream_writer *w, uint32_t type, const struct iovec *parts, int n,
+                        struct gw_error *err)
+{
+    if (write_record(w, type, parts, n, err))
+        return -1;
+    return w->bytes - w->sealed_bytes < STREAM_DIGEST_BYTES ? 0 : stream_write_digest(w, err);
 }
 
 int stream_write_config(struct stream_writer *w, const struct stream_config *config,
@@ -120,10 +141,5 @@ int stream_write_pages(struct stream_writer *w, const uint64_t *words, uint32_t 
 
 int stream_write_end(struct stream_writer *w, struct gw_error *err)
 {
-    struct stream_digest digest = {.crc32 = w->crc};
-    struct iovec part = {.iov_base = &digest, .iov_len = sizeof(digest)};
-
-    if (stream_write_record(w, STREAM_DIGEST, &part, 1, err))
-        return -1;
-    return stream_write_record(w, STREAM_END, NULL, 0, err);
+    return stream_write_digest(w, err) || write_record(w, STREAM_END, NULL, 0, err) ? -1 : 0;
 }

@@ -9,6 +9,7 @@
 struct stream_writer {
     struct handover_io *io;
     uint64_t bytes;
+    uint64_t sealed_bytes; /* up to where a GODWIT_DIGEST has confirmed them */
     uint32_t crc;
 };
 
@@ -18,7 +19,7 @@ struct stream_writer {
  */
 int stream_write_headers(struct stream_writer *writer, uint32_t xen_major, uint32_t xen_minor,
                          struct gw_error *err);
-/* A record whose body is up to three parts. */
+/* A record whose body is up to three parts, and a GODWIT_DIGEST behind it if one is due. */
 int stream_write_record(struct stream_writer *writer, uint32_t type, const struct iovec *parts,
                         int n, struct gw_error *err);
 int stream_write_config(struct stream_writer *writer, const struct stream_config *config,
@@ -30,6 +31,8 @@ int stream_write_readonly(struct stream_writer *writer, const struct stream_rang
 /* n words, and the contents of those that have some. */
 int stream_write_pages(struct stream_writer *writer, const uint64_t *words, uint32_t n,
                        const void *contents, uint32_t with_contents, struct gw_error *err);
+/* GODWIT_DIGEST, unless nothing has come since the last one. */
+int stream_write_digest(struct stream_writer *writer, struct gw_error *err);
 /* GODWIT_DIGEST and END. */
 int stream_write_end(struct stream_writer *writer, struct gw_error *err);
 

@@ -211,6 +211,23 @@ static void add(struct bytes *b, uint32_t type, uint32_t claimed, const void *da
     b->length += (n + 7) & ~(size_t)7;
 }
 
+/* The right checksum of all that is there. */
+static void add_digest(struct bytes *b)
+{
+    uint32_t digest[2] = {(uint32_t)crc32(0, b->data, (uInt)b->length), 0};
+
+    add(b, STREAM_DIGEST, 8, digest, 8);
+}
+
+static void write_pages_to(struct bytes *b)
+{
+    int fd = memfd_create("pages", MFD_CLOEXEC);
+
+    write_pages(writer_to(fd));
+    b->length += (size_t)pread(fd, b->data + b->length, sizeof(b->data) - b->length, 0);
+    close(fd);
+}
+
 static void test_unknown_records(void **state)
 {
     static struct bytes b;
@@ -347,8 +364,9 @@ static void test_readonly_lists(void **state)
     assert_refused(&b, "may not come");
     begin(&b);
     add(&b, STREAM_READONLY, 24, &good, 24);
-    add(&b, STREAM_DIGEST, 8, "12345678", 8);
-    assert_refused(&b, "may not come");
+    add_digest(&b);
+    add(&b, STREAM_END, 0, NULL, 0);
+    assert_refused(&b, "may not come"); /* no state of CPUs */
     begin(&b);
     add(&b, STREAM_HVM_CONTEXT, 8, "12345678", 8);
     add(&b, STREAM_READONLY, 24, &good, 24);
@@ -359,16 +377,12 @@ static void test_order(void **state)
 {
     static struct bytes b;
     uint8_t page[8 + 8] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0x50};
-    uint32_t digest[2] = {0, 0};
 
     begin(&b);
     add(&b, STREAM_VERIFY, 0, NULL, 0);
     assert_refused(&b, "may not come");
     begin(&b);
     add(&b, STREAM_END, 0, NULL, 0);
-    assert_refused(&b, "may not come");
-    begin(&b);
-    add(&b, STREAM_DIGEST, 8, digest, 8);
     assert_refused(&b, "may not come");
     begin(&b);
     add(&b, STREAM_STATIC_DATA_END, 0, NULL, 0);
@@ -383,12 +397,53 @@ static void test_order(void **state)
     add(&b, STREAM_HVM_CONTEXT, 8, "12345678", 8);
     assert_refused(&b, "may not come");
     begin(&b);
-    add(&b, STREAM_HVM_CONTEXT, 8, "12345678", 8);
-    add(&b, STREAM_DIGEST, 8, digest, 8);
-    assert_refused(&b, "checksum of the stream is wrong");
-    begin(&b);
     add(&b, STREAM_VERSIONS, 8, "too late", 8);
     assert_refused(&b, "where none may be");
+}
+
+/* Anywhere, as often as the writer likes, but always right, and always before END. */
+static void test_digests(void **state)
+{
+    static struct bytes b;
+    struct stream_reader reader;
+    uint32_t digest[2] = {0, 0};
+
+    begin(&b);
+    add_digest(&b);
+    add_digest(&b);
+    write_pages_to(&b);
+    add_digest(&b);
+    add(&b, STREAM_HVM_CONTEXT, 8, "12345678", 8);
+    add(&b, STREAM_END, 0, NULL, 0);
+    assert_refused(&b, "may not come");
+    b.length -= 8;
+    add_digest(&b);
+    add(&b, STREAM_RECORD_OPTIONAL | 0x1234, 8, "optional", 8);
+    add(&b, STREAM_END, 0, NULL, 0);
+    assert_refused(&b, "may not come");
+    b.length -= 8;
+    add_digest(&b);
+    add(&b, STREAM_END, 0, NULL, 0);
+    assert_int_equal(decode(&b, &reader), 0);
+    assert_int_equal(reader.sound_offset, b.length - 8);
+    b.data[15] = 3; /* which had one, before END */
+    assert_refused(&b, "may not come");
+
+    begin(&b);
+    add(&b, STREAM_DIGEST, 8, digest, 8);
+    assert_refused(&b, "checksum is wrong");
+    begin(&b);
+    add(&b, STREAM_HVM_CONTEXT, 8, "12345678", 8);
+    add(&b, STREAM_DIGEST, 8, digest, 8);
+    assert_refused(&b, "checksum is wrong");
+    begin(&b);
+    add(&b, STREAM_DIGEST, 4, digest, 8);
+    assert_refused(&b, "wrong form");
+    add_digest(&b);
+    b.length -= 16;
+    digest[1] = 1;
+    add(&b, STREAM_DIGEST, 8, digest, 8);
+    assert_refused(&b, "wrong form");
 }
 
 static void test_state_sizes(void **state)
@@ -412,7 +467,7 @@ static void test_headers(void **state)
     b.length = sizeof(b.data);
     assert_refused(&b, "not a saved");
     make_stream(&b);
-    b.data[15] = 4;
+    b.data[15] = 5;
     assert_refused(&b, "version");
     make_stream(&b);
     b.data[17] = 1;
@@ -520,9 +575,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_unknown_records),  cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_padding),          cmocka_unit_test(test_page_lists),
         cmocka_unit_test(test_readonly_lists),   cmocka_unit_test(test_order),
-        cmocka_unit_test(test_state_sizes),      cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_configurations),   cmocka_unit_test(test_memory_ranges),
-        cmocka_unit_test(test_memory_index),
+        cmocka_unit_test(test_digests),          cmocka_unit_test(test_state_sizes),
+        cmocka_unit_test(test_headers),          cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_memory_ranges),    cmocka_unit_test(test_memory_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
