@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of QEMU's plugin interface, version 1, that the witness calls: the emulator's package
+ * The part of QEMU's plugin interface, version 1, that our plugins call: the emulator's package
  * brings the functions but no header. Declared from the interface's published description and
  * checked against QEMU 7.2; own words throughout.
  */
@@ -50,6 +50,9 @@ void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, qemu_plugin_exit_cb cb,
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
                                             qemu_plugin_execute_cb cb,
                                             enum qemu_plugin_registers registers, void *user);
+/* The callback comes before the block. */
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, qemu_plugin_execute_cb cb,
+                                          enum qemu_plugin_registers registers, void *user);
 /* The callback comes after the access, once for each that the instruction makes. */
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, qemu_plugin_access_cb cb,
                                       enum qemu_plugin_registers registers,

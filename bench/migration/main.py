@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""scripts/bench migration: the same guest moved by Godwit, and by Debian's QEMU with KVM."""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+from . import godwit, images, kvm, results
+
+import hosts  # noqa: E402  (lab/, which images has put on the path)
+import processes  # noqa: E402
+
+RUNS = 3
+SETTLE_S, AFTER_S = 2, 2
+CLASSES = {"godwit": godwit.Godwit, "kvm": kvm.Kvm}
+RESULTS = os.path.join(images.OUT, "results.json")
+# The link of the load that is faster than it; 0: as fast as the hosts are.
+BANDWIDTH = {"fast": 16 << 20}
+
+
+def say(text):
+    print("bench: " + text, file=sys.stderr, flush=True)
+
+
+def move_once(pair, load):
+    """Lets the guest run, moves it, lets it run on and stops it there; the run's numbers."""
+    pair.halt(False)
+    time.sleep(SETTLE_S)
+    run = pair.measure({"bandwidth": BANDWIDTH.get(load, 0)})
+    target, before = pair.at, pair.flight()
+    time.sleep(AFTER_S)
+    after = pair.flight()
+    if after.beats[target].count <= before.beats[target].count:
+        raise images.Failed("bench: %s: the guest stands still after its move" % pair.system)
+    run["faults_after"] = sum(after.watched[target]) - run.pop("faults_before")
+    pair.check_guest()
+    pair.halt(True)
+    return run
+
+
+def start(pair, load):
+    pair.start(load)
+    pair.halt(True)
+
+
+def run_load(pairs, load, runs, keep):
+    """Alternating runs; a guest that could not be moved is started anew."""
+    for pair in pairs:
+        start(pair, load)
+    for number in range(runs):
+        for pair in pairs:
+            begin = time.monotonic()
+            try:
+                found = move_once(pair, load)
+            except images.Failed as failure:
+                say(str(failure))
+                found = {"failed": str(failure).splitlines()[0]}
+                pair.end()
+                start(pair, load)
+            found.update(system=pair.system, load=load, cpu=pair.cpu, counted=pair.count)
+            keep(found)
+            say("%s, %s, %d of %d: %s (%.0f s)" % (pair.system, load, number + 1, runs, brief(found),
+                                                  time.monotonic() - begin))
+    for pair in pairs:
+        pair.end()
+
+
+def brief(run):
+    if "failed" in run:
+        return "failed"
+    return "total %.2f s, gap %.0f ms, %.1f MB, %d rounds" % (run["total_ms"] / 1e3, run["gap_ms"],
+                                                              run["wire_bytes"] / 1e6, run["rounds"])
+
+
+def measure(options, store):
+    disk = images.build()
+    versions = dict(zip(("emulator", "qemu"), images.qemu_versions()))
+    say("booting two hosts for each of: " + ", ".join(options.system))
+    pairs = [CLASSES[name](options.cpu, disk, options.count) for name in options.system]
+    try:
+        for pair in pairs:
+            pair.boot()
+        for load in options.load:
+            run_load(pairs, load, options.runs, lambda run: store.add(dict(run, **versions)))
+    finally:
+        for pair in pairs:
+            pair.down()
+
+
+def arguments(words):
+    parser = argparse.ArgumentParser(prog="scripts/bench migration", description=__doc__.partition(":")[2].strip())
+    parser.add_argument("--runs", type=int, default=RUNS, metavar="N",
+                        help="moves of each guest by each system, in turn (default: %d; the table in docs has 10)" % RUNS)
+    parser.add_argument("--load", action="append", choices=list(results.LOADS))
+    parser.add_argument("--system", action="append", choices=results.SYSTEMS)
+    parser.add_argument("--cpu", default="cortex-a72", help="of all hosts (default: cortex-a72)")
+    parser.add_argument("--count", action="store_true",
+                        help="count instructions, which slows everything down: these runs give nothing else to the table")
+    parser.add_argument("--table", action="store_true", help="measure nothing, print what is in the file")
+    parser.add_argument("--fresh", action="store_true", help="forget the results in the file first")
+    parser.add_argument("--results", default=RESULTS, metavar="FILE", help="default: build/migration/results.json")
+    parser.add_argument("--markdown", action="store_true", help="the table as docs/performance.md has it")
+    parser.add_argument("--json", action="store_true", help="all runs in the file")
+    options = parser.parse_args(words)
+    options.load = options.load or list(results.LOADS)
+    options.system = options.system or list(results.SYSTEMS)
+    return options
+
+
+def main(words):
+    options = arguments(words)
+    processes.end_on_signals()
+    if options.fresh and os.path.exists(options.results):
+        os.unlink(options.results)
+    store = results.Store(options.results)
+    try:
+        if not options.table:
+            measure(options, store)
+    except (images.Failed, hosts.LabError) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(store.runs, indent=1))
+        return 0
+    for cpu in sorted({run["cpu"] for run in store.runs}):
+        make = results.markdown_table if options.markdown else results.text_table
+        print("%s, guest of %d MiB; medians of so many runs + runs with instructions counted\n" % (cpu, images.GUEST_MIB))
+        print(make(store.runs, cpu))
+    return 0

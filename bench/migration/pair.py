@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Two emulated hosts with the plugin that follows a guest between them; what Godwit's and KVM's have in common."""
+
+import os
+import shutil
+import subprocess
+import time
+
+from . import flight
+from .images import OUT, ROOT, Failed
+
+import hosts  # noqa: E402  (lab/, which images has put on the path)
+
+PLUGIN = os.path.join(ROOT, "build/host/bench/migration/flight.so")
+NAMES = ("north", "south")
+SMP, MEMORY = 2, "1G"
+QUIET_S = 40  # without anything new, on a fast idle machine
+
+
+class Pair(hosts.Lab):
+    """A lab of two hosts, all of it in build/migration. Subclasses know how to run and move a guest there."""
+
+    system = None
+    text = None  # "FROM-TO", the code of the hypervisor, where it is told apart
+
+    def __init__(self, cpu, disk, count):
+        super().__init__(os.path.join(OUT, "hosts-" + self.system))
+        self.cpu, self.disk, self.count = cpu, disk, count
+        self.at = None  # the host that the guest is on: 0 or 1
+
+    # -- what the lab asks for --------------------------------------------------------------------
+
+    def make_files(self, name, index, names):
+        super().make_files(name, index, names)
+        shutil.copyfile(self.disk, self.path("disk-" + name))
+        if index == 0:
+            flight.create(self.path("flight"))
+
+    def qemu(self, name, index, **options):
+        argv = super().qemu(name, index, **options)
+        words = "%s,map=flight,host=%d,count=%s" % (PLUGIN, index, "on" if self.count else "off")
+        words += "".join(",watch=%#x" % address for address in self.watched())
+        return argv + ["-plugin", words + (",text=" + self.text if self.text else "")]
+
+    def watched(self):
+        """Addresses of the instructions that a fault of the guest's memory goes through."""
+        return []
+
+    # -- the guest --------------------------------------------------------------------------------
+
+    def start(self, load):
+        """Starts the guest on the first host and waits until its load runs."""
+        raise NotImplementedError
+
+    def halt(self, still):
+        """Pauses the guest, or lets it go on."""
+        raise NotImplementedError
+
+    def move(self, limits):
+        """Moves the guest to the other host; what the system itself reports, as in results.py."""
+        raise NotImplementedError
+
+    def end(self):
+        """Ends the guest wherever it is."""
+        raise NotImplementedError
+
+    def console(self, host):
+        """What the guest has printed on a host (0 or 1) since it came there."""
+        raise NotImplementedError
+
+    # -- measuring --------------------------------------------------------------------------------
+
+    def flight(self):
+        return flight.read(self.path("flight"))
+
+    def command(self, host, words, seconds=300):
+        """Runs a command on a host; its output. Raises Failed unless it ends well."""
+        try:
+            done = self.run(NAMES[host], words, capture_output=True, text=True, errors="replace",
+                            stdin=subprocess.DEVNULL, timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise Failed("bench: %s: %s did not end in %d s" % (NAMES[host], words, seconds)) from error
+        if done.returncode != 0:
+            raise Failed("bench: %s: %s ended with %d\n%s%s" % (NAMES[host], words, done.returncode, done.stdout,
+                                                             done.stderr))
+        return done.stdout
+
+    def wire_bytes(self, host):
+        """Bytes that a host has sent to the other since it was started, all headers included."""
+        return int(self.command(host, "cat $(grep -l 52:54:00:4c /sys/class/net/*/address | "
+                                      "sed s,address$,statistics/tx_bytes,)"))
+
+    def wait(self, what, condition, seconds=QUIET_S):
+        """Waits until condition() is true, for at most so many seconds without a new heartbeat."""
+        limit = seconds * self.settings()["scale"]
+        since, seen = time.monotonic(), None
+        while not condition():
+            now = self.flight().beats
+            if seen != [beat.count for beat in now]:
+                since, seen = time.monotonic(), [beat.count for beat in now]
+            if time.monotonic() - since > limit:
+                raise Failed("bench: %s: %s: nothing happened for %d s" % (self.system, what, limit))
+            time.sleep(0.1)
+
+    def measure(self, limits):
+        """Moves the guest once: a result (results.py). The guest runs on at the other host afterwards."""
+        source, target = self.at, 1 - self.at
+        sent, before = [self.wire_bytes(h) for h in (source, target)], self.flight()
+        found = self.move(limits)
+        moved = len(before.moves)
+        self.wait("the guest's first heartbeat", lambda: len(self.flight().moves) > moved)
+        after = self.flight()
+        if len(after.moves) != moved + 1 or after.moves[-1].target != target:
+            raise Failed("bench: %s: the guest was seen on both hosts in turn" % self.system)
+        move = after.moves[-1]
+        self.at = target
+        found["wire_bytes"] = self.wire_bytes(source) - sent[0]
+        found["back_bytes"] = self.wire_bytes(target) - sent[1]
+        found["gap_ms"] = move.gap_ns / 1e6
+        found["faults"] = sum(after.watched[source]) - sum(before.watched[source])
+        if self.count:
+            found["gap_instructions"] = sum(move.executed.values())
+            found["gap_instructions_at_source"], found["gap_instructions_at_target"] = move.executed_at
+            found.update({"gap_instructions_" + kind: value for kind, value in move.executed.items()})
+        found["faults_before"] = sum(after.watched[target])
+        return found
+
+    def check_guest(self):
+        """Raises Failed if the guest has found a page that does not hold what it wrote."""
+        text = self.console(self.at)
+        if "LOST" in text:
+            raise Failed("bench: %s: the guest lost memory:\n%s" % (self.system, text))

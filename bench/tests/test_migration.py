@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The migration benchmark without hosts: what it reads, its medians and its table."""
+
+import os
+import re
+import struct
+import sys
+import tempfile
+import unittest
+
+BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, BENCH)
+from migration import flight, godwit, kvm, results  # noqa: E402
+
+
+def flight_file(moves):
+    """A file as plugin.c leaves it after these moves: (from, to, last ns, first ns, instructions at each host)."""
+    data = bytearray(flight.SIZE)
+    flight.HEAD.pack_into(data, 0, flight.MAGIC, len(moves), 0)
+    for at, (source, target, last, first, executed) in enumerate(moves):
+        base = flight.MOVES_AT + at * (flight.MOVE.size + 2 * flight.BEAT.size)
+        flight.MOVE.pack_into(data, base, source, target)
+        flight.BEAT.pack_into(data, base + flight.MOVE.size, 5, last, 10, 20, 30, 40, 50, 60)
+        ends = [10 + executed[0], 20, 30, 40 + executed[1], 50, 60]
+        flight.BEAT.pack_into(data, base + flight.MOVE.size + flight.BEAT.size, 1, first, *ends)
+    for host in range(flight.HOSTS):
+        for cpu in range(flight.CPUS):
+            flight.CPU.pack_into(data, flight.HEAD.size + (host * flight.CPUS + cpu) * flight.CPU.size,
+                                 1, 2, 3, 10 * host + cpu, 0, 0, 0)
+    return bytes(data)
+
+
+def run(system, load="idle", counted=False, **numbers):
+    return dict(numbers, system=system, load=load, cpu="cortex-a72", counted=counted)
+
+
+class Flight(unittest.TestCase):
+    def test_layout_is_that_of_the_header(self):
+        with open(BENCH + "/migration/flight.h", encoding="utf-8") as f:
+            text = f.read()
+        numbers = {name: int(value) for name, value in re.findall(r"#define FLIGHT_(\w+) +(\d+)u\b", text)}
+        self.assertEqual(numbers, {"HOSTS": flight.HOSTS, "CPUS": flight.CPUS, "KINDS": len(flight.KINDS),
+                                   "WATCHED": flight.WATCHED, "MOVES": flight.MOVES})
+        self.assertIn("%#x" % flight.MAGIC, text)
+        self.assertEqual((flight.HEAD.size, flight.CPU.size, flight.BEAT.size), (64, 64, 64))
+
+    def test_moves(self):
+        found = flight.Flight(flight_file([(0, 1, 1000, 51000, (7, 900)), (1, 0, 60000, 61000, (1, 2))]))
+        self.assertEqual([m.gap_ns for m in found.moves], [50000, 1000])
+        self.assertEqual([m.executed["user"] for m in found.moves], [907, 3])
+        self.assertEqual([m.executed_at for m in found.moves], [[7, 900], [2, 1]])
+        self.assertEqual([h[0] for h in found.watched], [6, 46])
+
+    def test_refuses_other_files(self):
+        for data in (b"\0" * flight.SIZE, flight_file([])[:-1]):
+            with self.assertRaises((ValueError, struct.error)):
+                flight.Flight(data)
+
+
+class Reports(unittest.TestCase):
+    def test_qemu(self):
+        ram = {"normal": 100, "duplicate": 60, "total": 150 * 4096, "page-size": 4096, "dirty-sync-count": 3}
+        found = kvm.Kvm.take({"total-time": 900, "downtime": 40, "ram": ram}, 12.5)
+        self.assertEqual((found["total_ms"], found["downtime_ms"], found["rounds"], found["pages_again"]), (900, 40, 3, 10))
+
+    def test_godwit(self):
+        found = godwit.Godwit.take({"total_ms": 800, "downtime_ms": 30, "rounds": 2, "pages": 105, "memory_pages": 100})
+        self.assertEqual((found["total_ms"], found["downtime_ms"], found["rounds"], found["pages_again"]), (800, 30, 2, 5))
+
+
+class Table(unittest.TestCase):
+    runs = [run("godwit", total_ms=ms, gap_ms=50.0, faults=0) for ms in (1000, 9000, 2000)] + \
+        [run("godwit", counted=True, total_ms=99000, gap_instructions=30e6)] + \
+        [run("kvm", total_ms=ms, gap_ms=25.0, faults=40) for ms in (3000, 5000)] + \
+        [run("kvm", counted=True, gap_instructions=60e6), run("kvm", failed="it broke")]
+
+    def row(self, line):
+        return [r[2:] for r in results.rows(self.runs, "cortex-a72") if r[1].startswith(line)][0]
+
+    def test_medians_and_ratios(self):
+        self.assertEqual(self.row("total"), ("2.00", "4.00", "2.0x"))
+        self.assertEqual(self.row("downtime: last"), ("50", "25", "0.5x"))
+        self.assertEqual(self.row("faults"), ("0", "40", "inf"))
+
+    def test_counted_runs_give_instructions_only(self):
+        self.assertEqual(self.row("instructions"), ("30.0", "60.0", "2.0x"))
+
+    def test_failed_runs_are_shown(self):
+        self.assertEqual(self.row("runs"), ("3 + 1", "2 + 1, 1 failed", ""))
+
+    def test_behind(self):
+        self.assertEqual([b[1] for b in results.behind(self.runs, "cortex-a72")], [results.LINES[1][1]])
+
+    def test_other_models_are_apart(self):
+        self.assertEqual(list(results.rows(self.runs, "max")), [])
+
+    def test_forms(self):
+        text = results.markdown_table(self.runs, "cortex-a72")
+        self.assertTrue(text.startswith("| idle | Godwit | QEMU/KVM | ratio |\n|---|--:|--:|--:|\n| runs |"))
+        self.assertIn("| total, s | 2.00 | 4.00 | 2.0x |", text)
+        self.assertTrue(results.text_table(self.runs, "cortex-a72").startswith("idle\n"))
+
+    def test_file_keeps_runs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/new/results.json"
+            results.Store(path).add(self.runs[0])
+            results.Store(path).add(self.runs[1])
+            self.assertEqual(results.Store(path).runs, self.runs[:2])
+
+
+if __name__ == "__main__":
+    unittest.main()
