@@ -38,6 +38,8 @@ static int wait_ready(struct handover_io *io, struct pollfd *fds, nfds_t n, stru
     for (unsigned waited_ms = 0;; waited_ms += SLICE_MS) {
         if (is_cancelled(io))
             return gw_error_set(err, GW_EXIT_MIGRATE_CANCELLED, "cancelled");
+        if (io->given_up && atomic_load_explicit(io->given_up, memory_order_relaxed))
+            return gw_error_set(err, GW_EXIT_FAILED, "another connection to %s failed", io->peer);
         int ready = poll(fds, n, SLICE_MS);
         if (ready > 0)
             return 0;

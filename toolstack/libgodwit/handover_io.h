@@ -9,6 +9,7 @@
 
 #include <libgodwit/error.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +20,9 @@ struct handover_io {
     int in_fd; /* -1: a file, nobody answers */
     unsigned stall_ms;
     const volatile sig_atomic_t *cancelled; /* NULL: cannot be cancelled */
-    const char *peer;                       /* for messages: "south", or the file's name */
+    /* NULL, or set by another thread: give up. Relaxed: it says nothing but this. */
+    const _Atomic bool *given_up;
+    const char *peer; /* for messages: "south", or the file's name */
 };
 
 enum handover_wait {

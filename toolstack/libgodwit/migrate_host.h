@@ -32,6 +32,15 @@ struct migrate_vcpu {
 
 #define MIGRATE_ALL_VCPUS UINT32_MAX
 
+/* Each page mapped costs the control domain one of its own: so many at once, in each thread. */
+#define MIGRATE_WINDOW_PAGES 256u
+
+struct migrate_window {
+    const uint8_t *pages[MIGRATE_WINDOW_PAGES];
+    void *address; /* the host's */
+    unsigned n;
+};
+
 struct migrate_host_ops {
     void (*close)(void *ctx);
 
@@ -78,11 +87,17 @@ struct migrate_host_ops {
                          struct gw_error *err);
     int (*writer_sample)(void *ctx, uint32_t domid, bool on, struct gw_error *err);
 
-    /* Memory. At most STREAM_PAGES_MAX frames at once. */
     int (*ranges)(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                   struct gw_error *err);
-    int (*read_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *ret_data,
-                      struct gw_error *err);
+    /*
+     * A window to read up to MIGRATE_WINDOW_PAGES frames through; a guest that runs may change them
+     * while one looks. Looking marks nothing in the log. Unmap it soon: each page costs the control
+     * domain one of its own meanwhile. Both may be called by several threads at once.
+     */
+    int (*map_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                     struct migrate_window *ret_window, struct gw_error *err);
+    void (*unmap_pages)(void *ctx, struct migrate_window *window);
+    /* At most STREAM_PAGES_MAX frames, by way of such windows. Several threads at once. */
     int (*write_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                        const void *data, struct gw_error *err);
 

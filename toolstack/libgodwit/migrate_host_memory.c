@@ -5,8 +5,6 @@
 
 #include "migrate_host_xen.h"
 
-/* Each mapped page costs the control domain one of its own while it is mapped. */
-#define WINDOW_PAGES  256u
 #define TYPES_AT_ONCE 1024u
 
 static int shadow(struct migrate_xen *x, uint32_t domid, uint32_t op)
@@ -157,46 +155,51 @@ int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memo
     return 0;
 }
 
-/* One window: mapped, copied and unmapped again. prot says which way. */
-static int copy_window(struct migrate_xen *x, uint32_t domid, const uint64_t *gfns, unsigned n,
-                       char *data, int prot)
+static int map_failed(const char *what, const uint64_t *gfns, unsigned n, struct gw_error *err)
 {
-    void *window = gw_hv_map(x->hv, domid, prot, gfns, NULL, n);
-    size_t bytes = (size_t)n * GW_PAGE_BYTES;
-
-    if (!window)
-        return errno ? -errno : -EFAULT;
-    memcpy(prot & PROT_WRITE ? window : data, prot & PROT_WRITE ? data : window, bytes);
-    gw_hv_unmap(x->hv, window, n);
-    return 0;
+    return gw_error_errno(err, errno ? errno : EFAULT, "cannot %s %u pages at frame 0x%llx", what,
+                          n, (unsigned long long)gfns[0]);
 }
 
-static int copy_pages(struct migrate_xen *x, uint32_t domid, const uint64_t *gfns, unsigned n,
-                      char *data, int prot, struct gw_error *err)
+int migrate_xen_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                          struct migrate_window *ret_window, struct gw_error *err)
 {
-    for (unsigned done = 0, step; done < n; done += step) {
-        step = n - done < WINDOW_PAGES ? n - done : WINDOW_PAGES;
-        int rc =
-            copy_window(x, domid, gfns + done, step, data + (size_t)done * GW_PAGE_BYTES, prot);
-        if (rc < 0)
-            return gw_error_errno(err, rc, "cannot %s %u pages at frame 0x%llx",
-                                  prot & PROT_WRITE ? "write" : "read", step,
-                                  (unsigned long long)gfns[done]);
-    }
-    return 0;
-}
+    struct migrate_xen *x = ctx;
 
-int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                           void *ret_data, struct gw_error *err)
-{
     /* Read only: reading marks nothing in the guest's log. */
-    return copy_pages(ctx, domid, gfns, n, ret_data, PROT_READ, err);
+    ret_window->address = gw_hv_map(x->hv, domid, PROT_READ, gfns, NULL, n);
+    ret_window->n = n;
+    if (!ret_window->address)
+        return map_failed("read", gfns, n, err);
+    for (unsigned i = 0; i < n; i++)
+        ret_window->pages[i] = (uint8_t *)ret_window->address + (size_t)i * GW_PAGE_BYTES;
+    return 0;
+}
+
+void migrate_xen_unmap_pages(void *ctx, struct migrate_window *window)
+{
+    struct migrate_xen *x = ctx;
+
+    gw_hv_unmap(x->hv, window->address, window->n);
+    window->address = NULL;
 }
 
 int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                             const void *data, struct gw_error *err)
 {
-    return copy_pages(ctx, domid, gfns, n, (char *)(uintptr_t)data, PROT_READ | PROT_WRITE, err);
+    struct migrate_xen *x = ctx;
+
+    for (unsigned done = 0, step; done < n; done += step) {
+        step = n - done < MIGRATE_WINDOW_PAGES ? n - done : MIGRATE_WINDOW_PAGES;
+        void *window = gw_hv_map(x->hv, domid, PROT_READ | PROT_WRITE, gfns + done, NULL, step);
+
+        if (!window)
+            return map_failed("write", gfns + done, step, err);
+        memcpy(window, (const char *)data + (size_t)done * GW_PAGE_BYTES,
+               (size_t)step * GW_PAGE_BYTES);
+        gw_hv_unmap(x->hv, window, step);
+    }
+    return 0;
 }
 
 int migrate_xen_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,

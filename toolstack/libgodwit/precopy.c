@@ -56,14 +56,14 @@ static int send_round(struct precopy *p, const uint8_t *wanted, uint64_t expecte
 {
     struct save_source *s = p->source;
     struct precopy_round *round = &p->rounds[p->n];
-    uint64_t pages = s->pages, zero_pages = s->zero_pages, bytes = s->writer.bytes;
+    uint64_t pages = s->pages, zero_pages = s->zero_pages, bytes = save_source_bytes(s);
     uint64_t began = precopy_now_ms();
 
     if (save_source_send_pages(s, wanted, expected, err))
         return -1;
     round->pages = s->pages - pages;
     round->zero_pages = s->zero_pages - zero_pages;
-    round->bytes = s->writer.bytes - bytes;
+    round->bytes = save_source_bytes(s) - bytes;
     round->ms = precopy_now_ms() - began;
     return 0;
 }

@@ -151,30 +151,45 @@ static int store_pages(struct restore_builder *b, const struct stream_pages *pag
     return b->host->ops->write_pages(b->host->ctx, b->domid, zero, zero_n, b->scratch, err);
 }
 
+/* Compares what a window shows with the n pages from pages->words[first] on. */
+static void compare_window(struct restore_builder *b, const struct migrate_window *window,
+                           const struct stream_pages *pages, uint32_t first,
+                           const uint8_t **contents)
+{
+    static const uint8_t zero_page[STREAM_PAGE_BYTES];
+    uint64_t index = 0;
+
+    for (unsigned i = 0; i < window->n; i++) {
+        uint64_t word = stream_pages_word(pages, first + i);
+        const uint8_t *theirs = zero_page;
+
+        if (stream_word_type(word) == STREAM_PFN_NORMAL) {
+            theirs = *contents;
+            *contents += STREAM_PAGE_BYTES;
+        }
+        stream_memory_index(&b->memory, stream_word_gfn(word), &index);
+        b->verified_pages += bit_set(b->verified, index);
+        if (memcmp(theirs, window->pages[i], STREAM_PAGE_BYTES) != 0) {
+            if (b->different_pages++ == 0)
+                b->first_different_gfn = stream_word_gfn(word);
+        }
+    }
+}
+
 static int verify_pages(struct restore_builder *b, const struct stream_pages *pages,
                         struct gw_error *err)
 {
-    static const uint8_t zero_page[STREAM_PAGE_BYTES];
     const uint8_t *contents = pages->contents;
-    uint64_t gfns[STREAM_PAGES_MAX], index = 0;
+    uint64_t gfns[MIGRATE_WINDOW_PAGES];
+    struct migrate_window window;
 
-    for (uint32_t i = 0; i < pages->count; i++)
-        gfns[i] = stream_word_gfn(stream_pages_word(pages, i));
-    if (b->host->ops->read_pages(b->host->ctx, b->domid, gfns, pages->count, b->scratch, err))
-        return -1;
-    for (uint32_t i = 0; i < pages->count; i++) {
-        const uint8_t *theirs = zero_page;
-
-        if (stream_word_type(stream_pages_word(pages, i)) == STREAM_PFN_NORMAL) {
-            theirs = contents;
-            contents += STREAM_PAGE_BYTES;
-        }
-        stream_memory_index(&b->memory, gfns[i], &index);
-        b->verified_pages += bit_set(b->verified, index);
-        if (memcmp(theirs, b->scratch + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES) != 0) {
-            if (b->different_pages++ == 0)
-                b->first_different_gfn = gfns[i];
-        }
+    for (uint32_t done = 0, n; done < pages->count; done += n) {
+        for (n = 0; n < MIGRATE_WINDOW_PAGES && done + n < pages->count; n++)
+            gfns[n] = stream_word_gfn(stream_pages_word(pages, done + n));
+        if (b->host->ops->map_pages(b->host->ctx, b->domid, gfns, n, &window, err))
+            return -1;
+        compare_window(b, &window, pages, done, &contents);
+        b->host->ops->unmap_pages(b->host->ctx, &window);
     }
     return 0;
 }

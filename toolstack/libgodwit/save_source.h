@@ -8,18 +8,22 @@
 #include "rate_limit.h"
 #include "stream_write.h"
 
-/* Pages per PAGE_DATA record: each page mapped costs the control domain one of its own meanwhile.
- */
-#define SAVE_BATCH_PAGES 256u
+struct page_pipe;
 
 struct save_source {
     struct migrate_host *host;
-    struct stream_writer writer;
+    struct stream_writer writer; /* the stream, or the main one of several */
+    /*
+     * Set before the first page is sent: connections (1 unless changed), the writers of all but
+     * the first, and how pages are compressed (0: not; else zstd's level).
+     */
+    unsigned streams;
+    struct stream_writer more[STREAM_STREAMS_MAX - 1];
+    int compress_level;
     struct migrate_guest guest;
     struct stream_memory memory;
     uint64_t memory_pages;
     uint64_t gfn_limit; /* first frame above all memory */
-    uint8_t *buffer;    /* SAVE_BATCH_PAGES pages */
     void *state;        /* of CPUs and devices; NULL until taken */
     uint32_t state_bytes;
     uint64_t pages, zero_pages; /* sent so far, the comparison's not counted */
@@ -28,14 +32,15 @@ struct save_source {
     struct migrate_times times; /* map, read, zero, compress, send; the rest is the caller's */
     struct rate_limit *limit;   /* NULL: none. Its owner may change it at any time. */
     /*
-     * Called right before n frames are mapped (in ascending order, at most SAVE_BATCH_PAGES); may
-     * be NULL. Sets ret_skip[i], which is false, for a frame that need not be sent now since it is
-     * dirty again and comes later. Called by the thread that called save_source_send_pages; not for
-     * the comparison.
+     * Called right before n frames are mapped (in ascending order, at most MIGRATE_WINDOW_PAGES);
+     * may be NULL. Sets ret_skip[i], which is false, for a frame that need not be sent now since it
+     * is dirty again and comes later. Called by the thread that called save_source_send_pages; not
+     * for the comparison.
      */
     void (*skip)(void *arg, const uint64_t *gfns, unsigned n, bool *ret_skip);
     void *skip_arg;
-    /* Called after each batch; may be NULL. done and total: of the current pass. */
+    struct page_pipe *pipe; /* NULL before the first page and after a failure */
+    /* Called after each window; may be NULL. done and total: of the current pass. */
     void (*on_progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
 };
@@ -45,11 +50,15 @@ int save_source_open(struct save_source *source, struct migrate_host *host, stru
                      const char *name, struct gw_error *err);
 void save_source_close(struct save_source *source);
 
+/* Bytes written so far, on all connections. No pages may be under way. */
+uint64_t save_source_bytes(const struct save_source *source);
+
 /* Headers and all records up to STATIC_DATA_END. */
 int save_source_send_head(struct save_source *source, struct gw_error *err);
 /*
  * Pages whose bit is set in wanted (bit n: frame n, gfn_limit bits); NULL: all. total: how many
- * that are, for the progress.
+ * that are, for the progress. Returns when all of them have been written, or when nobody uses the
+ * connections any more.
  */
 int save_source_send_pages(struct save_source *source, const uint8_t *wanted, uint64_t total,
                            struct gw_error *err);

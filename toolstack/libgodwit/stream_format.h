@@ -29,10 +29,14 @@ enum stream_record_type {
     STREAM_MEMORY = 0x47570003u,
     STREAM_DIGEST = 0x47570004u,
     STREAM_READONLY = 0x47570005u,
+    STREAM_PAGES_ZSTD = 0x47570006u,
 };
 #define STREAM_VERSIONS 0xC7570001u /* does not fit an enumerator of ISO C */
 
 #define STREAM_PAGES_MAX       1024u /* in one PAGE_DATA record */
+#define STREAM_STREAMS_MAX     16u   /* connections of one migration */
+#define STREAM_SHARD_SHIFT     6u    /* 64 frames in a row travel on one connection */
+#define STREAM_LEVEL_MAX       19    /* of zstd */
 #define STREAM_STATE_BYTES_MAX (2u << 20)
 #define STREAM_NAME_BYTES_MAX  63u
 #define STREAM_TEXT_BYTES_MAX  65536u

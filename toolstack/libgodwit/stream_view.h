@@ -28,6 +28,15 @@ int stream_view_readonly(const uint8_t *body, size_t length, const struct stream
                          struct stream_readonly *ret_readonly, const char **ret_why);
 struct stream_range stream_readonly_range(const struct stream_readonly *readonly, uint32_t i);
 
+/*
+ * The connection, of so many, that carries a frame. The same one whenever the frame is sent, so a
+ * page's later contents come after its earlier ones, whatever the others do.
+ */
+static inline unsigned stream_of_gfn(uint64_t gfn, unsigned streams)
+{
+    return (unsigned)((gfn >> STREAM_SHARD_SHIFT) % streams);
+}
+
 /* Word i of a checked page list, its type and its frame number. */
 uint64_t stream_pages_word(const struct stream_pages *pages, uint32_t i);
 static inline unsigned stream_word_type(uint64_t word)

@@ -125,18 +125,31 @@ int stream_write_readonly(struct stream_writer *w, const struct stream_range *ra
     return write_ranges(w, STREAM_READONLY, ranges, n, err);
 }
 
-int stream_write_pages(struct stream_writer *w, const uint64_t *words, uint32_t n,
-                       const void *contents, uint32_t with_contents, struct gw_error *err)
+static int write_pages(struct stream_writer *w, uint32_t type, const uint64_t *words, uint32_t n,
+                       const void *contents, size_t bytes, struct gw_error *err)
 {
     struct stream_count_header h = {.count = n};
     struct iovec parts[3] = {
         {.iov_base = &h, .iov_len = sizeof(h)},
         {.iov_base = (void *)(uintptr_t)words, .iov_len = n * sizeof(*words)},
-        {.iov_base = (void *)(uintptr_t)contents,
-         .iov_len = (size_t)with_contents * STREAM_PAGE_BYTES},
+        {.iov_base = (void *)(uintptr_t)contents, .iov_len = bytes},
     };
 
-    return stream_write_record(w, STREAM_PAGE_DATA, parts, 3, err);
+    w->pages += n;
+    return stream_write_record(w, type, parts, 3, err);
+}
+
+int stream_write_pages(struct stream_writer *w, const uint64_t *words, uint32_t n,
+                       const void *contents, uint32_t with_contents, struct gw_error *err)
+{
+    return write_pages(w, STREAM_PAGE_DATA, words, n, contents,
+                       (size_t)with_contents * STREAM_PAGE_BYTES, err);
+}
+
+int stream_write_zipped(struct stream_writer *w, const uint64_t *words, uint32_t n,
+                        const void *frame, uint32_t frame_bytes, struct gw_error *err)
+{
+    return write_pages(w, STREAM_PAGES_ZSTD, words, n, frame, frame_bytes, err);
 }
 
 int stream_write_end(struct stream_writer *w, struct gw_error *err)

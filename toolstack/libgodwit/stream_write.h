@@ -9,6 +9,7 @@
 struct stream_writer {
     struct handover_io *io;
     uint64_t bytes;
+    uint64_t pages;        /* in all page records */
     uint64_t sealed_bytes; /* up to where a GODWIT_DIGEST has confirmed them */
     uint32_t crc;
 };
@@ -31,6 +32,9 @@ int stream_write_readonly(struct stream_writer *writer, const struct stream_rang
 /* n words, and the contents of those that have some. */
 int stream_write_pages(struct stream_writer *writer, const uint64_t *words, uint32_t n,
                        const void *contents, uint32_t with_contents, struct gw_error *err);
+/* The same with the contents as one zstd frame. */
+int stream_write_zipped(struct stream_writer *writer, const uint64_t *words, uint32_t n,
+                        const void *frame, uint32_t frame_bytes, struct gw_error *err);
 /* GODWIT_DIGEST, unless nothing has come since the last one. */
 int stream_write_digest(struct stream_writer *writer, struct gw_error *err);
 /* GODWIT_DIGEST and END. */

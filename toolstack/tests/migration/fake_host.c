@@ -229,18 +229,25 @@ static uint8_t *page_at(struct fake_guest *guest, uint64_t gfn)
                                                        : NULL;
 }
 
-static int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                           void *ret_data, struct gw_error *err)
+static int fake_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                          struct migrate_window *ret_window, struct gw_error *err)
 {
     struct fake_guest *guest = by_domid(ctx, domid, err);
 
     for (unsigned i = 0; guest && i < n; i++) {
-        uint8_t *page = page_at(guest, gfns[i]);
-        if (!page)
+        ret_window->pages[i] = page_at(guest, gfns[i]);
+        if (!ret_window->pages[i] || n > MIGRATE_WINDOW_PAGES)
             return gw_error_set(err, GW_EXIT_FAILED, "no page there");
-        memcpy((uint8_t *)ret_data + (size_t)i * STREAM_PAGE_BYTES, page, STREAM_PAGE_BYTES);
     }
+    ret_window->n = n;
+    if (guest)
+        atomic_fetch_add(&((struct fake_host *)ctx)->mapped_pages, n);
     return guest ? 0 : -1;
+}
+
+static void fake_unmap_pages(void *ctx, struct migrate_window *window)
+{
+    atomic_fetch_sub(&((struct fake_host *)ctx)->mapped_pages, window->n);
 }
 
 static int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
@@ -382,7 +389,8 @@ static const struct migrate_host_ops fake_ops = {
     .vcpu_throttle = fake_vcpu_throttle,
     .writer_sample = fake_writer_sample,
     .ranges = fake_ranges,
-    .read_pages = fake_read_pages,
+    .map_pages = fake_map_pages,
+    .unmap_pages = fake_unmap_pages,
     .write_pages = fake_write_pages,
     .get_readonly = fake_get_readonly,
     .set_readonly = fake_set_readonly,

@@ -58,6 +58,7 @@ struct fake_host {
     bool no_counts; /* a hypervisor that neither counts nor throttles */
     bool hardware;  /* the MMU notes writes: a vCPU is known by the sample only */
     bool refuse_throttle;
+    _Atomic unsigned mapped_pages; /* now */
     _Atomic unsigned log_takes, merges, throttles;
     struct fake_guest guests[FAKE_GUESTS];
 };
