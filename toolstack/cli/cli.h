@@ -63,7 +63,6 @@ int cli_open_guest(const char *name_or_domid, struct gw_hv **ret_hv, struct gw_g
                    struct gw_error *err);
 
 /* One command per function; cmd_NAME.c each. */
-int cmd_check_stream(int argc, char **argv);
 int cmd_console(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
@@ -78,6 +77,7 @@ int cmd_pause(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_save(int argc, char **argv);
 int cmd_shutdown(int argc, char **argv);
+int cmd_stream_check(int argc, char **argv);
 int cmd_unpause(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

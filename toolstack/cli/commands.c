@@ -6,13 +6,6 @@
 #include "cli.h"
 
 const struct cli_command cli_commands[] = {
-    {"check-stream", "[--json] FILE", "check a saved guest, on any machine",
-     "  godwit check-stream web1.save\n"
-     "\n"
-     "      --json  what it holds, as JSON\n"
-     "\n"
-     "Exit code 6: it is damaged or no saved guest.\n",
-     cmd_check_stream},
     {"console", "[OPTION...] GUEST", "attach this terminal to a guest's console",
      "  godwit console web1            ^] detaches; the guest runs on\n"
      "  godwit console -t 5 web1 </dev/null   print what comes in 5 seconds\n"
@@ -98,14 +91,31 @@ const struct cli_command cli_commands[] = {
      "  -w, --wait             until they have shut down\n"
      "  -t, --timeout SECONDS  longest wait (120); then exit code 9\n",
      cmd_shutdown},
+    {"stream-check", "[OPTION...] FILE...", "check saved guests, on any machine",
+     "  godwit stream-check web1.save\n"
+     "\n"
+     "  -a, --all    a line for each record, also of memory\n"
+     "  -q, --quiet  do not list the records\n"
+     "      --json   records, damage and what the file holds, as JSON\n"
+     "\n"
+     "Finds any flipped bit and says between which offsets it is. Needs no hypervisor.\n"
+     "Exit code 6: a file is damaged or no saved guest. Once called check-stream.\n",
+     cmd_stream_check},
     {"unpause", "GUEST", "let a paused guest run on", "  godwit unpause web1\n", cmd_unpause},
     {"version", "[--json]", "print the versions of toolstack and hypervisor", "  godwit version\n",
      cmd_version},
     {0},
 };
 
+/* Names of earlier versions, so that scripts go on working. */
+static const char *present_name(const char *name)
+{
+    return strcmp(name, "check-stream") ? name : "stream-check";
+}
+
 const struct cli_command *cli_command_find(const char *name)
 {
+    name = present_name(name);
     for (const struct cli_command *c = cli_commands; c->name; c++)
         if (!strcmp(c->name, name))
             return c;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks a saved guest without a hypervisor: all that a reader would refuse, but for the host that
- * it fits. */
+ * it fits. Unlike a reader it goes on behind a wrong checksum, to find all damage. */
+#include "stream_inspect.h"
+
 #include "stream_check.h"
+#include "stream_damage.h"
 #include "stream_view.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libgodwit/migrate.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,10 +17,37 @@
 struct inspector {
     struct stream_reader reader;
     struct stream_checker checker;
+    struct stream_damages damages;
     struct gw_stream_summary *summary;
+    const struct gw_stream_watcher *watcher;
     uint8_t *seen; /* bit per page; NULL until the memory is known */
     uint64_t seen_pages, memory_pages;
 };
+
+const char *gw_stream_record_name(uint32_t type)
+{
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } names[] = {
+        {STREAM_END, "END"},
+        {STREAM_PAGE_DATA, "PAGE_DATA"},
+        {STREAM_HVM_CONTEXT, "HVM_CONTEXT"},
+        {STREAM_VERIFY, "VERIFY"},
+        {STREAM_STATIC_DATA_END, "STATIC_DATA_END"},
+        {STREAM_HOST, "GODWIT_HOST"},
+        {STREAM_CONFIG, "GODWIT_CONFIG"},
+        {STREAM_MEMORY, "GODWIT_MEMORY"},
+        {STREAM_DIGEST, "GODWIT_DIGEST"},
+        {STREAM_READONLY, "GODWIT_READONLY"},
+        {STREAM_VERSIONS, "GODWIT_VERSIONS"},
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (names[i].type == type)
+            return names[i].name;
+    return type & STREAM_RECORD_OPTIONAL ? "optional" : "unknown";
+}
 
 static int note_memory(struct inspector *i, struct gw_error *err)
 {
@@ -26,71 +57,163 @@ static int note_memory(struct inspector *i, struct gw_error *err)
     return i->seen ? 0 : gw_error_set(err, GW_EXIT_FAILED, "out of memory");
 }
 
-static void note_pages(struct inspector *i, const struct stream_record *record)
+static void note_page(struct inspector *i, uint64_t gfn, struct gw_stream_record *info)
+{
+    uint64_t index = 0;
+
+    stream_memory_index(&i->checker.memory, gfn, &index);
+    i->seen_pages += !(i->seen[index / 8] & (1u << (index % 8)));
+    i->seen[index / 8] |= (uint8_t)(1u << (index % 8));
+    info->first_gfn = gfn < info->first_gfn ? gfn : info->first_gfn;
+    info->last_gfn = gfn > info->last_gfn ? gfn : info->last_gfn;
+}
+
+static void note_pages(struct inspector *i, const struct stream_record *record,
+                       struct gw_stream_record *info)
 {
     struct stream_pages pages;
-    uint64_t index = 0;
     const char *why;
 
     if (stream_view_pages(record->body, record->length, &i->checker.memory, &pages, &why))
         return; /* cannot be: the checker accepted it */
-    for (uint32_t n = 0; n < pages.count; n++) {
-        stream_memory_index(&i->checker.memory, stream_word_gfn(stream_pages_word(&pages, n)),
-                            &index);
-        i->seen_pages += !(i->seen[index / 8] & (1u << (index % 8)));
-        i->seen[index / 8] |= (uint8_t)(1u << (index % 8));
-    }
+    info->first_gfn = UINT64_MAX;
+    for (uint32_t n = 0; n < pages.count; n++)
+        note_page(i, stream_word_gfn(stream_pages_word(&pages, n)), info);
+    info->pages = pages.count;
+    info->zero_pages = pages.count - pages.with_contents;
     if (i->checker.stage == STREAM_WANT_PAGES) {
-        i->summary->pages += pages.count;
-        i->summary->zero_pages += pages.count - pages.with_contents;
+        i->summary->pages += info->pages;
+        i->summary->zero_pages += info->zero_pages;
     }
 }
 
-static int note_record(struct inspector *i, const struct stream_record *record,
-                       struct gw_error *err)
+static void note_config(struct inspector *i, const struct stream_record *record)
 {
     struct stream_config config;
     const char *why;
 
+    if (stream_view_config(record->body, record->length, &config, &why))
+        return;
+    memcpy(i->summary->name, config.name, sizeof(config.name));
+    i->summary->vcpus = config.vcpus;
+    i->summary->memory_bytes = config.memory_bytes;
+}
+
+/* A record that the checker has accepted. */
+static int note_record(struct inspector *i, const struct stream_record *record,
+                       struct gw_stream_record *info, struct gw_error *err)
+{
     switch (record->type) {
     case STREAM_VERSIONS:
         memcpy(i->summary->versions, record->body, record->length);
         return 0;
     case STREAM_CONFIG:
-        if (stream_view_config(record->body, record->length, &config, &why) == 0) {
-            memcpy(i->summary->name, config.name, sizeof(config.name));
-            i->summary->vcpus = config.vcpus;
-            i->summary->memory_bytes = config.memory_bytes;
-        }
+        note_config(i, record);
         return 0;
     case STREAM_MEMORY:
         return note_memory(i, err);
     case STREAM_PAGE_DATA:
-        note_pages(i, record);
+        note_pages(i, record, info);
+        return 0;
+    case STREAM_DIGEST:
+        stream_damage_digest_right(&i->damages);
         return 0;
     default:
         return 0;
     }
 }
 
-static int inspect(struct inspector *i, const char *path, struct gw_error *err)
+/* A record with contents that no reader takes: damaged, or was it written so? Asks the next digest.
+ */
+static void judge_refused(struct inspector *i, uint64_t offset)
 {
+    struct stream_reader *r = &i->reader;
+    struct stream_reader refused = *r;
+    const char *why = refused.why;
     struct stream_record record;
-    uint32_t major, minor;
-    char text[256];
-    int bad = stream_read_headers(&i->reader, &major, &minor);
+    struct stream_digest digest;
 
-    while (!bad && i->checker.stage != STREAM_ENDED) {
-        bad = stream_read_record(&i->reader, &record) ||
-              stream_check_record(&i->checker, &i->reader, &record);
-        if (!bad && note_record(i, &record, err))
-            return -1;
+    do {
+        if (stream_read_record(r, &record)) {
+            if (i->damages.summary->damages_n == 0)
+                stream_damage_unlocated(&i->damages, r, why);
+            return;
+        }
+    } while (record.type != STREAM_DIGEST || record.length != sizeof(digest));
+    memcpy(&digest, record.body, sizeof(digest));
+    if (digest.crc32 != r->crc_before)
+        stream_damage_unlocated(&i->damages, r, why);
+    else if (i->damages.summary->damages_n == 0)
+        stream_damage_record(&i->damages, &refused, offset, why);
+    else /* a sound record that does not fit to what was damaged before it */
+        stream_damage_digest_right(&i->damages);
+}
+
+/* 1: there is more. 0: the end, of the stream or of what can be understood. -1: err. */
+static int inspect_record(struct inspector *i, struct gw_error *err)
+{
+    struct stream_reader *r = &i->reader;
+    struct gw_stream_record info = {.offset = r->offset};
+    struct stream_record record;
+    int more = 1;
+
+    if (stream_read_record(r, &record)) {
+        stream_damage_unlocated(&i->damages, r, r->why);
+        return 0;
     }
-    i->summary->records = i->reader.records;
-    i->summary->bytes = i->reader.offset;
-    if (bad) {
+    info.number = r->records - 1;
+    info.type = record.type;
+    info.length = record.length;
+    if (stream_check_record(&i->checker, r, &record) == 0) {
+        if (note_record(i, &record, &info, err))
+            return -1;
+    } else if (r->why == stream_why_damaged) {
+        stream_damage_digest_wrong(&i->damages, r, &record);
+        i->checker.sealed = true;
+    } else {
+        judge_refused(i, info.offset);
+        more = 0;
+    }
+    if (i->watcher)
+        i->watcher->on_record(i->watcher->arg, &info);
+    return i->checker.stage == STREAM_ENDED ? 0 : more;
+}
+
+static void look_behind_end(struct inspector *i)
+{
+    uint8_t byte;
+
+    if (i->checker.stage != STREAM_ENDED || i->reader.read(i->reader.source, &byte, 1) <= 0)
+        return;
+    i->reader.offset++;
+    stream_damage_record(&i->damages, &i->reader, i->reader.offset - 1,
+                         "something stands behind the END record");
+}
+
+/* The sentence for what was found. */
+static int conclude(struct inspector *i, const char *path, struct gw_error *err)
+{
+    const struct gw_stream_damage *d = i->summary->damages;
+    uint64_t others = i->summary->damages_total - 1;
+    char text[320], records[64] = "the headers";
+
+    if (i->reader.records == 0 && i->summary->damages_n) {
         stream_read_explain(&i->reader, text, sizeof(text));
         return gw_error_set(err, GW_EXIT_CONFIG, "%s: %s", path, text);
+    }
+    if (i->summary->damages_n) {
+        if (d->last_record >= 0)
+            snprintf(records, sizeof(records), "records %lld to %lld",
+                     (long long)(d->first_record < 0 ? 0 : d->first_record),
+                     (long long)d->last_record);
+        gw_error_set(err, GW_EXIT_CONFIG,
+                     "%s is damaged between offset %llu and offset %llu (%s): %s", path,
+                     (unsigned long long)d->from, (unsigned long long)d->to, records, d->why);
+        if (others > 0)
+            snprintf(err->message + strlen(err->message),
+                     sizeof(err->message) - strlen(err->message),
+                     "; and in %llu more places: see --json", (unsigned long long)others);
+        return -1;
     }
     if (i->seen_pages != i->memory_pages)
         return gw_error_set(err, GW_EXIT_CONFIG, "%s: %llu of the guest's %llu pages are missing",
@@ -99,21 +222,56 @@ static int inspect(struct inspector *i, const char *path, struct gw_error *err)
     return 0;
 }
 
-int gw_check_stream(const char *path, struct gw_stream_summary *ret_summary, struct gw_error *err)
+static int inspect(struct inspector *i, const char *path, struct gw_error *err)
+{
+    uint32_t major, minor;
+    int more = stream_read_headers(&i->reader, &major, &minor) == 0;
+
+    if (!more)
+        stream_damage_unlocated(&i->damages, &i->reader, i->reader.why);
+    while (more > 0)
+        more = inspect_record(i, err);
+    if (more < 0)
+        return -1;
+    look_behind_end(i);
+    i->summary->version = i->reader.version;
+    i->summary->records = i->reader.records;
+    i->summary->bytes = i->reader.offset;
+    return conclude(i, path, err);
+}
+
+int stream_inspect(const struct stream_reader *reader, const char *path,
+                   const struct gw_stream_watcher *watcher, struct gw_stream_summary *ret_summary,
+                   struct gw_error *err)
+{
+    struct inspector i = {
+        .reader = *reader,
+        .damages = {.summary = ret_summary},
+        .summary = ret_summary,
+        .watcher = watcher,
+    };
+    int rc;
+
+    memset(ret_summary, 0, sizeof(*ret_summary));
+    rc = inspect(&i, path, err);
+    free(i.seen);
+    return rc;
+}
+
+int gw_stream_check(const char *path, const struct gw_stream_watcher *watcher,
+                    struct gw_stream_summary *ret_summary, struct gw_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct inspector i = {.summary = ret_summary};
+    struct stream_reader reader = {.read = stream_read_fd, .source = &fd};
     int rc;
 
     memset(ret_summary, 0, sizeof(*ret_summary));
     if (fd < 0)
         return gw_error_errno(err, errno, "cannot open %s", path);
-    i.reader = (struct stream_reader){.read = stream_read_fd, .source = &fd};
-    i.reader.body = malloc(STREAM_BODY_MAX + STREAM_ALIGN);
-    rc =
-        i.reader.body ? inspect(&i, path, err) : gw_error_set(err, GW_EXIT_FAILED, "out of memory");
-    free(i.reader.body);
-    free(i.seen);
+    reader.body = malloc(STREAM_BODY_MAX + STREAM_ALIGN);
+    rc = reader.body ? stream_inspect(&reader, path, watcher, ret_summary, err)
+                     : gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    free(reader.body);
     close(fd);
     return rc;
 }

@@ -70,18 +70,48 @@ int gw_migrate(const struct gw_migrate_options *options, struct gw_error *err);
 int gw_migrate_receive(const struct gw_receive_options *options, int in_fd, int out_fd,
                        struct gw_error *err);
 
+/* A record of a saved guest, for people. */
+struct gw_stream_record {
+    uint32_t number, type, length; /* the first is 0; length of the body */
+    uint64_t offset;               /* of its header */
+    uint32_t pages, zero_pages;    /* of memory; else 0 */
+    uint64_t first_gfn, last_gfn;  /* lowest and highest, if there are pages */
+};
+/* "PAGE_DATA"; "optional" or "unknown" for what this version does not know. */
+const char *gw_stream_record_name(uint32_t type);
+
+/* Something is wrong between byte `from` (included) and `to`. Record -1: the headers. */
+struct gw_stream_damage {
+    uint64_t from, to;
+    int64_t first_record, last_record;
+    char why[160];
+};
+#define GW_STREAM_DAMAGES 32 /* that are kept */
+
 struct gw_stream_summary {
     char name[64];
     char versions[257]; /* as the writer says: any bytes */
-    uint32_t vcpus, records;
+    uint32_t version, vcpus, records;
     uint64_t memory_bytes, pages, zero_pages, bytes;
+    unsigned damages_n;     /* in damages, in ascending order */
+    uint64_t damages_total; /* found */
+    struct gw_stream_damage damages[GW_STREAM_DAMAGES];
+};
+
+/* Called for each record that could be read, right or not. */
+struct gw_stream_watcher {
+    void (*on_record)(void *arg, const struct gw_stream_record *record);
+    void *arg;
 };
 
 /*
  * Reads a saved guest to its end and checks all that can be checked without a hypervisor. 0: whole.
- * -1: err says what is wrong and where; the summary holds what was read until then.
+ * -1: err says what is wrong and where (GW_EXIT_CONFIG), or that it could not be read
+ * (GW_EXIT_FAILED). The summary holds what was read; all damage in it is located by the checksums,
+ * as far as the stream can still be taken apart. watcher may be NULL.
  */
-int gw_check_stream(const char *path, struct gw_stream_summary *ret_summary, struct gw_error *err);
+int gw_stream_check(const char *path, const struct gw_stream_watcher *watcher,
+                    struct gw_stream_summary *ret_summary, struct gw_error *err);
 
 /*
  * true: the name of a guest that is still being restored or received. It never runs under it, and

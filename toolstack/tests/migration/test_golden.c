@@ -90,7 +90,7 @@ static void assert_whole(struct fixture *f, const char *name, uint64_t pages, ui
     struct gw_stream_summary summary;
     struct gw_error err = {0};
 
-    if (gw_check_stream(f->file, &summary, &err))
+    if (gw_stream_check(f->file, NULL, &summary, &err))
         fail_msg("%s", err.message);
     assert_string_equal(summary.name, name);
     assert_int_equal(summary.pages, pages);
@@ -185,7 +185,7 @@ static void test_other_versions(void **state)
                  versions[i] > STREAM_VERSION ? ": use a newer godwit" : "");
         assert_int_equal(restore(f, &err), GW_EXIT_CONFIG);
         assert_non_null(strstr(err.message, wanted));
-        assert_int_equal(gw_check_stream(f->file, &summary, &err), -1);
+        assert_int_equal(gw_stream_check(f->file, NULL, &summary, &err), -1);
         assert_non_null(strstr(err.message, wanted));
         assert_null(fake_guest_find(&f->world->hosts[0], "golden"));
     }

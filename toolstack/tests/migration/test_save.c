@@ -253,7 +253,7 @@ static void assert_check(struct fixture *f, int wanted)
     struct gw_stream_summary summary;
     struct gw_error err = {0};
 
-    assert_int_equal(gw_check_stream(f->file, &summary, &err), wanted ? -1 : 0);
+    assert_int_equal(gw_stream_check(f->file, NULL, &summary, &err), wanted ? -1 : 0);
     assert_int_equal(err.code, wanted);
     if (wanted)
         return;
