@@ -58,8 +58,12 @@ static const char *header_check(const struct domain *d, unsigned instance, const
     return NULL;
 }
 
+/* It comes first: what a record that may be missing would set is zero from here on. */
 static void header_load(struct domain *d, unsigned instance, const void *body)
 {
+    for (uint32_t i = 0; i < d->max_vcpus; i++) {
+        d->vcpus[i]->arch.hidden = (struct vcpu_hidden){0};
+    }
 }
 
 static size_t vcpu_bytes(const struct domain *d)
@@ -184,6 +188,32 @@ static void vcpu_load(struct domain *d, unsigned instance, const void *body)
     }
 }
 
+static size_t hidden_bytes(const struct domain *d)
+{
+    return sizeof(struct godwit_save_hidden);
+}
+
+static void hidden_save(struct domain *d, unsigned instance, void *body)
+{
+    const struct vcpu_hidden *hidden = &d->vcpus[instance]->arch.hidden;
+
+    *(struct godwit_save_hidden *)body =
+        (struct godwit_save_hidden){.disr_el1 = hidden->disr_el1, .tpidr2_el0 = hidden->tpidr2_el0};
+}
+
+static const char *hidden_check(const struct domain *d, unsigned instance, const void *body)
+{
+    return NULL; /* the guest may write them as it likes */
+}
+
+static void hidden_load(struct domain *d, unsigned instance, const void *body)
+{
+    const struct godwit_save_hidden *record = body;
+
+    d->vcpus[instance]->arch.hidden =
+        (struct vcpu_hidden){.disr_el1 = record->disr_el1, .tpidr2_el0 = record->tpidr2_el0};
+}
+
 static size_t clock_bytes(const struct domain *d)
 {
     return sizeof(struct godwit_save_clock);
@@ -261,6 +291,14 @@ const struct save_kind save_kind_vcpu = {
     .save = vcpu_save,
     .check = vcpu_check,
     .load = vcpu_load,
+};
+const struct save_kind save_kind_hidden = {
+    .per_vcpu = true,
+    .optional = true,
+    .bytes = hidden_bytes,
+    .save = hidden_save,
+    .check = hidden_check,
+    .load = hidden_load,
 };
 const struct save_kind save_kind_clock = {
     .bytes = clock_bytes,

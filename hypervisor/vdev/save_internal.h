@@ -12,6 +12,7 @@
 
 struct save_kind {
     bool per_vcpu;
+    bool optional; /* lists that were written by an older version lack it */
     /* Length of the body in this domain; 0: it has no such record. */
     size_t (*bytes)(const struct domain *d);
     /* The body is zeroed. */
@@ -22,7 +23,7 @@ struct save_kind {
 };
 
 extern const struct save_kind save_kind_header, save_kind_vcpu, save_kind_clock, save_kind_timer,
-    save_kind_gicd, save_kind_gicr, save_kind_pl011, save_kind_pl061;
+    save_kind_gicd, save_kind_gicr, save_kind_pl011, save_kind_pl061, save_kind_hidden;
 
 /* Before the GIC's records are loaded: no interrupt is on any list. */
 void save_reset_interrupts(struct domain *d);

@@ -22,7 +22,8 @@ enum godwit_save_type {
     GODWIT_SAVE_GICR = 6, /* per vCPU: redistributor, private interrupts, CPU interface */
     GODWIT_SAVE_PL011 = 7,
     GODWIT_SAVE_PL061 = 8,
-    GODWIT_SAVE_TYPES = 9,
+    GODWIT_SAVE_HIDDEN = 9, /* per vCPU; may be missing: all zero */
+    GODWIT_SAVE_TYPES = 10,
 };
 
 #define GODWIT_SAVE_MAGIC      0x4556415354574447ULL /* the bytes "GDWTSAVE" */
@@ -73,6 +74,11 @@ struct godwit_save_vcpu {
     uint64_t pauth_keys[10]; /* APIA, APIB, APDA, APDB, APGA; low half, high half */
     uint64_t fpsr, fpcr;
     uint64_t v[64]; /* V0..V31; low half, high half */
+};
+
+/* Registers of extensions that guests are not told of, but can reach. */
+struct godwit_save_hidden {
+    uint64_t disr_el1, tpidr2_el0;
 };
 
 /* The guest's counter at the save. It goes on from there after the load: downtime does not show. */
@@ -130,6 +136,7 @@ struct godwit_save_pl061 {
 _Static_assert(sizeof(struct godwit_save_descriptor) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_save_header) == 24 + 128, "ABI");
 _Static_assert(sizeof(struct godwit_save_vcpu) == 8 * (1 + 33 + 23 + 2 + 64 + 10 + 2 + 64), "ABI");
+_Static_assert(sizeof(struct godwit_save_hidden) == 16, "ABI");
 _Static_assert(sizeof(struct godwit_save_clock) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_save_timer) == 24, "ABI");
 _Static_assert(sizeof(struct godwit_save_irq) == 16, "ABI");

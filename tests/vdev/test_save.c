@@ -63,6 +63,7 @@ static void fill_registers(struct vcpu *v)
     }
     v->arch.debug.os_lock = v->id & 1;
     v->arch.debug.mdscr_el1 = next_random();
+    v->arch.hidden = (struct vcpu_hidden){next_random(), next_random()};
     v->arch.serror_pending = v->id == 2;
     v->regs.pc = next_random();
     v->regs.cpsr = 0x600003c5;
@@ -345,6 +346,33 @@ static void test_bad_lists(void **state)
 }
 
 /* Whatever bytes are flipped: refused, or loaded into a state that works and can be saved again. */
+/* A list of an older version has no HIDDEN records, which are the last ones here. */
+static void test_lists_without_optional_records(void **state)
+{
+    const size_t record = sizeof(struct godwit_save_descriptor) + sizeof(struct godwit_save_hidden);
+    const struct godwit_save_descriptor end = {GODWIT_SAVE_END, 0, 0};
+    size_t bytes = list_bytes - VCPUS * record;
+
+    fill_registers(target->vcpus[1]);
+    memcpy(list + bytes - sizeof(end), &end, sizeof(end));
+    assert_int_equal(hv_load_context(target, list, bytes), 0);
+    for (unsigned i = 0; i < VCPUS; i++) {
+        assert_int_equal(target->vcpus[i]->arch.hidden.disr_el1, 0);
+        assert_int_equal(target->vcpus[i]->arch.hidden.tpidr2_el0, 0);
+        assert_int_equal(target->vcpus[i]->arch.sys.far_el1, source->vcpus[i]->arch.sys.far_el1);
+    }
+}
+
+static void test_one_of_the_optional_records_is_missing(void **state)
+{
+    const size_t record = sizeof(struct godwit_save_descriptor) + sizeof(struct godwit_save_hidden);
+    const struct godwit_save_descriptor end = {GODWIT_SAVE_END, 0, 0};
+    size_t bytes = list_bytes - record;
+
+    memcpy(list + bytes - sizeof(end), &end, sizeof(end));
+    expect_refusal(list, bytes, -EINVAL);
+}
+
 static void test_mutations(void **state)
 {
     uint8_t *copy = malloc(list_bytes);
@@ -383,6 +411,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_copy_behaves_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_lists, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lists_without_optional_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_of_the_optional_records_is_missing, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_mutations, setup, teardown),
     };
     return cmocka_run_group_tests_name("save", tests, NULL, NULL);

@@ -51,6 +51,8 @@
 #define HSTR_T15 (UINT64_C(1) << 15)
 
 /* Registers that a v8.0 assembler has no names for. */
+#define SYSREG_VDISR_EL2   S3_4_C12_C1_1 /* what EL1 finds in DISR_EL1, as HCR_EL2.AMO is 1 */
+#define SYSREG_TPIDR2_EL0  S3_3_C13_C0_5
 #define SYSREG_HCRX_EL2    S3_4_C1_C2_2
 #define SYSREG_HFGRTR_EL2  S3_4_C1_C1_4
 #define SYSREG_HFGWTR_EL2  S3_4_C1_C1_5
@@ -128,6 +130,26 @@ static void pauth_load(const uint64_t *words)
 #undef WORD
 }
 
+static void hidden_save(struct vcpu_hidden *hidden)
+{
+    if (host_features.ras) {
+        hidden->disr_el1 = READ_SYSREG(SYSREG_VDISR_EL2);
+    }
+    if (host_features.sme) {
+        hidden->tpidr2_el0 = READ_SYSREG(SYSREG_TPIDR2_EL0);
+    }
+}
+
+static void hidden_load(const struct vcpu_hidden *hidden)
+{
+    if (host_features.ras) {
+        WRITE_SYSREG(hidden->disr_el1, SYSREG_VDISR_EL2);
+    }
+    if (host_features.sme) {
+        WRITE_SYSREG(hidden->tpidr2_el0, SYSREG_TPIDR2_EL0);
+    }
+}
+
 void arch_vcpu_save(struct vcpu *v)
 {
     v->arch.serror_pending = (READ_SYSREG(hcr_el2) & HCR_VSE) != 0;
@@ -136,6 +158,7 @@ void arch_vcpu_save(struct vcpu *v)
         pauth_save(v->arch.pauth_keys);
     }
     debug_save(&v->arch.debug);
+    hidden_save(&v->arch.hidden);
     arch_fp_save(&v->arch.fp);
     WRITE_SYSREG(HCR_IDLE, hcr_el2);
     WRITE_SYSREG(0, vttbr_el2);
@@ -172,6 +195,7 @@ void arch_vcpu_load(struct vcpu *v)
     WRITE_SYSREG(v->vmpidr, vmpidr_el2);
     sysregs_load(&v->arch.sys);
     debug_load(&v->arch.debug);
+    hidden_load(&v->arch.hidden);
     arch_fp_load(&v->arch.fp);
     WRITE_SYSREG(s2_control_register(&v->domain->s2), vtcr_el2);
     isb(); /* the guest's stage 1 is complete before its tables are in place */

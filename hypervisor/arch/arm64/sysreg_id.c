@@ -180,6 +180,8 @@ void sysreg_id_init(void)
         .pauth = field(host_id[6][1], 4) || field(host_id[6][1], 8) || field(host_id[6][2], 12),
         .fgt = field(host_id[7][0], 56) != 0,
         .hcx = field(host_id[7][1], 40) != 0,
+        .ras = field(host_id[4][0], 28) != 0,
+        .sme = field(host_id[4][1], 24) != 0,
         .breakpoints = (uint8_t)(field(host_id[5][0], 12) + 1),
         .watchpoints = (uint8_t)(field(host_id[5][0], 20) + 1),
     };

@@ -31,7 +31,7 @@ void sysreg_id_check(void);
 
 /* What the switch and the injection of exceptions need to know of the host. */
 struct host_features {
-    bool pan, ssbs, pauth, fgt, hcx;
+    bool pan, ssbs, pauth, fgt, hcx, ras, sme;
     uint8_t breakpoints, watchpoints;
 };
 extern struct host_features host_features;

@@ -27,6 +27,15 @@ struct vcpu_sysregs {
 /* Pointer-authentication keys, low half then high half: APIA, APIB, APDA, APDB, APGA. */
 #define ARCH_PAUTH_KEY_WORDS 10
 
+/*
+ * State of extensions that guests are not told of, but could reach all the same: so it is each
+ * vCPU's own. 0 where the CPU has no such register.
+ */
+struct vcpu_hidden {
+    uint64_t disr_el1;   /* FEAT_RAS */
+    uint64_t tpidr2_el0; /* FEAT_SME */
+};
+
 struct vcpu_fp {
     uint64_t v[64]; /* V0..V31, low half first. Assembler: offset 0 */
     uint64_t fpsr;  /* offset 512 */
@@ -45,6 +54,7 @@ struct vcpu_arch {
     struct vcpu_sysregs sys;
     uint64_t pauth_keys[ARCH_PAUTH_KEY_WORDS];
     struct vcpu_debug debug;
+    struct vcpu_hidden hidden;
     bool serror_pending; /* a virtual SError waits to be taken */
 };
 
