@@ -36,6 +36,27 @@ static __attribute__((noinline)) bool split_or_open(struct s2_vm *vm, struct s2_
     return false;
 }
 
+/*
+ * Where the hardware notes writes: a page that was left to a fault, or of which our TLB held an old
+ * entry. It becomes what the hardware would have made of it, so the descriptor is the mark; the one
+ * in the log says that a fault has noticed it. False: try again.
+ */
+static bool open_tracked(struct s2_vm *vm, struct s2_cpu_line *line, const struct s2_pos *pos)
+{
+    uint64_t gfn = ipa_gfn(pos->base);
+
+    log_note_tracked(vm, gfn);
+    if (!s2_entry_swap(vm, pos, s2_pte_opened(s2_pte_tracked(pos->old), pos->level))) {
+        return false;
+    }
+    if (log_mark(vm, gfn)) {
+        s2_count(&line->bits_set[DIRTY_WRITER_VCPU]);
+    } else {
+        s2_count(&line->faults_reopened);
+    }
+    return true;
+}
+
 /* Everything but the case that s2_fault_write does itself. Drops the read lock. */
 static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
                                                           struct s2_cpu_line *line, ipa_t ipa)
@@ -72,6 +93,11 @@ static __attribute__((noinline)) enum s2_fault fault_slow(struct s2_vm *vm,
             split = true;
         } else if (split && s2_pte_is_tracked(pos.old)) {
             break; /* the hardware does the rest */
+        } else if (marking && vm->log.options.hardware) {
+            if (open_tracked(vm, line, &pos)) {
+                port_tlb_flush_local(vm, ipa);
+                break;
+            }
         } else if (marking) {
             fault_open_marked(vm, line, pos.entry, ipa);
             port_tlb_flush_local(vm, ipa);

@@ -231,6 +231,15 @@ static void begin_take(struct harvest *harvest, struct s2_vm *vm, struct dirty_l
     s2_gather_init(&harvest->gather, vm);
 }
 
+/* Hands what the hardware has noted to the log, and chooses the pages it is to note next. */
+static void collect_range(struct harvest *harvest, uint64_t gfn, uint64_t end)
+{
+    log_collect(harvest->vm, &harvest->gather, gfn, end);
+    if (harvest->vm->log.sample != LOG_SAMPLE_NEVER) {
+        log_place_sample(harvest->vm, &harvest->gather, gfn, end);
+    }
+}
+
 /*
  * Hands what the hardware has noted in the next pages to the log. Returns where to begin to take
  * and in *end where to stop.
@@ -241,7 +250,7 @@ static uint64_t collect(struct harvest *harvest, uint64_t gfn, uint64_t *end)
     if (*end - gfn > SCAN_PAGES) {
         *end = gfn - gfn % LOG_RUN_PAGES + SCAN_PAGES;
     }
-    log_collect(harvest->vm, &harvest->gather, gfn, *end);
+    collect_range(harvest, gfn, *end);
     return gfn;
 }
 
@@ -315,7 +324,7 @@ uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages
     begin_take(&harvest, vm, words);
     if (may_take(vm) && first < limit) {
         if (vm->log.options.hardware) {
-            log_collect(vm, &harvest.gather, first, limit);
+            collect_range(&harvest, first, limit);
         }
         for (uint64_t gfn = first; gfn < limit;) {
             harvest.count = 0;

@@ -128,6 +128,11 @@ static inline bool log_mark(struct s2_vm *vm, uint64_t gfn)
     return log_set(vm, log_chunk_of(vm, gfn), gfn, log_bits(log_bit_of(gfn), 1)) != 0;
 }
 
+/* dirty_log.sample: no page has ever been left out, and none is any more. Else 1 to 64. */
+#define LOG_SAMPLE_NEVER 0u
+#define LOG_SAMPLE_NONE  (DIRTY_LOG_SAMPLE_PAGES + 1)
+_Static_assert(DIRTY_LOG_SAMPLE_PAGES == LOG_WORD_PAGES, "a page of each word");
+
 /* Writes are noticed by the hardware, in tracked pages, while log_is_marking. Either lock. */
 static inline bool log_is_tracking(const struct s2_vm *vm)
 {

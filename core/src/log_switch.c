@@ -87,7 +87,9 @@ static int start(struct s2_vm *vm, const struct dirty_log_options *options)
         log->options = *options;
         log->tables_needed = 0;
         log->epoch++;
-        atomic_store_explicit(&log->session, 0, memory_order_relaxed); /* write lock */
+        log->sample = LOG_SAMPLE_NEVER;
+        atomic_store_explicit(&log->sampling, 0, memory_order_relaxed); /* write lock */
+        atomic_store_explicit(&log->session, 0, memory_order_relaxed);  /* write lock */
         set_state(vm, DIRTY_LOG_PREPARE);
     }
     s2_write_unlock(vm);

@@ -243,6 +243,25 @@ void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)
     count_leaves(vm, ret_stats);
 }
 
+void s2_stats_cpu(const struct s2_vm *vm, unsigned cpu, uint64_t *ret_faults,
+                  uint64_t *ret_first_writes)
+{
+    const struct s2_cpu_line *line = &vm->lock.cpu[cpu];
+    uint64_t first_writes = counter(&line->bits_set[DIRTY_WRITER_VCPU]);
+
+    *ret_first_writes = first_writes;
+    *ret_faults = first_writes + counter(&line->faults_reopened) + counter(&line->faults_spurious) +
+                  counter(&line->faults_split);
+}
+
+void s2_wait_writer(const struct s2_vm *vm)
+{
+    /* Orders nothing: whoever wants the lock takes it. */
+    while (atomic_load_explicit(&vm->lock.writing, memory_order_relaxed)) {
+        port_cpu_relax();
+    }
+}
+
 void s2_drain(struct s2_vm *vm)
 {
     /* Readers that began earlier have left when a writer gets in. */

@@ -172,6 +172,37 @@ void log_collect(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint6
     }
 }
 
+/* A closed page becomes one of the sample, or no longer is; left alone if it is open by now. */
+static void place_page(struct s2_vm *vm, struct s2_gather *gather, s2_entry_t *entry, uint64_t gfn,
+                       bool in_sample)
+{
+    struct s2_pos pos = {.entry = entry, .base = ipa_from_gfn(gfn), .level = S2_LEVEL_PAGE};
+
+    pos.old = s2_entry_load(entry);
+    if (!s2_pte_is_page(pos.old, S2_RAM_RW, false) || s2_pte_is_tracked(pos.old) != in_sample) {
+        return;
+    }
+    if (!in_sample) {
+        /* An old translation only faults, and the fault finds a tracked page. */
+        (void)s2_entry_swap(vm, &pos, s2_pte_tracked(pos.old));
+    } else if (s2_entry_swap(vm, &pos, s2_pte_untracked(pos.old))) {
+        s2_gather_add(gather, pos.base, PAGE_SIZE_BYTES, PAGE_SIZE_BYTES);
+    }
+}
+
+void log_place_sample(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint64_t end)
+{
+    struct scan_run run = {.middle_gfn = NO_MIDDLE};
+    unsigned sample = vm->log.sample - 1; /* LOG_SAMPLE_NONE: no page of a word has this number */
+
+    end = (end + LOG_WORD_PAGES - 1) & ~(uint64_t)(LOG_WORD_PAGES - 1);
+    for (; next_run(vm, gfn, end, &run); gfn = run.gfn + run.pages) {
+        for (unsigned i = 0; i < run.pages; i++) {
+            place_page(vm, gather, &run.entries[i], run.gfn + i, i % LOG_WORD_PAGES == sample);
+        }
+    }
+}
+
 uint64_t log_look(struct s2_vm *vm, uint64_t gfn)
 {
     struct scan_run run = {.middle_gfn = NO_MIDDLE};

@@ -9,6 +9,42 @@
 #define STEP_LOOKS 1024u /* chunks, or holes the size of a group */
 #define STEP_WORDS 512u  /* put back */
 
+int dirty_log_sample(struct s2_vm *vm, bool on)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    int result = log_is_marking(vm) ? 0 : -CORE_EINVAL;
+
+    if (result == 0 && vm->log.options.hardware) {
+        atomic_store_explicit(&vm->log.sampling, on, memory_order_relaxed); /* a wish */
+    }
+    s2_read_unlock(line);
+    return result;
+}
+
+unsigned dirty_log_pages_per_fault(const struct s2_vm *vm)
+{
+    /* Relaxed, and of a session that may just begin: it is for rates only. */
+    uint32_t sample = __atomic_load_n(&vm->log.sample, __ATOMIC_RELAXED);
+
+    if (!vm->log.options.hardware) {
+        return 1;
+    }
+    return sample == LOG_SAMPLE_NEVER || sample == LOG_SAMPLE_NONE ? 0 : DIRTY_LOG_SAMPLE_PAGES;
+}
+
+/* Another page of each word; the session is ours. */
+static void turn_sample(struct dirty_log *log)
+{
+    uint32_t sample = log->sample;
+
+    if (atomic_load_explicit(&log->sampling, memory_order_relaxed)) {
+        sample = sample % DIRTY_LOG_SAMPLE_PAGES + 1;
+    } else if (sample != LOG_SAMPLE_NEVER) {
+        sample = LOG_SAMPLE_NONE;
+    }
+    __atomic_store_n(&log->sample, sample, __ATOMIC_RELAXED); /* as in dirty_log_pages_per_fault */
+}
+
 int dirty_log_harvest_begin(struct s2_vm *vm)
 {
     struct s2_cpu_line *line = s2_read_lock(vm);
@@ -21,6 +57,7 @@ int dirty_log_harvest_begin(struct s2_vm *vm)
             result = -CORE_EBUSY;
         } else {
             vm->log.returned_to = 0;
+            turn_sample(&vm->log);
         }
         break;
     case DIRTY_LOG_PREPARE:

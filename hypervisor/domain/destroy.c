@@ -27,6 +27,7 @@ static int stop(struct domain *d)
         if (d->vcpus[i]) {
             vtimer_vcpu_stop(d->vcpus[i]);
             timer_cancel(&d->vcpus[i]->singleshot);
+            timer_cancel(&d->vcpus[i]->throttle_end);
         }
     }
     return 0;

@@ -5,6 +5,7 @@
  * docs/design/scheduler.md.
  */
 #include "sched_internal.h"
+#include "throttle_budget.h"
 
 #include <hv/domain.h>
 #include <hv/errno.h>
@@ -24,15 +25,17 @@ static uint64_t idle_cpus;            /* bit per CPU that waits for work and was
 static struct vcpu *running[CPU_MAX]; /* what sched_pick gave each CPU last; NULL: idle */
 static uint64_t kicks;                /* bit per CPU to be kicked once the lock is free */
 static struct timer slice[CPU_MAX];
+static struct timer budget[CPU_MAX]; /* of the throttled vCPU that runs there */
 
-static void slice_fired(struct timer *timer)
+static void look_again(struct timer *timer)
 {
     atomic_store_explicit(&this_cpu()->need_resched, true, memory_order_relaxed);
 }
 
 void sched_init_cpu(void)
 {
-    timer_init(&slice[this_cpu()->id], slice_fired);
+    timer_init(&slice[this_cpu()->id], look_again);
+    timer_init(&budget[this_cpu()->id], look_again);
 }
 
 static void sched_unlock(void)
@@ -52,11 +55,42 @@ static void kick_later(unsigned id)
     kicks |= UINT64_C(1) << id;
 }
 
+static bool is_ended(const struct domain *d)
+{
+    return d->shut_down || d->dying != DOMAIN_ALIVE;
+}
+
+static bool is_paused(const struct vcpu *v)
+{
+    return v->pause_count != 0 || v->domain->pause_count != 0;
+}
+
 static bool may_run(const struct vcpu *v)
 {
-    const struct domain *d = v->domain;
+    return !is_paused(v) && !is_ended(v->domain) && v->throttle.until_ns == 0;
+}
 
-    return v->pause_count == 0 && d->pause_count == 0 && !d->shut_down && d->dying == DOMAIN_ALIVE;
+static enum vcpu_hold hold_of(const struct vcpu *v)
+{
+    if (v->state != VCPU_RUNNABLE || is_ended(v->domain)) {
+        return VCPU_HOLD_NONE;
+    }
+    if (is_paused(v)) {
+        return VCPU_HOLD_PAUSE;
+    }
+    return v->throttle.until_ns != 0 ? VCPU_HOLD_THROTTLE : VCPU_HOLD_NONE;
+}
+
+/* The state, or something that may_run looks at, has changed. */
+static void update_hold(struct vcpu *v, uint64_t now_ns)
+{
+    enum vcpu_hold hold = hold_of(v);
+
+    if (hold != v->hold) {
+        v->held_ns[v->hold] += now_ns - v->hold_began_ns;
+        v->hold = hold;
+        v->hold_began_ns = now_ns;
+    }
 }
 
 static void set_state(struct vcpu *v, enum vcpu_state state, uint64_t now_ns)
@@ -65,15 +99,19 @@ static void set_state(struct vcpu *v, enum vcpu_state state, uint64_t now_ns)
     /* sched_wake reads it without the lock. */
     __atomic_store_n(&v->state, state, __ATOMIC_RELAXED);
     v->state_entry_ns = now_ns;
+    update_hold(v, now_ns);
 }
 
-static void charge(struct vcpu *v, uint64_t now_ns)
+/* Returns when it may run again if it has used up its budget, else 0: its timer is to be set. */
+static uint64_t charge(struct vcpu *v, uint64_t now_ns)
 {
     uint64_t ran = now_ns - v->charged_at_ns;
 
     v->run_time_ns += ran;
     v->vruntime_ns += ran;
     v->charged_at_ns = now_ns;
+    return throttle_is_on(&v->throttle) && throttle_charge(&v->throttle, ran) ? v->throttle.until_ns
+                                                                              : 0;
 }
 
 /* Virtual time of a vCPU that may be running at this moment. */
@@ -158,6 +196,7 @@ static void recheck(struct vcpu *v)
 {
     bool allowed = may_run(v);
 
+    update_hold(v, time_now_ns());
     if (v->queued && !allowed) {
         queue_remove(v);
     } else if (v->state == VCPU_RUNNABLE && !v->queued && allowed) {
@@ -295,10 +334,13 @@ static void leave_running(enum vcpu_state state)
     uint64_t now_ns = time_now_ns();
 
     spin_lock(&sched_lock);
-    charge(v, now_ns);
+    uint64_t until_ns = charge(v, now_ns);
     set_state(v, state, now_ns);
     atomic_store_explicit(&this_cpu()->need_resched, true, memory_order_relaxed);
     sched_unlock();
+    if (until_ns != 0) {
+        timer_set(&v->throttle_end, until_ns);
+    }
 }
 
 void sched_block_current(void)
@@ -389,6 +431,91 @@ bool sched_vcpu_start(struct vcpu *v, uint64_t pc, uint64_t context_id)
     return true;
 }
 
+/* v->throttle_end: the wait of a vCPU that had used up its budget is over. */
+void sched_throttle_end(struct timer *timer)
+{
+    struct vcpu *v = (struct vcpu *)(void *)((char *)timer - offsetof(struct vcpu, throttle_end));
+
+    spin_lock(&sched_lock);
+    if (v->throttle.until_ns <= time_now_ns()) {
+        v->throttle.until_ns = 0;
+        recheck(v);
+    }
+    sched_unlock();
+}
+
+/* What it has run until now is counted before: a new percent begins with a whole period. */
+static void throttle_locked(struct vcpu *v, unsigned percent)
+{
+    uint64_t now_ns = time_now_ns();
+
+    if (percent == v->throttle.percent) {
+        return;
+    }
+    if (v->state == VCPU_RUNNING) {
+        charge(v, now_ns);
+        kick_later((unsigned)v->last_cpu); /* which sets its budget's timer */
+    }
+    throttle_set(&v->throttle, percent, now_ns);
+    recheck(v);
+}
+
+void sched_domain_may_throttle(struct domain *d, bool may)
+{
+    uint64_t now_ns = time_now_ns();
+
+    spin_lock(&sched_lock);
+    d->may_throttle = may;
+    for (uint32_t i = 0; i < d->max_vcpus; i++) {
+        struct vcpu *v = d->vcpus[i];
+
+        if (v == NULL) {
+            continue;
+        }
+        throttle_locked(v, 0);
+        for (unsigned hold = 0; may && hold < VCPU_HOLDS; hold++) {
+            v->held_ns[hold] = 0;
+            v->hold_began_ns = now_ns;
+        }
+    }
+    sched_unlock();
+}
+
+int sched_throttle(struct domain *d, struct vcpu *v, unsigned percent)
+{
+    int error = 0;
+
+    spin_lock(&sched_lock);
+    if (!d->may_throttle) {
+        error = -EINVAL;
+    }
+    for (uint32_t i = 0; error == 0 && i < d->max_vcpus; i++) {
+        if (d->vcpus[i] && (v == NULL || v == d->vcpus[i])) {
+            throttle_locked(d->vcpus[i], percent);
+        }
+    }
+    sched_unlock();
+    return error;
+}
+
+static uint64_t held_ns(const struct vcpu *v, enum vcpu_hold hold, uint64_t now_ns)
+{
+    return v->held_ns[hold] + (v->hold == hold ? now_ns - v->hold_began_ns : 0);
+}
+
+struct sched_holds sched_vcpu_holds(const struct vcpu *v)
+{
+    spin_lock(&sched_lock);
+    uint64_t now_ns = time_now_ns();
+    struct sched_holds holds = {
+        .throttle_percent = v->throttle.percent,
+        .pause_ns = held_ns(v, VCPU_HOLD_PAUSE, now_ns),
+        .throttle_ns = held_ns(v, VCPU_HOLD_THROTTLE, now_ns),
+    };
+    sched_unlock();
+    return holds;
+}
+
 uint64_t sched_run_time_ns(const struct vcpu *v)
 {
     spin_lock(&sched_lock);
@@ -444,13 +571,13 @@ static struct vcpu *take_first(struct cpu *cpu, uint64_t now_ns)
 
 struct vcpu *sched_pick(struct cpu *cpu, struct vcpu *prev)
 {
-    uint64_t now_ns = time_now_ns();
+    uint64_t now_ns = time_now_ns(), until_ns = 0, budget_ns = 0;
     struct vcpu *next = prev;
 
     spin_lock(&sched_lock);
     idle_cpus &= ~(UINT64_C(1) << cpu->id);
     if (prev && prev->state == VCPU_RUNNING && prev->last_cpu == (int)cpu->id) {
-        charge(prev, now_ns);
+        until_ns = charge(prev, now_ns);
         if (!keeps_cpu(cpu, prev, now_ns)) {
             set_state(prev, VCPU_RUNNABLE, now_ns);
             if (may_run(prev)) {
@@ -462,10 +589,20 @@ struct vcpu *sched_pick(struct cpu *cpu, struct vcpu *prev)
         next = take_first(cpu, now_ns);
     }
     running[cpu->id] = next;
+    if (next && throttle_is_on(&next->throttle)) {
+        budget_ns = throttle_run(&next->throttle, now_ns);
+    }
     bool new_slice = set_slice(cpu, now_ns);
     sched_unlock();
     if (new_slice) {
         timer_set(&slice[cpu->id], cpu->slice_end_ns);
+    }
+    if (budget_ns != 0) {
+        timer_set(&budget[cpu->id], now_ns + budget_ns);
+    }
+    /* prev is still loaded here: who destroys it has not cancelled the timer yet. */
+    if (until_ns != 0) {
+        timer_set(&prev->throttle_end, until_ns);
     }
     return next;
 }

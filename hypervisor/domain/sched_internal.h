@@ -12,4 +12,7 @@
  */
 struct vcpu *sched_pick(struct cpu *cpu, struct vcpu *prev);
 
+/* What vcpu.throttle_end fires. */
+void sched_throttle_end(struct timer *timer);
+
 #endif

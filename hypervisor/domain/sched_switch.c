@@ -24,6 +24,7 @@ static void unload(struct cpu *cpu, struct vcpu *v)
     vgic_save(v);
     vtimer_save(v);
     arch_vcpu_save(v);
+    stall_vcpu_unload(v);
     cpu->current = NULL;
     /* Release pairs with the acquires in load, sched_vcpu_is_stopped and lock_if_off. */
     atomic_store_explicit(&v->cpu, -1, memory_order_release);
@@ -37,6 +38,7 @@ static void load(struct cpu *cpu, struct vcpu *v)
     }
     atomic_store_explicit(&v->cpu, (int)cpu->id, memory_order_relaxed);
     cpu->current = v;
+    stall_vcpu_load(v);
     arch_vcpu_load(v);
     vtimer_load(v);
     vgic_load(v);

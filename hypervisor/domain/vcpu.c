@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Making and freeing vCPUs. */
 #include "alloc.h"
+#include "sched_internal.h"
 
 #include <hv/domain.h>
 #include <hv/evtchn.h>
@@ -39,6 +40,8 @@ struct vcpu *vcpu_create(struct domain *d, uint32_t id)
     vgic_vcpu_init(v);
     vtimer_vcpu_init(v);
     timer_init(&v->singleshot, unused_fired);
+    timer_init(&v->throttle_end, sched_throttle_end);
+    stall_vcpu_init(v);
     d->vcpus[id] = v;
     return v;
 }

@@ -8,6 +8,7 @@
 #include <hv/cpu.h>
 #include <hv/guest_access.h>
 #include <hv/logdirty.h>
+#include <hv/sched.h>
 #include <stddef.h>
 
 #include "domctl.h"
@@ -90,12 +91,19 @@ static long op_enable(struct domctl *domctl)
         return error == -ERESTART ? HYPERCALL_RESTART : error;
     }
     options = logdirty_options(d);
+    if (!dirty_log_is_on(&d->s2)) {
+        stall_domain_reset(d);
+        sched_domain_may_throttle(d, true);
+    }
     /* Also goes on where an enabling that was abandoned has stopped. */
     do {
         error = dirty_log_enable(&d->s2, &options);
     } while (error == -ERESTART && !shadow_must_stop(session));
     if (error == -ERESTART) {
         return shadow_session_suspend(d, session) ? HYPERCALL_RESTART : -EBUSY;
+    }
+    if (!dirty_log_is_on(&d->s2)) {
+        sched_domain_may_throttle(d, false); /* it failed, or somebody has switched it off */
     }
     return shadow_session_end(d, session, error == -EBUSY ? -EINVAL : error);
 }
@@ -107,6 +115,7 @@ static long op_off(struct domctl *domctl)
     if (!shadow_session_abandon(domctl->d)) {
         return HYPERCALL_RESTART; /* the CPU that works on it stops at its next piece */
     }
+    sched_domain_may_throttle(domctl->d, false);
     do {
         error = dirty_log_off(&domctl->d->s2);
     } while (error == -ERESTART && !cpu_preempt_pending());

@@ -167,6 +167,12 @@ long hcall_godwit(struct hcall *call)
         return godwit_readonly(call->arg[1]);
     case GODWIT_OP_LOGDIRTY:
         return op_logdirty(call->arg[1]);
+    case GODWIT_OP_VCPU_STATS:
+        return godwit_vcpu_stats(call->arg[1]);
+    case GODWIT_OP_VCPU_THROTTLE:
+        return godwit_vcpu_throttle(call->arg[1]);
+    case GODWIT_OP_WRITER_SAMPLE:
+        return godwit_writer_sample(call->arg[1]);
     case GODWIT_OP_HOST_INFO:
         host_info(&info);
         return copy_to_guest(call->arg[1], &info, sizeof(info)) != 0 ? -EFAULT : 0;

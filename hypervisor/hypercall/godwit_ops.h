@@ -10,6 +10,11 @@
 /* GODWIT_OP_READONLY, its structure at gva. */
 long godwit_readonly(uint64_t gva);
 
+/* GODWIT_OP_VCPU_STATS, GODWIT_OP_VCPU_THROTTLE, GODWIT_OP_WRITER_SAMPLE, the same. */
+long godwit_vcpu_stats(uint64_t gva);
+long godwit_vcpu_throttle(uint64_t gva);
+long godwit_writer_sample(uint64_t gva);
+
 /* GODWIT_OP_DIRTY_RANGES, its structure at the call's second argument. */
 long godwit_dirty_ranges(struct hcall *call);
 

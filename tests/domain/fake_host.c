@@ -101,12 +101,60 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
 
 void timer_set(struct timer *timer, uint64_t deadline_ns)
 {
-    fake.slice[fake.cpu] = timer;
-    fake.slice_ns[fake.cpu] = deadline_ns;
+    assert_int_equal(fake.locks_held, 0);
+    timer_cancel(timer);
+    timer->cpu = (int)fake.cpu;
+    timer->deadline_ns = deadline_ns;
+    timer->next = fake.timers;
+    fake.timers = timer;
 }
 
 void timer_cancel(struct timer *timer)
 {
+    for (struct timer **link = &fake.timers; *link != NULL; link = &(*link)->next) {
+        if (*link == timer) {
+            *link = timer->next;
+            timer->cpu = -1;
+            return;
+        }
+    }
+}
+
+void fake_run_timers(void)
+{
+    struct timer *timer = fake.timers;
+
+    while (timer != NULL) {
+        if (timer->cpu == (int)fake.cpu && fake.now_ns >= timer->deadline_ns) {
+            timer_cancel(timer);
+            timer->fire(timer);
+            timer = fake.timers; /* it may have changed */
+        } else {
+            timer = timer->next;
+        }
+    }
+}
+
+bool fake_has_timer(unsigned cpu)
+{
+    for (const struct timer *timer = fake.timers; timer != NULL; timer = timer->next) {
+        if (timer->cpu == (int)cpu && timer->deadline_ns > fake.now_ns) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t time_ticks_to_ns(uint64_t ticks)
+{
+    return ticks * 16;
+}
+
+void s2_stats_cpu(const struct s2_vm *vm, unsigned cpu, uint64_t *ret_faults,
+                  uint64_t *ret_first_writes)
+{
+    *ret_faults = fake.faults[cpu];
+    *ret_first_writes = fake.first_writes[cpu];
 }
 
 bool vgic_has_pending(struct vcpu *v)

@@ -12,10 +12,10 @@ struct fake_host {
     unsigned cpu; /* the one that executes now */
     unsigned cpu_count;
     uint64_t now_ns;
-    uint64_t kicked;              /* bit per CPU, until somebody clears it */
-    uint64_t slice_ns[CPU_MAX];   /* deadline of the slice timer, 0: none */
-    struct timer *slice[CPU_MAX]; /* set by the first timer_set there */
-    bool pending;                 /* what vgic_has_pending answers */
+    uint64_t kicked;                                 /* bit per CPU, until somebody clears it */
+    struct timer *timers;                            /* armed ones, on any CPU */
+    uint64_t faults[CPU_MAX], first_writes[CPU_MAX]; /* that s2_stats_cpu tells */
+    bool pending;                                    /* what vgic_has_pending answers */
     unsigned locks_held;
     unsigned pages;   /* allocated by frame_alloc_hv and not freed */
     int fail_alloc;   /* the n-th allocation from now fails; 0: none does */
@@ -29,5 +29,9 @@ struct fake_host {
 extern struct fake_host fake;
 
 void fake_reset(unsigned cpu_count);
+
+/* Fires what is due on this CPU; and whether it has anything armed. */
+void fake_run_timers(void);
+bool fake_has_timer(unsigned cpu);
 
 #endif

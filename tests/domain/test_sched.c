@@ -45,10 +45,7 @@ static void settle(void)
     for (unsigned round = 0; round < 8; round++) {
         for (unsigned id = 0; id < fake.cpu_count; id++) {
             fake.cpu = id;
-            if (fake.slice_ns[id] && fake.now_ns >= fake.slice_ns[id]) {
-                fake.slice_ns[id] = 0;
-                fake.slice[id]->fire(fake.slice[id]);
-            }
+            fake_run_timers();
             if (cpus[id].need_resched) {
                 cpus[id].need_resched = false;
                 run_on(id);
@@ -81,6 +78,8 @@ static void start(unsigned count)
             v->domain = &domains[d];
             v->id = i;
             v->cpu = v->last_cpu = -1;
+            v->state_entry_ns = v->hold_began_ns = fake.now_ns;
+            timer_init(&v->throttle_end, sched_throttle_end);
             domains[d].vcpus[i] = v;
         }
     }
@@ -151,8 +150,8 @@ static void test_alone_has_no_slice(void **state)
     start(2);
     sched_vcpu_on(&vcpus[0][0]);
     settle();
-    assert_int_equal(fake.slice_ns[0], 0);
-    assert_int_equal(fake.slice_ns[1], 0);
+    assert_false(fake_has_timer(0));
+    assert_false(fake_has_timer(1));
     /* The second takes the idle CPU and disturbs nobody; the third makes both share. */
     fake.kicked = 0;
     sched_vcpu_on(&vcpus[0][1]);
@@ -162,7 +161,7 @@ static void test_alone_has_no_slice(void **state)
     sched_vcpu_on(&vcpus[0][2]);
     assert_int_equal(fake.kicked, 3);
     settle();
-    assert_true(fake.slice_ns[0] > fake.now_ns && fake.slice_ns[1] > fake.now_ns);
+    assert_true(fake_has_timer(0) && fake_has_timer(1));
     stop();
 }
 
@@ -301,17 +300,155 @@ static void check_invariants(void)
 
     for (unsigned n = 0; n < DOMAINS * VCPUS_PER_DOMAIN; n++) {
         const struct vcpu *v = &vcpus[n / VCPUS_PER_DOMAIN][n % VCPUS_PER_DOMAIN];
-        bool allowed = v->pause_count == 0 && v->domain->pause_count == 0;
+        bool paused = v->pause_count != 0 || v->domain->pause_count != 0;
+        bool throttled = v->throttle.until_ns != 0;
+        bool allowed = !paused && !throttled;
         assert_int_equal(v->queued, v->state == VCPU_RUNNABLE && allowed);
         assert_int_equal(v->cpu >= 0, v->state == VCPU_RUNNING);
         assert_true(allowed || v->state != VCPU_RUNNING);
+        assert_true(v->throttle.percent != 0 || !throttled);
+        assert_true(v->throttle.percent == 0 || v->domain->may_throttle);
+        if (throttled) { /* its wait ends by itself, and soon */
+            assert_true(v->throttle_end.cpu >= 0);
+            assert_true(v->throttle.until_ns <= fake.now_ns + UINT64_C(200000000));
+        }
+        if (v->state == VCPU_RUNNING && v->throttle.percent != 0) {
+            assert_true(fake_has_timer((unsigned)v->cpu));
+        }
+        assert_int_equal(v->hold, v->state != VCPU_RUNNABLE ? VCPU_HOLD_NONE
+                                  : paused                  ? VCPU_HOLD_PAUSE
+                                  : throttled               ? VCPU_HOLD_THROTTLE
+                                                            : VCPU_HOLD_NONE);
         waiting += v->queued;
         busy += v->state == VCPU_RUNNING;
     }
     assert_true(waiting == 0 || busy == fake.cpu_count); /* nobody waits beside an idle CPU */
     for (unsigned id = 0; id < fake.cpu_count && waiting; id++) {
-        assert_int_not_equal(fake.slice_ns[id], 0);
+        assert_true(fake_has_timer(id));
     }
+}
+
+static uint64_t ran_in(const struct vcpu *v, uint64_t ns)
+{
+    uint64_t before = sched_run_time_ns(v);
+
+    advance(ns);
+    return sched_run_time_ns(v) - before;
+}
+
+/* Each percent is kept, on CPUs that have nothing else to do, and nobody else pays. */
+static void test_throttle_takes_its_share(void **state)
+{
+    static const unsigned percents[] = {20, 50, 75, 90, 99, 1, 0};
+    const uint64_t second = UINT64_C(1000000000);
+    struct vcpu *writer = &vcpus[0][0], *reader = &vcpus[0][1];
+
+    start(2);
+    sched_vcpu_on(writer);
+    sched_vcpu_on(reader);
+    settle();
+    assert_int_equal(sched_throttle(&domains[0], writer, 50), -EINVAL); /* it is not logged */
+    sched_domain_may_throttle(&domains[0], true);
+    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+        uint64_t others = sched_run_time_ns(reader), held, left;
+
+        assert_int_equal(sched_throttle(&domains[0], writer, percents[i]), 0);
+        settle();
+        held = sched_vcpu_holds(writer).throttle_ns;
+        uint64_t ran = ran_in(writer, second);
+        held = sched_vcpu_holds(writer).throttle_ns - held;
+        left = second / 100 * (100 - percents[i]);
+        assert_int_equal(sched_vcpu_holds(writer).throttle_percent, percents[i]);
+        assert_true(ran + second / 200 > left && ran < left + second / 200);
+        assert_int_equal(ran + held, second);
+        assert_int_equal(sched_run_time_ns(reader) - others, second);
+    }
+    assert_int_equal(sched_vcpu_holds(reader).throttle_ns, 0);
+    stop();
+}
+
+/* Who sleeps more than is taken away does not notice. */
+static void test_throttle_counts_work_only(void **state)
+{
+    struct vcpu *v = &vcpus[0][0];
+
+    start(1);
+    sched_vcpu_on(v);
+    sched_domain_may_throttle(&domains[0], true);
+    sched_throttle(&domains[0], NULL, 60);
+    settle();
+    for (unsigned i = 0; i < 50; i++) {
+        assert_ptr_equal(cpus[0].current, v); /* works for 4 ms of 20 */
+        advance(UINT64_C(4000000));
+        fake.cpu = 0;
+        sched_block_current();
+        settle();
+        advance(UINT64_C(16000000));
+        sched_wake(v);
+        settle();
+    }
+    assert_int_equal(sched_vcpu_holds(v).throttle_ns, 0);
+    stop();
+}
+
+static void throttle_until_held(struct vcpu *v)
+{
+    sched_domain_may_throttle(v->domain, true);
+    assert_int_equal(sched_throttle(v->domain, v, 90), 0);
+    settle();
+    advance(3 * UINT64_C(1000000));
+    assert_null(cpus[0].current);
+    assert_int_equal(v->state, VCPU_RUNNABLE);
+}
+
+static void test_throttle_ends_with_the_log(void **state)
+{
+    struct vcpu *v = &vcpus[0][0];
+
+    start(1);
+    sched_vcpu_on(v);
+    settle();
+    throttle_until_held(v);
+    sched_domain_may_throttle(&domains[0], false);
+    settle();
+    assert_ptr_equal(cpus[0].current, v);
+    assert_int_equal(ran_in(v, UINT64_C(100000000)), UINT64_C(100000000));
+    assert_int_equal(sched_throttle(&domains[0], v, 10), -EINVAL);
+    assert_true(sched_vcpu_holds(v).throttle_ns > 0); /* still told */
+    sched_domain_may_throttle(&domains[0], true);
+    assert_int_equal(sched_vcpu_holds(v).throttle_ns, 0);
+    stop();
+}
+
+/* A pause and its end, a wake-up, OFF and ON while the throttle holds a vCPU. */
+static void test_throttle_beside_other_stops(void **state)
+{
+    struct vcpu *v = &vcpus[0][0];
+
+    start(1);
+    sched_vcpu_on(v);
+    settle();
+    throttle_until_held(v);
+    sched_domain_pause(&domains[0]);
+    assert_true(sched_vcpu_is_stopped(v));
+    advance(UINT64_C(40000000)); /* the wait ends during the pause */
+    assert_null(cpus[0].current);
+    assert_true(sched_vcpu_holds(v).pause_ns >= UINT64_C(40000000));
+    assert_int_equal(sched_domain_unpause(&domains[0]), 0);
+    settle();
+    assert_ptr_equal(cpus[0].current, v);
+    advance(3 * UINT64_C(1000000));
+    assert_null(cpus[0].current);
+    sched_wake(v); /* an interrupt: it waits all the same */
+    settle();
+    assert_null(cpus[0].current);
+    advance(UINT64_C(20000000));
+    sched_vcpu_pause(v);
+    settle();
+    sched_vcpu_unpause(v);
+    settle();
+    check_invariants();
+    stop();
 }
 
 static void random_step(void)
@@ -321,7 +458,7 @@ static void random_step(void)
 
     fake.cpu = (unsigned)rand() % fake.cpu_count;
     fake.pending = rand() % 8 == 0;
-    switch (rand() % 10) {
+    switch (rand() % 13) {
     case 0:
         sched_domain_pause(d);
         break;
@@ -353,6 +490,13 @@ static void random_step(void)
         if (vcpu_current()) {
             sched_yield_current();
         }
+        break;
+    case 8:
+        sched_domain_may_throttle(d, rand() % 3 != 0);
+        break;
+    case 9:
+    case 10:
+        (void)sched_throttle(d, rand() % 4 ? v : NULL, (unsigned)rand() % 100);
         break;
     default:
         sched_wake(v);
@@ -390,6 +534,10 @@ int main(void)
         cmocka_unit_test(test_wake_before_the_switch),
         cmocka_unit_test(test_on_and_off),
         cmocka_unit_test(test_shut_down_domain_stops),
+        cmocka_unit_test(test_throttle_takes_its_share),
+        cmocka_unit_test(test_throttle_counts_work_only),
+        cmocka_unit_test(test_throttle_ends_with_the_log),
+        cmocka_unit_test(test_throttle_beside_other_stops),
         cmocka_unit_test(test_random_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

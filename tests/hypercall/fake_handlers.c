@@ -51,8 +51,19 @@ UNUSED_DOMCTL(vuart_op)
 UNUSED_DOMCTL(get_mempool_size)
 UNUSED_DOMCTL(set_mempool_size)
 
-/* Of Godwit's own calls the one that works on a log is real. */
+/* Of Godwit's own calls those that work on a log are real. */
 long hcall_godwit(struct hcall *call)
 {
-    return call->arg[0] == GODWIT_OP_DIRTY_RANGES ? godwit_dirty_ranges(call) : -ENOSYS;
+    switch (call->arg[0]) {
+    case GODWIT_OP_DIRTY_RANGES:
+        return godwit_dirty_ranges(call);
+    case GODWIT_OP_VCPU_STATS:
+        return godwit_vcpu_stats(call->arg[1]);
+    case GODWIT_OP_VCPU_THROTTLE:
+        return godwit_vcpu_throttle(call->arg[1]);
+    case GODWIT_OP_WRITER_SAMPLE:
+        return godwit_writer_sample(call->arg[1]);
+    default:
+        return -ENOSYS;
+    }
 }

@@ -29,6 +29,11 @@ struct fake_host {
     unsigned wakes, blocks;
     unsigned vuart_notified;
 
+    bool may_throttle;
+    unsigned resets;                               /* of what vCPUs have lost */
+    unsigned throttle_percent[FAKE_CONTROL_VCPUS]; /* of the guest's */
+    bool sampling;
+
     enum fake_log_state log_state;
     unsigned enable_steps, off_steps; /* how often -ERESTART comes first */
     uint8_t dirty[FAKE_LOG_PAGES], taken[FAKE_LOG_PAGES];

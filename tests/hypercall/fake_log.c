@@ -6,6 +6,8 @@
 #include <hv/errno.h>
 #include <hv/logdirty.h>
 #include <hv/p2m.h>
+#include <hv/sched.h>
+#include <hv/stall.h>
 
 #include "fake_host.h"
 
@@ -37,6 +39,56 @@ int dirty_log_off(struct s2_vm *vm)
         return -ERESTART;
     }
     return 0;
+}
+
+int dirty_log_sample(struct s2_vm *vm, bool on)
+{
+    if (fake.log_state == FAKE_LOG_OFF) {
+        return -EINVAL;
+    }
+    fake.sampling = on;
+    return 0;
+}
+
+unsigned dirty_log_pages_per_fault(const struct s2_vm *vm)
+{
+    return fake.sampling ? DIRTY_LOG_SAMPLE_PAGES : 1;
+}
+
+void stall_domain_reset(struct domain *d)
+{
+    fake.resets++;
+}
+
+void stall_vcpu_read(struct vcpu *v, struct stall_report *ret_report)
+{
+    *ret_report = (struct stall_report){
+        .faults = 10 + v->id, .dirty_pages = 20 + v->id, .fault_ns = 30 + v->id, .wait_ns = 40};
+}
+
+void sched_domain_may_throttle(struct domain *d, bool may)
+{
+    fake.may_throttle = may;
+    memset(fake.throttle_percent, 0, sizeof(fake.throttle_percent));
+}
+
+int sched_throttle(struct domain *d, struct vcpu *v, unsigned percent)
+{
+    if (!fake.may_throttle) {
+        return -EINVAL;
+    }
+    for (uint32_t i = 0; i < d->max_vcpus; i++) {
+        if (v == NULL || v == d->vcpus[i]) {
+            fake.throttle_percent[i] = percent;
+        }
+    }
+    return 0;
+}
+
+struct sched_holds sched_vcpu_holds(const struct vcpu *v)
+{
+    return (struct sched_holds){
+        .throttle_percent = fake.throttle_percent[v->id], .throttle_ns = 50, .pause_ns = 60};
 }
 
 bool dirty_log_is_on(const struct s2_vm *vm)

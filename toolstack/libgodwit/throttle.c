@@ -28,26 +28,27 @@ static int read_rates(struct throttle *t, uint64_t ms, struct gw_error *err)
         return -1;
     for (unsigned i = 0; i < t->n; i++) {
         uint64_t pages = t->counts[i].dirty_pages - before[i].dirty_pages;
-        bool known = t->counts[i].counted && t->counts[i].dirty_pages >= before[i].dirty_pages;
+        bool known = before[i].counted && t->counts[i].counted &&
+                     t->counts[i].dirty_pages >= before[i].dirty_pages;
 
         t->vcpus[i].dirty_pages_per_s = known ? pages * 1000 / (ms ? ms : 1) : 0;
     }
     return 0;
 }
 
-static bool all_counted(const struct throttle *t)
+static bool all_counted(const struct migrate_vcpu *counts, unsigned n)
 {
     bool counted = true;
 
-    for (unsigned i = 0; i < t->n; i++)
-        counted &= t->counts[i].counted;
+    for (unsigned i = 0; i < n; i++)
+        counted &= counts[i].counted;
     return counted;
 }
 
 /* Only once the guest presses: a page of the sample costs the guest a fault each round. */
 static int ask_for_sample(struct throttle *t, struct gw_error *err)
 {
-    if (t->pressing == 0 || t->sampling || all_counted(t))
+    if (t->pressing == 0 || t->sampling || all_counted(t->counts, t->n))
         return 0;
     t->sampling = true;
     return t->host->ops->writer_sample(t->host->ctx, t->domid, true, err);
@@ -69,7 +70,7 @@ int throttle_round(struct throttle *t, const struct throttle_measure *measure, b
                    struct gw_error *err)
 {
     struct throttle_vcpu before[STREAM_VCPUS_MAX];
-    bool changed;
+    bool known = all_counted(t->counts, t->n), changed;
 
     if (t->n == 0)
         return 0;
@@ -83,7 +84,7 @@ int throttle_round(struct throttle *t, const struct throttle_measure *measure, b
         return apply(t, before, err);
     }
     changed = throttle_decide(&t->pressing, measure, t->vcpus, t->n);
-    t->exhausted = !changed && t->pressing >= THROTTLE_PATIENCE && all_counted(t);
+    t->exhausted = !changed && t->pressing >= THROTTLE_PATIENCE && known;
     return apply(t, before, err) || ask_for_sample(t, err) ? -1 : 0;
 }
 

@@ -57,6 +57,21 @@ uint64_t dirty_log_count_from(struct s2_vm *vm, uint64_t gfn);
 /* First gfn above everything the log covers. */
 uint64_t dirty_log_limit_gfn(struct s2_vm *vm);
 
+/*
+ * Where the hardware notes writes, nobody knows who wrote. on: from the next session on one page in
+ * DIRTY_LOG_SAMPLE_PAGES is left to a fault, each session another one; harvests look at every
+ * descriptor then. No effect where all first writes are faults. What is reported does not change.
+ * Ends with the logging: -CORE_EINVAL when that is off. Read lock inside.
+ */
+#define DIRTY_LOG_SAMPLE_PAGES 64u
+int dirty_log_sample(struct s2_vm *vm, bool on);
+
+/*
+ * How many pages each first write stands for that a fault has noticed: 1, or with a sample
+ * DIRTY_LOG_SAMPLE_PAGES; 0: faults say nothing about that, there is no sample yet. No lock.
+ */
+unsigned dirty_log_pages_per_fault(const struct s2_vm *vm);
+
 /* Opens the one harvest session of this VM. -CORE_EBUSY, or -CORE_EINVAL when logging is off. */
 int dirty_log_harvest_begin(struct s2_vm *vm);
 

@@ -158,6 +158,16 @@ struct s2_stats {
 /* A write fault that was just resolved came from the guest's own table walk (S1PTW). No lock. */
 void s2_stats_count_walk(struct s2_vm *vm);
 
+/*
+ * Write faults that a CPU has handled, and the first writes to a page among them. No lock: of a CPU
+ * that is at it at this moment they may be one old.
+ */
+void s2_stats_cpu(const struct s2_vm *vm, unsigned cpu, uint64_t *ret_faults,
+                  uint64_t *ret_first_writes);
+
+/* Waits until nobody holds the lock that write faults wait for. It may be taken again at once. */
+void s2_wait_writer(const struct s2_vm *vm);
+
 /* Counts leaves by walking (read lock); the rest are running counters. */
 void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats);
 

@@ -109,11 +109,13 @@ struct dirty_log {
     uint64_t group_count;
     unsigned groups_order; /* pages that groups and top occupy, as a power of two */
     uint64_t limit_gfn;
-    uint64_t tables_needed;   /* to split every block, as last counted */
-    ipa_t cursor;             /* how far the state's steps have come */
-    uint64_t epoch;           /* of the open or next harvest session */
-    _Atomic uint32_t session; /* 1: a harvest session is open */
-    uint64_t returned_to;     /* the session's: pages below are put back; 0: no abort has begun */
+    uint64_t tables_needed;    /* to split every block, as last counted */
+    ipa_t cursor;              /* how far the state's steps have come */
+    uint64_t epoch;            /* of the open or next harvest session */
+    _Atomic uint32_t session;  /* 1: a harvest session is open */
+    _Atomic uint32_t sampling; /* asked for: who writes is to be found out. Relaxed */
+    uint32_t sample;           /* the session's: 1 + which of 64 pages; LOG_SAMPLE_*, see log.h */
+    uint64_t returned_to;      /* the session's: pages below are put back; 0: no abort has begun */
 };
 
 /* Pages that others may write without a fault: a hash table from gfn to count. */

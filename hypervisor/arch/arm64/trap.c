@@ -20,6 +20,8 @@
 _Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "entry code");
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP, "entry code");
 _Static_assert(offsetof(struct cpu, s2) == CPU_S2, "entry code");
+_Static_assert(offsetof(struct cpu, fast_samples) == CPU_SAMPLES, "entry code");
+_Static_assert(offsetof(struct cpu, fast_ticks) == CPU_SAMPLES + 8, "entry code");
 _Static_assert(offsetof(struct vcpu, regs) == 0, "entry code");
 _Static_assert(offsetof(struct cpu_regs, pc) == REGS_PC, "entry code");
 _Static_assert(offsetof(struct cpu_regs, cpsr) == REGS_PC + 8, "entry code");

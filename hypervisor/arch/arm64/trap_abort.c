@@ -106,10 +106,20 @@ static void unmapped_access(struct vcpu *v, uint64_t esr, ipa_t ipa)
     vcpu_inject_data_abort(v, READ_SYSREG(far_el2), true);
 }
 
-/* far: FAR_EL2 as the fault left it; finding a page may change the register. */
-static void write_permission_fault(struct vcpu *v, ipa_t ipa, uint64_t far)
+/*
+ * far: FAR_EL2 as the fault left it; finding a page may change the register. began: when it began,
+ * for the vCPU's account, where waiting for others stands apart.
+ */
+static void write_permission_fault(struct vcpu *v, ipa_t ipa, uint64_t far, uint64_t began)
 {
-    switch (p2m_fault_write(v->domain, ipa)) {
+    uint64_t prepared = time_counter(), locked;
+    enum s2_fault fault;
+
+    s2_wait_writer(&v->domain->s2);
+    locked = time_counter();
+    fault = p2m_fault_write(v->domain, ipa);
+    stall_long_fault(v, prepared, locked, time_counter() + (prepared - began));
+    switch (fault) {
     case S2_FAULT_RETRY:
     case S2_FAULT_UNMAPPED: /* between the fault and the look; the next try faults as unmapped */
         break;
@@ -123,6 +133,7 @@ static void write_permission_fault(struct vcpu *v, ipa_t ipa, uint64_t far)
 void trap_data_abort(struct vcpu *v, uint64_t esr)
 {
     ipa_t ipa = ipa_make(0);
+    uint64_t began = time_counter();
 
     switch (FSC_TYPE(esr)) {
     case FSC_PERMISSION:
@@ -134,7 +145,7 @@ void trap_data_abort(struct vcpu *v, uint64_t esr)
             if (esr & ABORT_S1PTW) {
                 s2_stats_count_walk(&v->domain->s2);
             }
-            write_permission_fault(v, ipa, READ_SYSREG(far_el2));
+            write_permission_fault(v, ipa, READ_SYSREG(far_el2), began);
         } else {
             unmapped_access(v, esr, ipa);
         }
@@ -161,6 +172,7 @@ void trap_data_abort(struct vcpu *v, uint64_t esr)
 void trap_instruction_abort(struct vcpu *v, uint64_t esr)
 {
     ipa_t ipa = ipa_make(0);
+    uint64_t began = time_counter();
 
     switch (FSC_TYPE(esr)) {
     case FSC_PERMISSION:
@@ -169,7 +181,7 @@ void trap_instruction_abort(struct vcpu *v, uint64_t esr)
         }
         if (esr & ABORT_S1PTW) {
             s2_stats_count_walk(&v->domain->s2);
-            write_permission_fault(v, ipa, READ_SYSREG(far_el2));
+            write_permission_fault(v, ipa, READ_SYSREG(far_el2), began);
             return;
         }
         break;

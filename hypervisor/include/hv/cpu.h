@@ -17,8 +17,10 @@ struct cpu {
         *current;       /* vCPU whose registers are loaded; NULL when idle. Entry code: offset 0 */
     uint64_t stack_top; /* EL2 stack of this CPU. Entry code: offset 8 */
     struct s2_vm *s2;   /* whose root is in VTTBR_EL2 while current runs. Entry code: offset 16 */
-    uint32_t id;        /* 0 .. cpu_count() - 1 */
-    uint64_t mpidr;     /* affinity bits only */
+    /* Short write faults that were timed, and their time in counts. Entry code: offsets 24, 32 */
+    uint64_t fast_samples, fast_ticks;
+    uint32_t id;               /* 0 .. cpu_count() - 1 */
+    uint64_t mpidr;            /* affinity bits only */
     uint64_t gicr_base_va;     /* this CPU's GICv3 redistributor, set by the GIC driver */
     _Atomic bool need_resched; /* set by cpu_kick and the slice timer, cleared by sched_pick */
     bool online;

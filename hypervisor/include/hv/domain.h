@@ -48,6 +48,7 @@ struct domain {
 
     uint32_t pause_count; /* scheduler lock. A new domain starts with 1 */
     bool creation_finished;
+    bool may_throttle; /* scheduler lock. Its vCPUs may be throttled: it is logged */
     _Atomic int dying; /* enum domain_dying */
     _Atomic bool shut_down;
     uint32_t shutdown_code; /* SHUTDOWN_*; valid when shut_down */

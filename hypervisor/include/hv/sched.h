@@ -42,6 +42,24 @@ void sched_domain_recheck(struct domain *d);
 void sched_wait_stopped(struct domain *d);
 bool sched_vcpu_is_stopped(const struct vcpu *v);
 
+/*
+ * A domain that is logged may be throttled. false ends it for all of its vCPUs; true lets them
+ * begin with nothing taken from them, and nothing waited for. Any CPU.
+ */
+void sched_domain_may_throttle(struct domain *d, bool may);
+/*
+ * Takes percent (0 to 99) of its time from a vCPU of d (NULL: from all). -EINVAL: d may not be
+ * throttled now.
+ */
+int sched_throttle(struct domain *d, struct vcpu *v, unsigned percent);
+
+struct sched_holds {
+    unsigned throttle_percent;
+    uint64_t pause_ns, throttle_ns; /* kept from running while it wanted to; see above */
+};
+
+struct sched_holds sched_vcpu_holds(const struct vcpu *v);
+
 /* Time that v has run, up to now. */
 uint64_t sched_run_time_ns(const struct vcpu *v);
 

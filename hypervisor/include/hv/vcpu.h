@@ -8,6 +8,7 @@
 
 #include <hv/arch_vcpu.h> /* arch/arm64: struct vcpu_arch (sysregs, FP, pointer-auth keys, debug) */
 #include <hv/regs.h>
+#include <hv/stall.h>
 #include <hv/time.h>
 #include <hv/vgic.h>
 #include <hv/vtimer.h>
@@ -24,6 +25,22 @@ enum vcpu_state {
     VCPU_RUNNABLE, /* wants a CPU: in the run queue, or kept out of it by a pause */
     VCPU_RUNNING,  /* chosen by CPU last_cpu: loaded there, or about to be */
     VCPU_STATES,
+};
+
+/* Why a vCPU that wants to run is not in the run queue. */
+enum vcpu_hold {
+    VCPU_HOLD_NONE, /* it does not want to, or it is in there, or its domain has ended */
+    VCPU_HOLD_PAUSE,
+    VCPU_HOLD_THROTTLE,
+    VCPU_HOLDS,
+};
+
+/* See domain/throttle_budget.h. */
+struct vcpu_throttle {
+    unsigned percent;  /* of each period that it does not get; 0: it is not throttled */
+    uint64_t began_ns; /* of the running period */
+    uint64_t used_ns;
+    uint64_t until_ns; /* it may not run until then; 0: it may */
 };
 
 struct vcpu {
@@ -46,6 +63,13 @@ struct vcpu {
     uint64_t state_time_ns[VCPU_STATES]; /* spent in each state before the present one began */
     bool queued;
     struct vcpu *queue_next;
+    struct vcpu_throttle throttle;
+    struct timer throttle_end; /* armed where it has used up its budget, while it is loaded there */
+    enum vcpu_hold hold;
+    uint64_t hold_began_ns;
+    uint64_t held_ns[VCPU_HOLDS]; /* before hold began; since logging was switched on last */
+
+    struct stall_vcpu stall;
 
     struct vgic_vcpu vgic;
     struct vtimer_vcpu vtimer;
