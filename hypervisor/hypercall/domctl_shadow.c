@@ -105,6 +105,9 @@ static long op_enable(struct domctl *domctl)
     if (!dirty_log_is_on(&d->s2)) {
         sched_domain_may_throttle(d, false); /* it failed, or somebody has switched it off */
     }
+    if (error == 0) {
+        shadow_epoch_begin(d);
+    }
     return shadow_session_end(d, session, error == -EBUSY ? -EINVAL : error);
 }
 
@@ -116,6 +119,7 @@ static long op_off(struct domctl *domctl)
         return HYPERCALL_RESTART; /* the CPU that works on it stops at its next piece */
     }
     sched_domain_may_throttle(domctl->d, false);
+    shadow_epoch_begin(domctl->d);
     do {
         error = dirty_log_off(&domctl->d->s2);
     } while (error == -ERESTART && !cpu_preempt_pending());

@@ -136,8 +136,8 @@ static long report_all(struct domain *d, struct shadow_session *session)
 static bool is_valid(const struct godwit_dirty_ranges *op)
 {
     return (op->flags & ~(uint32_t)(GODWIT_DIRTY_PEEK | GODWIT_DIRTY_FINAL)) == 0 && op->pad == 0 &&
-           op->pad2 == 0 && op->reserved == 0 && op->first_gfn % 64 == 0 &&
-           op->first_gfn <= op->end_gfn && op->count >= ROOM_MIN;
+           op->pad2 == 0 && op->first_gfn % 64 == 0 && op->first_gfn <= op->end_gfn &&
+           op->count >= ROOM_MIN;
 }
 
 static long run(struct hcall *call, struct domain *d, struct godwit_dirty_ranges *op)
@@ -162,6 +162,9 @@ static long run(struct hcall *call, struct domain *d, struct godwit_dirty_ranges
     if (error == 0 && !session->logging) {
         error = -EINVAL;
     }
+    if (error == 0 && op->epoch != 0 && op->epoch != shadow_epoch(d)) {
+        error = -EILSEQ;
+    }
     if (error == 0) {
         error = report_all(d, session);
     }
@@ -171,6 +174,8 @@ static long run(struct hcall *call, struct domain *d, struct godwit_dirty_ranges
     op->first_gfn = session->taken_to;
     op->count = (uint32_t)session->position;
     op->pages = session->dirty_pages;
+    session->epoch = session->harvesting ? shadow_epoch_new() : shadow_epoch(d);
+    op->epoch = session->epoch;
     /* Before the harvest is committed: nothing can fail after that. */
     if (error == 0 && copy_to_guest(call->arg[1], op, sizeof(*op)) != 0) {
         error = -EFAULT;

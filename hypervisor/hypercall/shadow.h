@@ -53,6 +53,7 @@ struct shadow_session {
     uint64_t taken_to;             /* pages: the log has been asked up to here */
     uint64_t position;             /* what the caller has: bytes of a bitmap, or ranges */
     uint64_t dirty_pages;          /* found so far */
+    uint64_t epoch;                /* that ending it will begin; 0: shadow_session_end chooses */
     struct shadow_range range;
     unsigned next, count; /* words that the caller does not have yet */
     struct dirty_log_word words[DIRTY_LOG_WORDS];
@@ -83,6 +84,12 @@ int shadow_session_settle(struct domain *d);
  * the log off next. False: a CPU works on it, try again.
  */
 bool shadow_session_abandon(struct domain *d);
+
+/* A number that no log of this host has had as its epoch. */
+uint64_t shadow_epoch_new(void);
+/* The log was turned on or off: another epoch begins. */
+void shadow_epoch_begin(struct domain *d);
+uint64_t shadow_epoch(struct domain *d);
 
 /* A vCPU makes hypercall nr: abandons its unfinished operation if that is another. */
 void shadow_caller_enters(const struct hcall *call, uint64_t nr);

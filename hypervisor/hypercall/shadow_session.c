@@ -12,6 +12,30 @@
 
 _Static_assert(sizeof(struct shadow_session) <= PAGE_SIZE_BYTES, "one page");
 
+uint64_t shadow_epoch_new(void)
+{
+    static _Atomic uint64_t last; /* a count: orders nothing */
+
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
+void shadow_epoch_begin(struct domain *d)
+{
+    spin_lock(&d->lock);
+    d->logdirty_epoch = shadow_epoch_new();
+    spin_unlock(&d->lock);
+}
+
+uint64_t shadow_epoch(struct domain *d)
+{
+    uint64_t epoch;
+
+    spin_lock(&d->lock);
+    epoch = d->logdirty_epoch;
+    spin_unlock(&d->lock);
+    return epoch;
+}
+
 static struct shadow_session *unfinished(const struct domain *d)
 {
     return d->logdirty_session;
@@ -150,6 +174,7 @@ long shadow_session_end(struct domain *d, struct shadow_session *session, long e
     if (error == 0) {
         if (session->harvesting) {
             dirty_log_harvest_commit(&d->s2);
+            d->logdirty_epoch = session->epoch != 0 ? session->epoch : shadow_epoch_new();
         }
         free_locked(d, session);
     } else {

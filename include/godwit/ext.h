@@ -204,7 +204,13 @@ struct godwit_dirty_ranges {
     uint32_t count;     /* in: room in it, at least 64; out: how many were stored, perhaps none */
     uint32_t pad2;      /* 0 */
     uint64_t pages;     /* out: pages in these ranges */
-    uint64_t reserved;  /* 0 */
+    /*
+     * The log's epoch, not 0: another number after each ENABLE, OFF and call that has taken pages,
+     * CLEAN included; no number comes twice while the host runs. In: 0, or the only epoch in which
+     * the call may take anything; else -EILSEQ, since somebody has touched the log. Out: as it is
+     * after this call. To ask only: PEEK of no pages.
+     */
+    uint64_t epoch;
 };
 
 /*

@@ -187,6 +187,58 @@ static void a_second_caller_is_busy(void **state)
     assert_true(fake.dirty[8] && !fake.harvest_open);
 }
 
+static int64_t take_in(uint64_t epoch, uint32_t flags)
+{
+    prepare(flags, 0, UINT64_MAX, ROOM);
+    request.epoch = epoch;
+    return fake_hvc(GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uintptr_t)&request, 0);
+}
+
+static uint64_t epoch_now(void)
+{
+    assert_int_equal(take(GODWIT_DIRTY_PEEK, 0, 0, ROOM), 0);
+    assert_int_not_equal(request.epoch, 0);
+    return request.epoch;
+}
+
+/* The epoch changes with all that ends the caller's knowledge of the log, and with nothing else. */
+static void epochs(void **state)
+{
+    uint64_t epoch, old;
+
+    enable();
+    epoch = epoch_now();
+    dirty(5, 1);
+    assert_int_equal(epoch_now(), epoch);
+    assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK), 0);
+    assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY), -EINVAL); /* it is on */
+    fake.copies_until_fault = 1;
+    assert_int_equal(take_in(epoch, 0), -EFAULT);
+    fake.copies_until_fault = -1;
+    assert_int_equal(epoch_now(), epoch);
+
+    assert_int_equal(take_in(epoch, 0), 0);
+    assert_int_equal(request.count, 1);
+    assert_int_not_equal(request.epoch, epoch);
+    old = epoch;
+    epoch = request.epoch;
+    assert_int_equal(epoch_now(), epoch);
+    dirty(5, 1);
+    assert_int_equal(take_in(old, 0), -EILSEQ);
+    assert_int_equal(take_in(old, GODWIT_DIRTY_PEEK), -EILSEQ);
+    assert_true(fake.dirty[5] && !fake.harvest_open);
+
+    assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN), 0); /* somebody else's */
+    dirty(5, 1);
+    assert_int_equal(take_in(epoch, 0), -EILSEQ);
+    epoch = epoch_now();
+    assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF), 0);
+    assert_int_equal(take_in(epoch, 0), -EINVAL);
+    enable();
+    assert_int_equal(take_in(epoch, 0), -EILSEQ);
+    assert_int_equal(take_in(epoch_now(), 0), 0);
+}
+
 static void arguments_are_checked(void **state)
 {
     assert_int_equal(take(0, 0, 64, ROOM), -EINVAL); /* not logged */
@@ -196,7 +248,7 @@ static void arguments_are_checked(void **state)
     assert_int_equal(take(0, 64, 63, ROOM), -EINVAL);
     assert_int_equal(take(0, 0, 64, ROOM - 1), -EINVAL);
     prepare(0, 0, 64, ROOM);
-    request.reserved = 1;
+    request.pad2 = 1;
     assert_int_equal(fake_hvc(GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uintptr_t)&request, 0),
                      -EINVAL);
     prepare(0, 0, 64, ROOM);
@@ -213,8 +265,13 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, reset, end)
     const struct CMUnitTest tests[] = {
-        CASE(ranges_are_whole),    CASE(only_what_is_asked_for),  CASE(room_runs_out),
-        CASE(errors_lose_nothing), CASE(a_second_caller_is_busy), CASE(arguments_are_checked),
+        CASE(ranges_are_whole),
+        CASE(only_what_is_asked_for),
+        CASE(room_runs_out),
+        CASE(errors_lose_nothing),
+        CASE(a_second_caller_is_busy),
+        CASE(arguments_are_checked),
+        CASE(epochs),
     };
 
     return cmocka_run_group_tests_name("dirty_ranges", tests, NULL, NULL);

@@ -6,6 +6,7 @@ and the tests that must all notice. The rules: docs/design/dirty-log.md.
 ACCESS = ("host", "tests/hypercall/test_hypercall_guest_access")
 EVENTS = ("host", "tests/hypercall/test_hypercall_evtchn")
 SHADOW = ("host", "tests/hypercall/test_hypercall_shadow")
+RANGES = ("host", "tests/hypercall/test_hypercall_ranges")
 SHADOW_END = ("host", "tests/hypercall/test_hypercall_shadow_end")
 DM_OP = ("host", "tests/hypercall/test_hypercall_dm_op")
 PL011 = ("host", "tests/vdev/test_vdev_pl011")
@@ -116,6 +117,16 @@ MUTANTS = {
         "    if (session != NULL && session->owner == NULL &&\n        time_now_ns() <")),
     "abandoned-caller-keeps-the-log": mutant([SHADOW], (
         HCALL + "shadow_session.c", " &&\n        time_now_ns() < session->deadline_ns) {", ") {")),
+    # The epoch of a log: no taker goes unnoticed.
+    "clean-keeps-the-epoch": mutant([RANGES], (
+        HCALL + "shadow_session.c", "session->epoch != 0 ? session->epoch : shadow_epoch_new()",
+        "session->epoch != 0 ? session->epoch : d->logdirty_epoch")),
+    "switching-off-keeps-the-epoch": mutant([RANGES], (
+        HCALL + "domctl_shadow.c", "    shadow_epoch_begin(domctl->d);\n", ""), (
+        HCALL + "domctl_shadow.c", "        shadow_epoch_begin(d);\n", "        (void)d;\n")),
+    "epoch-is-not-compared": mutant([RANGES], (
+        HCALL + "godwit_ranges.c", "op->epoch != 0 && op->epoch != shadow_epoch(d)",
+        "op->epoch != 0 && shadow_epoch(d) == 0")),
     # The port: both kinds of TLB entries go, on all CPUs.
     "port-keeps-combined-entries": mutant([STORES], (
         "hypervisor/arch/arm64/port/tlb.c",

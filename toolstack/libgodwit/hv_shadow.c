@@ -36,9 +36,39 @@ static void set_bits(uint8_t *bitmap, uint64_t first, uint64_t n)
         bitmap[first / 8] |= (uint8_t)(1u << first % 8);
 }
 
+/* Waits a little for somebody who is in the middle of a call. False: he has had his time. */
+static bool wait_for_other(unsigned *tries)
+{
+    const struct timespec pause = {.tv_nsec = BUSY_WAIT_MS * 1000000L};
+
+    if ((*tries)++ >= BUSY_TRIES)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+int gw_hv_dirty_epoch(struct gw_hv *hv, uint32_t domid, uint64_t *ret_epoch)
+{
+    struct godwit_dirty_ranges *request = hv->scratch;
+    unsigned tries = 0;
+
+    do {
+        *request = (struct godwit_dirty_ranges){.domid = (uint16_t)domid,
+                                                .flags = GODWIT_DIRTY_PEEK,
+                                                .ranges = (uintptr_t)(request + 1),
+                                                .count = 64};
+        if (xencall2(hv->call, GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uintptr_t)request) == 0) {
+            *ret_epoch = request->epoch;
+            return 0;
+        }
+    } while (errno == EBUSY && wait_for_other(&tries));
+    *ret_epoch = 0;
+    return errno == ENOSYS ? 0 : -errno;
+}
+
 /* One call: as many ranges as there is room for in the scratch memory. */
 static int take_some(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint64_t *gfn,
-                     uint8_t *bitmap)
+                     uint8_t *bitmap, uint64_t *epoch)
 {
     const uint32_t room =
         (HV_SCRATCH_BYTES - sizeof(struct godwit_dirty_ranges)) / sizeof(struct godwit_range);
@@ -52,6 +82,7 @@ static int take_some(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool fina
         .end_gfn = pages,
         .ranges = (uintptr_t)ranges,
         .count = room,
+        .epoch = *epoch,
     };
     if (xencall2(hv->call, GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uintptr_t)request) < 0)
         return -errno;
@@ -63,6 +94,7 @@ static int take_some(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool fina
         set_bits(bitmap, ranges[i].first_gfn, ranges[i].pages);
     }
     *gfn = request->first_gfn;
+    *epoch = request->epoch;
     return 0;
 }
 
@@ -79,25 +111,24 @@ static int take_bitmap(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool fi
     return rc == 0 && request.pages != pages ? -EIO : rc;
 }
 
-int gw_hv_dirty_take(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint8_t *bitmap)
+int gw_hv_dirty_take(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint8_t *bitmap,
+                     uint64_t *epoch)
 {
-    const struct timespec pause = {.tv_nsec = BUSY_WAIT_MS * 1000000L};
     unsigned tries = 0;
     uint64_t gfn = 0;
     int rc = 0;
 
     memset(bitmap, 0, (size_t)((pages + 7) / 8));
     while (gfn < pages && rc == 0) {
-        rc = take_some(hv, domid, pages, final, &gfn, bitmap);
+        rc = take_some(hv, domid, pages, final, &gfn, bitmap, epoch);
         if (rc == -ENOSYS && gfn == 0) {
+            *epoch = 0;
             rc = take_bitmap(hv, domid, pages, final, bitmap);
             gfn = rc == 0 ? pages : 0;
         }
         /* Somebody who only looks on is in the middle of it, or a call of ours was abandoned. */
-        if (rc == -EBUSY && tries++ < BUSY_TRIES) {
-            nanosleep(&pause, NULL);
+        if (rc == -EBUSY && wait_for_other(&tries))
             rc = 0;
-        }
     }
     return rc;
 }

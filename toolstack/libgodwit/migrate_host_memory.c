@@ -26,6 +26,8 @@ int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err)
     if (rc == 0)
         rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY);
     if (rc == 0)
+        rc = gw_hv_dirty_epoch(x->hv, domid, &x->log_epoch);
+    if (rc == 0)
         return 0;
     shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
     gw_log_owner_release(&x->owner);
@@ -66,7 +68,12 @@ int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
 
     if (reserve_bitmap(x, pages, err))
         return -1;
-    rc = gw_hv_dirty_take(x->hv, domid, pages, final, x->bitmap);
+    rc = gw_hv_dirty_take(x->hv, domid, pages, final, x->bitmap, &x->log_epoch);
+    if (rc == -EILSEQ)
+        return gw_error_set(err, GW_EXIT_FAILED,
+                            "another program has taken pages from the dirty log of domain %u, or "
+                            "switched it: end that program and try again",
+                            domid);
     if (rc < 0)
         return gw_error_errno(err, rc, "cannot take the dirty log of domain %u", domid);
     *ret_bitmap = x->bitmap;

@@ -13,7 +13,8 @@ struct migrate_xen {
     struct gw_log_owner owner; /* while this process has the guest's log */
     uint8_t *bitmap;           /* resident */
     size_t bitmap_bytes;
-    int claim_fd; /* while this process builds a guest; else -1 */
+    uint64_t log_epoch; /* of the log while it is ours; 0: not known */
+    int claim_fd;       /* while this process builds a guest; else -1 */
 };
 
 int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err);

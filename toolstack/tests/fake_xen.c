@@ -130,6 +130,7 @@ static int do_shadow(struct fake_domain *d, struct xen_domctl_shadow_op *op)
     uint64_t dirty = 0;
 
     if (op->op == XEN_DOMCTL_SHADOW_OP_OFF) {
+        d->log_epoch++;
         d->logdirty = false;
         return 0;
     }
@@ -138,10 +139,12 @@ static int do_shadow(struct fake_domain *d, struct xen_domctl_shadow_op *op)
             return -EINVAL;
         memset(d->dirty, 0, d->dirty_n);
         d->logdirty = true;
+        d->log_epoch++;
         return 0;
     }
     if (op->op != XEN_DOMCTL_SHADOW_OP_CLEAN && op->op != XEN_DOMCTL_SHADOW_OP_PEEK)
         return -EINVAL;
+    d->log_epoch += op->op == XEN_DOMCTL_SHADOW_OP_CLEAN;
     if (op->dirty_bitmap.p)
         memset(op->dirty_bitmap.p, 0, (op->pages + 7) / 8);
     for (uint64_t gfn = 0; d->logdirty && gfn < d->dirty_n; gfn++) {
@@ -393,6 +396,10 @@ static int take_ranges(struct fake_domain *d, struct godwit_dirty_ranges *reques
         return -ENOSYS;
     if (!d->logdirty || request->count < 64)
         return -EINVAL;
+    if (request->epoch && request->epoch != d->log_epoch)
+        return -EILSEQ;
+    d->log_epoch += !(request->flags & GODWIT_DIRTY_PEEK);
+    request->epoch = d->log_epoch;
     for (; gfn < request->end_gfn && gfn < d->dirty_n; gfn++) {
         if (gfn % 64 == 0 && n + 33 > fake_host.ranges_room)
             break;

@@ -44,6 +44,7 @@ struct fake_domain {
     uint64_t readonly_gfn, readonly_pages; /* one range */
     uint64_t flushed_pages;
     bool logdirty;
+    uint64_t log_epoch;
     uint32_t tracking, split; /* as asked for with GODWIT_OP_LOGDIRTY */
     uint8_t *dirty;           /* one byte per gfn below dirty_n */
     uint64_t dirty_n;

@@ -427,6 +427,8 @@ static void test_dirty_take(void **state)
     expected = malloc(pages / 8 + 1);
     bitmap = gw_hv_buffer_alloc(hv, pages / 8 + 1);
     for (unsigned round = 0; round < 6; round++) {
+        uint64_t epoch = 0;
+
         fake_host.no_ranges = round % 2 == 1;
         fake_host.ranges_room = 64 + 100 * round;
         memset(expected, 0, pages / 8 + 1);
@@ -436,13 +438,27 @@ static void test_dirty_take(void **state)
         }
         fake_host.fail_errno = EBUSY; /* somebody is in the way, once */
         fake_host.fail_at = fake_host.calls + 1 + round / 2;
-        assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, false, bitmap), 0);
+        assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, false, bitmap, &epoch), 0);
+        assert_int_equal(epoch, fake_host.no_ranges ? 0 : fake_domain(domain.domid)->log_epoch);
         assert_memory_equal(bitmap, expected, (pages + 7) / 8);
     }
+    uint64_t epoch = 0;
     fake_host.no_ranges = false;
     fake_host.fail_errno = EFAULT;
     fake_host.fail_at = fake_host.calls + 1;
-    assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, true, bitmap), -EFAULT);
+    assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, true, bitmap, &epoch), -EFAULT);
+
+    /* Somebody else takes: the next take of ours is refused, and nothing is lost. */
+    assert_int_equal(gw_hv_dirty_epoch(hv, domain.domid, &epoch), 0);
+    assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, true, bitmap, &epoch), 0);
+    struct gw_shadow clean = {.op = XEN_DOMCTL_SHADOW_OP_CLEAN};
+    assert_int_equal(gw_hv_shadow_op(hv, domain.domid, &clean), 0);
+    fake_mark_dirty(fake_domain(domain.domid), 5);
+    assert_int_equal(gw_hv_dirty_take(hv, domain.domid, pages, true, bitmap, &epoch), -EILSEQ);
+    assert_true(fake_domain(domain.domid)->dirty[5]);
+    struct gw_shadow off = {.op = XEN_DOMCTL_SHADOW_OP_OFF};
+    assert_int_equal(gw_hv_shadow_op(hv, domain.domid, &off), 0);
+    assert_int_equal(gw_hv_dirty_epoch(hv, domain.domid, &epoch), -EINVAL);
     gw_hv_buffer_free(hv, bitmap, pages / 8 + 1);
     free(expected);
     gw_hv_close(hv);

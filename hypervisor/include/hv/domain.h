@@ -73,6 +73,7 @@ struct domain {
     uint32_t evtchn_upcall_ppi; /* 31 for guests, from the tree for the control domain */
     bool addr_size_set;
     void *logdirty_session;    /* hypercall/domctl_shadow.c */
+    uint64_t logdirty_epoch;   /* (lock) 0: never logged; see godwit_dirty_ranges in ext.h */
     uint8_t logdirty_tracking; /* enum godwit_tracking, as asked for this domain */
     uint8_t logdirty_split;    /* enum godwit_split */
     /* hypercall/dm_op_vram.c; the other two belong to who has set vram_busy. */

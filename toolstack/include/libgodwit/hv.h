@@ -179,8 +179,16 @@ int gw_hv_shadow_op(struct gw_hv *hv, uint32_t domid, struct gw_shadow *op);
  * ranges where the hypervisor has them. final: frames that it may write itself at any time count
  * as dirty. Waits up to two seconds for others. After an error the caller knows nothing of what
  * was dirty: the whole guest has to be sent again.
+ *
+ * *epoch: of the log as the caller knows it; becomes the epoch behind this take. -EILSEQ: it is
+ * another one now, so somebody has switched the log or taken from it. 0: not known, and not checked
+ * (it stays so with a hypervisor that has none).
  */
-int gw_hv_dirty_take(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint8_t *bitmap);
+int gw_hv_dirty_take(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint8_t *bitmap,
+                     uint64_t *epoch);
+
+/* The epoch of a log that is on, 0 if the hypervisor has none. -EINVAL: the log is off. */
+int gw_hv_dirty_epoch(struct gw_hv *hv, uint32_t domid, uint64_t *ret_epoch);
 
 /* --- hv_version.c --------------------------------------------------------------------------------
  */
