@@ -27,6 +27,8 @@ static int stage_after_digest(const struct stream_checker *checker, uint32_t ver
 
 static int stage_after_end(const struct stream_checker *checker)
 {
+    if (checker->summed_pages && checker->summed_pages != stream_memory_pages(&checker->memory))
+        return -1;
     return checker->sealed && (may_end(checker->stage) || checker->stage == STREAM_WANT_END)
                ? STREAM_ENDED
                : -1;
@@ -37,6 +39,8 @@ static int next_stage(const struct stream_checker *checker, uint32_t version, ui
 {
     enum stream_stage stage = checker->stage;
 
+    if (checker->chained && type != STREAM_DIGEST && type != STREAM_END)
+        return -1;
     switch (type) {
     case STREAM_HOST:
         return stage == STREAM_WANT_HOST ? STREAM_WANT_CONFIG : -1;
@@ -44,6 +48,11 @@ static int next_stage(const struct stream_checker *checker, uint32_t version, ui
         return stage == STREAM_WANT_CONFIG ? STREAM_WANT_MEMORY : -1;
     case STREAM_MEMORY:
         return stage == STREAM_WANT_MEMORY ? STREAM_WANT_STATIC_END : -1;
+    case STREAM_BASE:
+        return stage == STREAM_WANT_STATIC_END && version > 3 && !checker->has_base ? (int)stage
+                                                                                    : -1;
+    case STREAM_PAGE_SUMS:
+        return stage == STREAM_WANT_VERIFY && version > 3 ? (int)stage : -1;
     case STREAM_STATIC_DATA_END:
         return stage == STREAM_WANT_STATIC_END ? STREAM_WANT_PAGES : -1;
     case STREAM_PAGE_DATA:
@@ -84,6 +93,18 @@ static int check_state(const struct stream_record *record, const char **ret_why)
     return record->length > 0 && record->length % STREAM_ALIGN == 0 ? 0 : -1;
 }
 
+static int check_sums(struct stream_checker *checker, const struct stream_record *record,
+                      const char **ret_why)
+{
+    struct stream_sums sums;
+
+    if (stream_view_sums(record->body, record->length, checker->summed_pages,
+                         stream_memory_pages(&checker->memory), &sums, ret_why))
+        return -1;
+    checker->summed_pages += sums.count;
+    return 0;
+}
+
 static int check_body(struct stream_checker *checker, const struct stream_reader *reader,
                       const struct stream_record *record, const char **ret_why)
 {
@@ -106,6 +127,11 @@ static int check_body(struct stream_checker *checker, const struct stream_reader
                                     ret_why);
     case STREAM_HVM_CONTEXT:
         return check_state(record, ret_why);
+    case STREAM_BASE:
+        checker->has_base = true;
+        return stream_view_base(record->body, record->length, &checker->base, ret_why);
+    case STREAM_PAGE_SUMS:
+        return check_sums(checker, record, ret_why);
     case STREAM_DIGEST:
         return check_digest(reader, record, ret_why);
     default: /* empty by their limit */
@@ -113,14 +139,20 @@ static int check_body(struct stream_checker *checker, const struct stream_reader
     }
 }
 
-/* Optional records: not after the digest, and GODWIT_VERSIONS only as the first. */
+/* Optional records: GODWIT_VERSIONS only as the first, and none after GODWIT_CHAIN or version 3's
+ * digest. */
 static int check_optional(struct stream_checker *checker, const struct stream_reader *reader,
-                          uint32_t type, const char **ret_why)
+                          const struct stream_record *record, const char **ret_why)
 {
     *ret_why = "an optional record stands where none may be";
-    if (checker->stage == STREAM_WANT_END)
+    if (checker->stage == STREAM_WANT_END || checker->chained)
         return -1;
-    return type == STREAM_VERSIONS && reader->records != 1 ? -1 : 0;
+    if (record->type != STREAM_CHAIN)
+        return record->type == STREAM_VERSIONS && reader->records != 1 ? -1 : 0;
+    if (!may_end(checker->stage))
+        return -1;
+    checker->chained = true;
+    return stream_view_chain(record->body, record->length, &checker->chain, ret_why);
 }
 
 int stream_check_record(struct stream_checker *checker, struct stream_reader *reader,
@@ -130,7 +162,7 @@ int stream_check_record(struct stream_checker *checker, struct stream_reader *re
     int rc, next = (int)checker->stage;
 
     if (stream_check_is_skipped(record)) {
-        rc = check_optional(checker, reader, record->type, &why);
+        rc = check_optional(checker, reader, record, &why);
     } else {
         next = next_stage(checker, reader->version, record->type);
         rc = next < 0 ? -1 : check_body(checker, reader, record, &why);

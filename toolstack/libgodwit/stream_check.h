@@ -23,8 +23,13 @@ enum stream_stage { /* what must or may come next */
 
 struct stream_checker {
     enum stream_stage stage;
-    bool sealed; /* the last record was a checksum, and nothing stands between it and END */
+    bool sealed;   /* the last record was a checksum, and nothing stands between it and END */
+    bool chained;  /* GODWIT_CHAIN was the last record but for a checksum: only END may follow */
+    bool has_base; /* an incremental stream: it has only some of the pages */
+    struct stream_base base;
+    struct stream_chain chain; /* if the stream has ended with one; id is zeros if not */
     struct stream_memory memory;
+    uint64_t summed_pages; /* in GODWIT_PAGE_SUMS so far: all of them by the end, or none */
 };
 
 /*

@@ -29,8 +29,11 @@ enum stream_record_type {
     STREAM_MEMORY = 0x47570003u,
     STREAM_DIGEST = 0x47570004u,
     STREAM_READONLY = 0x47570005u,
+    STREAM_BASE = 0x47570007u,
+    STREAM_PAGE_SUMS = 0x47570010u,
     STREAM_PAGES_ZSTD = 0x47570006u,
 };
+#define STREAM_CHAIN    0xC7570002u
 #define STREAM_VERSIONS 0xC7570001u /* does not fit an enumerator of ISO C */
 
 #define STREAM_PAGES_MAX       1024u /* in one PAGE_DATA record */
@@ -50,6 +53,11 @@ enum stream_record_type {
 /* A writer puts a checksum after each record with which so much has come since the last one. */
 #define STREAM_DIGEST_BYTES    65536u
 #define STREAM_BODY_MAX        (8u + STREAM_PAGES_MAX * (8u + STREAM_PAGE_BYTES))
+
+#define STREAM_CHAIN_MAX     64u    /* streams in a chain */
+#define STREAM_BASE_NAME_MAX 255u   /* of a file, without a folder */
+#define STREAM_SUMS_MAX      65536u /* in one GODWIT_PAGE_SUMS record */
+#define STREAM_ID_BYTES      16u
 
 #define STREAM_PFN_TYPE_SHIFT 60
 #define STREAM_PFN_GFN_MASK   ((1ULL << 52) - 1)
@@ -101,6 +109,29 @@ struct stream_digest {
     uint32_t crc32, reserved;
 };
 
+/* GODWIT_CHAIN: what an incremental save needs to know of the save before. */
+struct stream_chain {
+    uint8_t id[STREAM_ID_BYTES]; /* of this stream, random */
+    uint8_t uuid[16];            /* of the guest */
+    uint8_t boot_id[16];         /* of the host's control domain */
+    uint64_t epoch;              /* of the dirty log, that begins where this stream ends */
+    uint32_t domid, memory_crc32, depth, reserved;
+};
+
+struct stream_base_header { /* and the name */
+    uint8_t base_id[STREAM_ID_BYTES];
+    uint64_t base_epoch;
+    uint32_t base_crc32, depth, name_length, reserved;
+};
+
+struct stream_sums_header { /* and count times a CRC-32 */
+    uint64_t first_page;
+    uint32_t count, reserved;
+};
+
+_Static_assert(sizeof(struct stream_chain) == 72, "docs/stream.md");
+_Static_assert(sizeof(struct stream_base_header) == 40, "docs/stream.md");
+_Static_assert(sizeof(struct stream_sums_header) == 16, "docs/stream.md");
 _Static_assert(sizeof(struct stream_image_header) == 24, "docs/stream.md");
 _Static_assert(sizeof(struct stream_domain_header) == 16, "docs/stream.md");
 _Static_assert(sizeof(struct stream_record_header) == 8, "docs/stream.md");
@@ -130,6 +161,20 @@ enum stream_action {
 struct stream_memory {
     uint32_t count;
     struct stream_range ranges[STREAM_RANGES_MAX];
+};
+
+struct stream_base { /* decoded */
+    uint8_t base_id[STREAM_ID_BYTES];
+    uint64_t base_epoch;
+    uint32_t base_crc32; /* of the whole base: the sum in its last GODWIT_DIGEST */
+    uint32_t depth;      /* streams before this one */
+    char name[STREAM_BASE_NAME_MAX + 1];
+};
+
+struct stream_sums {
+    uint64_t first_page;
+    uint32_t count;
+    const uint8_t *sums; /* count little-endian words */
 };
 
 struct stream_readonly {

@@ -22,6 +22,7 @@ struct inspector {
     const struct gw_stream_watcher *watcher;
     uint8_t *seen; /* bit per page; NULL until the memory is known */
     uint64_t seen_pages, memory_pages;
+    uint32_t crc32; /* in the last digest */
 };
 
 const char *gw_stream_record_name(uint32_t type)
@@ -41,6 +42,9 @@ const char *gw_stream_record_name(uint32_t type)
         {STREAM_DIGEST, "GODWIT_DIGEST"},
         {STREAM_READONLY, "GODWIT_READONLY"},
         {STREAM_VERSIONS, "GODWIT_VERSIONS"},
+        {STREAM_BASE, "GODWIT_BASE"},
+        {STREAM_CHAIN, "GODWIT_CHAIN"},
+        {STREAM_PAGE_SUMS, "GODWIT_PAGE_SUMS"},
     };
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -116,6 +120,7 @@ static int note_record(struct inspector *i, const struct stream_record *record,
         note_pages(i, record, info);
         return 0;
     case STREAM_DIGEST:
+        i->crc32 = i->reader.crc_before;
         stream_damage_digest_right(&i->damages);
         return 0;
     default:
@@ -215,11 +220,25 @@ static int conclude(struct inspector *i, const char *path, struct gw_error *err)
                      "; and in %llu more places: see --json", (unsigned long long)others);
         return -1;
     }
-    if (i->seen_pages != i->memory_pages)
+    if (i->seen_pages != i->memory_pages && !i->checker.has_base)
         return gw_error_set(err, GW_EXIT_CONFIG, "%s: %llu of the guest's %llu pages are missing",
                             path, (unsigned long long)(i->memory_pages - i->seen_pages),
                             (unsigned long long)i->memory_pages);
     return 0;
+}
+
+static void note_chain(struct inspector *i)
+{
+    struct gw_stream_summary *s = i->summary;
+
+    s->incremental = i->checker.has_base;
+    s->depth = i->checker.has_base ? i->checker.base.depth : 0;
+    memcpy(s->base_name, i->checker.base.name, sizeof(s->base_name));
+    memcpy(s->base_id, i->checker.base.base_id, sizeof(s->base_id));
+    s->base_crc32 = i->checker.base.base_crc32;
+    s->can_be_base = i->checker.chained;
+    memcpy(s->id, i->checker.chain.id, sizeof(s->id));
+    s->crc32 = i->crc32;
 }
 
 static int inspect(struct inspector *i, const char *path, struct gw_error *err)
@@ -237,6 +256,7 @@ static int inspect(struct inspector *i, const char *path, struct gw_error *err)
     i->summary->version = i->reader.version;
     i->summary->records = i->reader.records;
     i->summary->bytes = i->reader.offset;
+    note_chain(i);
     return conclude(i, path, err);
 }
 

@@ -100,6 +100,12 @@ uint32_t stream_body_limit(uint32_t type)
         return sizeof(struct stream_digest);
     case STREAM_VERSIONS:
         return STREAM_VERSIONS_MAX;
+    case STREAM_BASE:
+        return sizeof(struct stream_base_header) + STREAM_BASE_NAME_MAX;
+    case STREAM_CHAIN:
+        return sizeof(struct stream_chain);
+    case STREAM_PAGE_SUMS:
+        return sizeof(struct stream_sums_header) + STREAM_SUMS_MAX * sizeof(uint32_t);
     default: /* PAGE_DATA, and records that may be skipped */
         return STREAM_BODY_MAX;
     }

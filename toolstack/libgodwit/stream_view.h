@@ -37,6 +37,14 @@ static inline unsigned stream_of_gfn(uint64_t gfn, unsigned streams)
     return (unsigned)((gfn >> STREAM_SHARD_SHIFT) % streams);
 }
 
+int stream_view_base(const uint8_t *body, size_t length, struct stream_base *ret_base,
+                     const char **ret_why);
+int stream_view_chain(const uint8_t *body, size_t length, struct stream_chain *ret_chain,
+                      const char **ret_why);
+/* next: the page that the record must begin with; pages: of the guest. */
+int stream_view_sums(const uint8_t *body, size_t length, uint64_t next, uint64_t pages,
+                     struct stream_sums *ret_sums, const char **ret_why);
+
 /* Word i of a checked page list, its type and its frame number. */
 uint64_t stream_pages_word(const struct stream_pages *pages, uint32_t i);
 static inline unsigned stream_word_type(uint64_t word)

@@ -93,6 +93,14 @@ struct gw_stream_summary {
     char versions[257]; /* as the writer says: any bytes */
     uint32_t version, vcpus, records;
     uint64_t memory_bytes, pages, zero_pages, bytes;
+    bool incremental; /* it has the pages written since its base only */
+    uint32_t depth;   /* streams before it in its chain */
+    char base_name[256];
+    uint8_t base_id[16];
+    uint32_t base_crc32;
+    bool can_be_base; /* the next incremental save may follow it */
+    uint8_t id[16];
+    uint32_t crc32;         /* of the whole stream */
     unsigned damages_n;     /* in damages, in ascending order */
     uint64_t damages_total; /* found */
     struct gw_stream_damage damages[GW_STREAM_DAMAGES];

@@ -181,7 +181,7 @@ static void test_two_damages(void **state)
     assert_int_equal(summary.damages_n, 2);
     assert_true(summary.damages[0].from <= first && first < summary.damages[0].to);
     assert_true(summary.damages[1].from <= second && second < summary.damages[1].to);
-    assert_int_equal(summary.damages[0].to, f->digest.offset + 16);
+    assert_true(summary.damages[0].to <= f->digest.offset + 16);
     assert_non_null(strstr(err.message, "is damaged between offset"));
     assert_non_null(strstr(err.message, "in 1 more places"));
 }
