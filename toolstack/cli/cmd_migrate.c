@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "transport_options.h"
 
 enum { OPT_MAX_ROUNDS = CLI_OPT_OWN, OPT_MAX_DOWNTIME, OPT_VERIFY };
 
@@ -13,6 +14,8 @@ static const struct option migrate_options[] = {
     {"paused", no_argument, NULL, 'p'},
     {"quiet", no_argument, NULL, 'q'},
     {"ssh", required_argument, NULL, 's'},
+    CLI_TRANSPORT_OPTIONS,
+    {"tls-name", required_argument, NULL, CLI_OPT_TLS_NAME},
     {"max-rounds", required_argument, NULL, OPT_MAX_ROUNDS},
     {"max-downtime", required_argument, NULL, OPT_MAX_DOWNTIME},
     {"verify", no_argument, NULL, OPT_VERIFY},
@@ -20,37 +23,13 @@ static const struct option migrate_options[] = {
     {0},
 };
 
-struct transport_option {
-    const char *command; /* -s; NULL: ssh */
-    char script[1024];
-    const char *argv[6];
-};
-
-/*
- * The shell splits COMMAND, as xl's -s does, but never looks into HOST. An empty COMMAND makes HOST
- * a command of its own.
- */
-static int build_command(struct transport_option *t, const char *host)
-{
-    const char *command = t->command ? t->command : "ssh";
-    int n =
-        snprintf(t->script, sizeof(t->script), "exec %s \"$1\" godwit migrate-receive", command);
-
-    if (n < 0 || (size_t)n >= sizeof(t->script))
-        return -1;
-    t->argv[0] = "sh";
-    t->argv[1] = "-c";
-    t->argv[2] = *command ? t->script : host;
-    t->argv[3] = "godwit-migrate";
-    t->argv[4] = host;
-    return 0;
-}
-
 static int parse_option(int c, const char *name, struct gw_migrate_options *m,
-                        struct transport_option *t)
+                        struct cli_transport *t)
 {
     unsigned long number = 0;
 
+    if (cli_transport_take(t, c))
+        return 0;
     switch (c) {
     case 's':
         t->command = optarg;
@@ -84,7 +63,7 @@ int cmd_migrate(int argc, char **argv)
 {
     struct gw_migrate_options migrate = {.progress = isatty(STDERR_FILENO) ? GW_PROGRESS_TERMINAL
                                                                            : GW_PROGRESS_LINES};
-    struct transport_option transport = {0};
+    struct cli_transport transport = {0};
     struct gw_error err = {0};
     int c, rc;
 
@@ -99,11 +78,14 @@ int cmd_migrate(int argc, char **argv)
         return cli_usage(argv[0], "needs the name of a guest and of a host");
     migrate.name = argv[optind];
     migrate.host = argv[optind + 1];
-    if (migrate.host[0] == '-')
-        return cli_usage(argv[0], "'%s' is not the name of a host", migrate.host);
-    if (build_command(&transport, migrate.host) < 0)
-        return cli_usage(argv[0], "the command of -s is too long");
-    migrate.transport.command = (char *const *)transport.argv;
+    rc = cli_transport_resolve(&transport, argv[0], migrate.host);
+    if (rc)
+        return rc;
+    migrate.transport = transport.how;
+    if (transport.how.kind != GW_TRANSPORT_COMMAND)
+        migrate.host = transport.how.host;
+    if (!migrate.host[0])
+        return cli_usage(argv[0], "needs the name of a host");
     rc = gw_migrate(&migrate, &err);
     return rc ? cli_fail(argv[0], &err) : GW_EXIT_OK;
 }

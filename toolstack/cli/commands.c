@@ -53,8 +53,13 @@ const struct cli_command cli_commands[] = {
     {"migrate", "[OPTION...] GUEST HOST", "move a running guest to another host",
      "  godwit migrate web1 south\n"
      "  godwit migrate --verify -s 'ssh -p 2222' web1 root@south\n"
+     "  godwit migrate web1 tls://south:7700\n"
      "\n"
      "  -s, --ssh COMMAND      run COMMAND instead of ssh; '' makes HOST a command of its own\n"
+     "      --tls-dir DIR      where ca.pem, cert.pem and key.pem are (/etc/godwit/tls)\n"
+     "      --tls-psk FILE     a shared key instead of certificates\n"
+     "      --tls-name NAME    what the receiver's certificate must be made out to (HOST)\n"
+     "      --insecure         allow tcp://HOST:PORT, which anybody on the way can read and change\n"
      "  -p, --paused           leave it paused there\n"
      "      --verify           compare every page while it is stopped (also --debug)\n"
      "      --max-downtime MS  stop when the rest can be sent in so long (300)\n"
@@ -64,10 +69,20 @@ const struct cli_command cli_commands[] = {
      "\n"
      "^C before the guest is handed over cancels it (exit code 11). See godwit-migration(7).\n",
      cmd_migrate},
-    {"migrate-receive", "[-p]", "the other end of migrate; migrate runs it",
-     "  ssh south godwit migrate-receive\n"
+    {"migrate-receive", "[-p] [--listen URL [OPTION...]]", "the other end of migrate",
+     "  ssh south godwit migrate-receive      this is what migrate runs\n"
+     "  godwit migrate-receive --listen tls://:7700\n"
      "\n"
-     "  -p, --paused  leave the guest paused\n",
+     "  -p, --paused             leave guests paused\n"
+     "      --listen URL         receive until SIGTERM on tls://ADDRESS:PORT, or tcp:// with\n"
+     "                           --insecure; no ADDRESS: all of them\n"
+     "      --tls-dir DIR        where ca.pem, cert.pem and key.pem are (/etc/godwit/tls)\n"
+     "      --tls-psk FILE       shared keys instead of certificates\n"
+     "      --insecure           allow tcp://: guests from anybody who can reach the port\n"
+     "      --max-connections N  at once (16)\n"
+     "      --stall SECONDS      end a connection on which nothing moves for so long (60)\n"
+     "\n"
+     "See godwit-migration(7) for keys.\n",
      cmd_migrate_receive},
     {"pause", "GUEST", "stop a guest where it is", "  godwit pause web1\n", cmd_pause},
     {"restore", "[OPTION...] FILE", "start a saved guest where it was stopped",

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <errno.h>
 #include <libgodwit/error.h>
 #include <stdarg.h>
@@ -71,4 +72,14 @@ int gw_error_prefix(struct gw_error *err, const char *format, ...)
         err->message[used + 2 + n] = '\0';
     }
     return -1;
+}
+
+void gw_error_show_bytes(char *ret_text, size_t room, const void *bytes, size_t n)
+{
+    const unsigned char *from = bytes;
+    size_t i;
+
+    for (i = 0; i < n && i + 1 < room; i++)
+        ret_text[i] = isprint(from[i]) ? (char)from[i] : '.';
+    ret_text[i] = '\0';
 }

@@ -14,9 +14,12 @@ int handover_send(struct handover_io *io, uint32_t type, const void *body, uint3
     struct iovec iov[2] = {{.iov_base = &header, .iov_len = sizeof(header)},
                            {.iov_base = (void *)(uintptr_t)body, .iov_len = length}};
     struct handover_io deaf = *io;
+    bool sent;
 
     deaf.in_fd = -1;
-    return handover_io_write(&deaf, iov, length ? 2 : 1, err) == HANDOVER_OK ? 0 : -1;
+    sent = handover_io_write(&deaf, iov, length ? 2 : 1, err) == HANDOVER_OK;
+    io->lost = deaf.lost;
+    return sent ? 0 : -1;
 }
 
 void handover_refuse(struct handover_io *io, const struct gw_error *why)
@@ -35,13 +38,9 @@ void handover_refuse(struct handover_io *io, const struct gw_error *why)
 /* What stands there instead of a message, made harmless for a terminal. */
 static int report_garbage(struct handover_io *io, const void *data, size_t n, struct gw_error *err)
 {
-    const unsigned char *bytes = data;
     char shown[17];
-    size_t i;
 
-    for (i = 0; i < n && i < sizeof(shown) - 1; i++)
-        shown[i] = isprint(bytes[i]) ? (char)bytes[i] : '.';
-    shown[i] = '\0';
+    gw_error_show_bytes(shown, sizeof(shown), data, n);
     return gw_error_set(err, GW_EXIT_FAILED, "%s answered \"%s\", which is not Godwit", io->peer,
                         shown);
 }

@@ -81,6 +81,7 @@ enum handover_wait handover_io_write(struct handover_io *io, struct iovec *iov, 
         if (done < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (done < 0) {
+            io->lost = errno == EPIPE;
             gw_error_errno(err, errno, "cannot write to %s", io->peer);
             return HANDOVER_ERROR;
         }
@@ -105,7 +106,8 @@ int handover_io_read(struct handover_io *io, void *ret_data, size_t n, size_t *r
             continue;
         if (got < 0)
             return gw_error_errno(err, errno, "cannot read from %s", io->peer);
-        if (got == 0)
+        io->lost = got == 0;
+        if (io->lost)
             return gw_error_set(err, GW_EXIT_FAILED, "the connection to %s ended", io->peer);
         *ret_done += (size_t)got;
     }

@@ -5,6 +5,7 @@
 #include "migrate_step.h"
 #include "restore_build.h"
 #include <libgodwit/migrate.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_STALL_MS 60000
@@ -82,6 +83,8 @@ static int resume(struct receiver *r)
     if (!r->options->paused && !b->config.paused &&
         b->host->ops->unpause(b->host->ctx, b->domid, r->err))
         return -1;
+    if (r->options->name)
+        snprintf(r->options->name, STREAM_NAME_BYTES_MAX + 1, "%s", b->config.name);
     return 0;
 }
 

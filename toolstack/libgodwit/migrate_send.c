@@ -193,6 +193,7 @@ static void undo(struct sender *s)
 
     if (!was_found)
         return; /* nothing was touched, and the code of the error is the right one */
+    migrate_transport_explain(&s->transport, s->err);
     if (precopy_undo(s->guard, &s->host, &second)) {
         gw_error_prefix(&second, "and then putting it back failed");
         gw_error_set(s->err, GW_EXIT_FAILED, "%.240s; %.240s", s->err->message, second.message);
@@ -225,6 +226,7 @@ static void hold(struct sender *s)
     struct gw_error unused = {0};
 
     migrate_transport_stop(&s->transport);
+    migrate_transport_explain(&s->transport, s->err);
     s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, &unused);
     if (s->guard->was_paused) /* paused twice: one unpause by the operator must be enough */
         s->host.ops->unpause(s->host.ctx, s->source.guest.domid, &unused);

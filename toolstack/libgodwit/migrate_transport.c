@@ -12,6 +12,7 @@
 
 #define GRACE_MS 2000
 #define STEP_MS  20
+#define GREET_MS 20000 /* for the receiver to show who it is */
 
 static _Noreturn void run_command(char *const *command, int in_fd, int out_fd)
 {
@@ -24,32 +25,56 @@ static _Noreturn void run_command(char *const *command, int in_fd, int out_fd)
     _exit(127);
 }
 
+/* Forks the process that carries bytes between the two descriptors and the receiver. */
+static pid_t start_carrier(struct migrate_transport *transport, const struct gw_transport *how,
+                           int in_fd, int out_fd, struct gw_error *err)
+{
+    struct transport_relay relay = {
+        .how = how,
+        .peer = transport->io.peer,
+        .socket = -1,
+        .in_fd = in_fd,
+        .out_fd = out_fd,
+        .ready_fd = -1,
+        .greet_ms = GREET_MS,
+        .stall_ms = transport->io.stall_ms + GRACE_MS, /* the handover's own limit comes first */
+    };
+    pid_t pid;
+
+    if (how->kind != GW_TRANSPORT_COMMAND) {
+        relay.status = transport->status = transport_status_make(err);
+        return relay.status ? transport_relay_start(&relay, err) : -1;
+    }
+    pid = fork();
+    if (pid == 0)
+        run_command(how->command, in_fd, out_fd);
+    if (pid < 0)
+        gw_error_errno(err, errno, "cannot start %s", how->command[0]);
+    return pid;
+}
+
 int migrate_transport_start(struct migrate_transport *transport, const struct gw_transport *how,
                             struct gw_error *err)
 {
     int to[2] = {-1, -1}, from[2] = {-1, -1};
+    pid_t pid = -1;
 
     if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
-        goto out;
-    transport->pid = fork();
-    if (transport->pid == 0)
-        run_command(how->command, to[0], from[1]);
-    if (transport->pid < 0)
-        goto out;
+        gw_error_errno(err, errno, "cannot make a pipe");
+    else
+        pid = start_carrier(transport, how, to[0], from[1], err);
     close(to[0]);
     close(from[1]);
+    if (pid < 0) {
+        close(to[1]);
+        close(from[0]);
+        return -1;
+    }
+    transport->pid = pid;
     transport->io.out_fd = to[1];
     transport->io.in_fd = from[0];
     handover_io_unblock(to[1]);
     return 0;
-out:
-    gw_error_errno(err, errno, "cannot start %s", how->command[0]);
-    transport->pid = 0;
-    for (int i = 0; i < 2; i++) {
-        close(to[i]);
-        close(from[i]);
-    }
-    return -1;
 }
 
 int migrate_transport_stop(struct migrate_transport *transport)
@@ -72,5 +97,15 @@ int migrate_transport_stop(struct migrate_transport *transport)
         nanosleep(&step, NULL);
     }
     transport->pid = 0;
+    if (transport->status)
+        transport->reason = transport->status->error;
+    transport_status_free(transport->status);
+    transport->status = NULL;
     return status;
+}
+
+void migrate_transport_explain(const struct migrate_transport *transport, struct gw_error *err)
+{
+    if (transport->io.lost && transport->reason.code)
+        *err = transport->reason;
 }

@@ -8,18 +8,21 @@
 #define MIGRATE_TRANSPORT_H
 
 #include "handover_io.h"
+#include "transport_relay.h"
 #include <libgodwit/migrate.h>
 #include <sys/types.h>
 
 struct migrate_transport {
     pid_t pid; /* 0: not running */
     struct handover_io io;
+    struct transport_status *status; /* of a socket's process; NULL: a command */
+    struct gw_error reason;          /* what it said of its end, once it was stopped */
 };
 
 /*
- * Opens a connection; call it once for each. Sets io's two descriptors and leaves the rest of io to
- * the caller. Does not wait for the other side: a receiver that cannot be reached shows as the end
- * of the input. Forks, so open all connections before threads start.
+ * Opens a connection; call it once for each. Sets io's two descriptors; the rest of io is the
+ * caller's, and filled in before. Does not wait for the other side: a receiver that cannot be
+ * reached shows as the end of the input. Forks, so open all connections before threads start.
  */
 int migrate_transport_start(struct migrate_transport *transport, const struct gw_transport *how,
                             struct gw_error *err);
@@ -28,5 +31,10 @@ int migrate_transport_start(struct migrate_transport *transport, const struct gw
  * its wait status, or -1 if none was running. Idempotent.
  */
 int migrate_transport_stop(struct migrate_transport *transport);
+/*
+ * After the end: if err says no more than that the connection ended, and the process that carried
+ * it knows why, err says that instead.
+ */
+void migrate_transport_explain(const struct migrate_transport *transport, struct gw_error *err);
 
 #endif

@@ -7,6 +7,8 @@
 #ifndef LIBGODWIT_ERROR_H
 #define LIBGODWIT_ERROR_H
 
+#include <stddef.h>
+
 /* Exit codes of every command; stable, documented in godwit(1). */
 enum gw_exit {
     GW_EXIT_OK = 0,
@@ -43,5 +45,8 @@ int gw_error_errno(struct gw_error *err, int error, const char *format, ...)
 /* Puts "format: " in front of the message that err holds; keeps the code. Returns -1. */
 int gw_error_prefix(struct gw_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Bytes of somebody else's, made harmless for a terminal: as many as fit, others become dots. */
+void gw_error_show_bytes(char *ret_text, size_t room, const void *bytes, size_t n);
 
 #endif

@@ -33,9 +33,25 @@ struct gw_restore_options {
     const struct migrate_opener *opener;
 };
 
-/* How the destination is reached. Each connection is one more run of the command. */
+/* Where the keys of TLS are. */
+struct gw_tls {
+    const char *dir;      /* ca.pem, cert.pem, key.pem or psk; NULL: /etc/godwit/tls */
+    const char *psk_file; /* shared keys, instead of dir; NULL: dir says */
+    const char *name;     /* what the receiver's certificate must be made out to; NULL: host */
+};
+
+enum gw_transport_kind {
+    GW_TRANSPORT_COMMAND,
+    GW_TRANSPORT_TLS,
+    GW_TRANSPORT_TCP, /* neither encrypted nor authenticated */
+};
+
+/* How the destination is reached. Each connection is one more socket, or run of the command. */
 struct gw_transport {
-    char *const *command; /* NULL-terminated: runs `migrate-receive` at the destination */
+    enum gw_transport_kind kind;
+    char *const *command;    /* NULL-terminated: runs `migrate-receive` at the destination */
+    const char *host, *port; /* of a socket; host may be empty to listen on every address */
+    struct gw_tls tls;
 };
 
 /* Defaults for what is 0: see migrate_send.c. */
@@ -56,6 +72,7 @@ struct gw_migrate_options {
 struct gw_receive_options {
     bool paused;
     unsigned stall_ms;
+    char *name; /* 64 bytes in shared memory for the name of a guest that arrived; or NULL */
     const struct migrate_opener *opener;
 };
 
@@ -87,6 +104,24 @@ struct gw_stream_damage {
     char why[160];
 };
 #define GW_STREAM_DAMAGES 32 /* that are kept */
+/* Defaults for what is 0: see migrate_listen.c. */
+struct gw_listen_options {
+    struct gw_transport where; /* TLS or TCP; port "0": any that is free */
+    bool paused;
+    unsigned max_connections;
+    unsigned greet_ms; /* for the other side to show who it is */
+    unsigned stall_ms;
+    void (*log)(void *arg,
+                const char *line); /* a line about a connection; called in children too */
+    void *log_arg;
+    const struct migrate_opener *opener;
+};
+
+/*
+ * Receives guests until SIGTERM or SIGINT, each connection in processes of its own; what is half
+ * received then is taken back. Returns GW_EXIT_OK after a signal.
+ */
+int gw_migrate_listen(const struct gw_listen_options *options, struct gw_error *err);
 
 struct gw_stream_summary {
     char name[64];

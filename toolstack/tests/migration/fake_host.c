@@ -343,6 +343,8 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
 
     if (host->refuse_create)
         return gw_error_set(err, GW_EXIT_FAILED, "not enough memory for the guest");
+    while (atomic_exchange(&host->creating, true))
+        usleep(100);
     while (guest->used)
         guest++;
     memset(guest, 0, sizeof(*guest));
@@ -353,6 +355,7 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     guest->pauses = 1;
     guest->used = true;
+    host->creating = false;
     *ret_domid = guest->domid;
     return 0;
 }

@@ -50,6 +50,7 @@ struct fake_guest {
 };
 
 struct fake_host {
+    _Atomic bool creating; /* a lock: several receivers make guests at once */
     struct stream_host facts;
     uint32_t next_domid;
     /* Switches of the tests. */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "handover_io.h"
+#include "migrate_listen.h"
+#include "migrate_transport.h"
+#include "transport_tcp.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct visit {
+    const struct gw_listen_options *options;
+    char from[TRANSPORT_NAME_BYTES];
+    struct migrate_transport transport;
+    int ready_fd;
+};
+
+/* Starts the process that holds the socket. */
+static int start_relay(struct visit *v, int socket, struct gw_error *err)
+{
+    int to[2], from[2], ready[2];
+    struct transport_relay relay = {
+        .how = &v->options->where,
+        .peer = v->from,
+        .socket = socket,
+        .greet_ms = v->options->greet_ms,
+        .stall_ms = v->options->stall_ms,
+        .status = v->transport.status,
+    };
+
+    /* On failure this process ends at once, and its descriptors with it. */
+    if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0 || pipe2(ready, O_CLOEXEC) < 0)
+        return gw_error_errno(err, errno, "cannot make a pipe");
+    relay.in_fd = to[0];
+    relay.out_fd = from[1];
+    relay.ready_fd = ready[1];
+    v->transport.pid = transport_relay_start(&relay, err);
+    close(to[0]);
+    close(from[1]);
+    close(ready[1]);
+    close(socket);
+    v->transport.io.out_fd = to[1];
+    v->transport.io.in_fd = from[0];
+    v->ready_fd = ready[0];
+    handover_io_unblock(to[1]);
+    return v->transport.pid < 0 ? -1 : 0;
+}
+
+/* Nothing is opened and nobody is listened to before the other side has shown who it is. */
+static bool is_greeted(struct visit *v)
+{
+    char byte;
+    ssize_t got;
+
+    do
+        got = read(v->ready_fd, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    close(v->ready_fd);
+    return got == 1;
+}
+
+static void receive(struct visit *v, char *name)
+{
+    const struct gw_receive_options options = {.paused = v->options->paused,
+                                               .stall_ms = v->options->stall_ms,
+                                               .name = name,
+                                               .opener = v->options->opener};
+    const char *who = v->transport.status->who;
+    struct gw_error err = {0};
+    char known[TRANSPORT_WHO_BYTES];
+    int rc = gw_migrate_receive(&options, v->transport.io.in_fd, v->transport.io.out_fd, &err);
+
+    snprintf(known, sizeof(known), "%s", who);
+    migrate_transport_stop(&v->transport);
+    if (name[0])
+        migrate_listen_log(v->options, "%s (%s): received %s", v->from, known, name);
+    else if (rc && v->transport.reason.code)
+        migrate_listen_log(v->options, "%s (%s): failed: %s (%s)", v->from, known, err.message,
+                           v->transport.reason.message);
+    else if (rc)
+        migrate_listen_log(v->options, "%s (%s): failed: %s", v->from, known, err.message);
+    else
+        migrate_listen_log(v->options, "%s (%s): ended", v->from, known);
+}
+
+void migrate_listen_serve(const struct gw_listen_options *options, int socket)
+{
+    struct visit v = {.options = options};
+    struct gw_error err = {0};
+    char *name = mmap(NULL, 64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    transport_tcp_peer_name(socket, v.from);
+    v.transport.status = transport_status_make(&err);
+    if (name == MAP_FAILED)
+        gw_error_errno(&err, errno, "cannot allocate shared memory");
+    if (err.code || start_relay(&v, socket, &err)) {
+        migrate_listen_log(options, "%s: failed: %s", v.from, err.message);
+        return;
+    }
+    if (is_greeted(&v)) {
+        receive(&v, name);
+        return;
+    }
+    migrate_transport_stop(&v.transport);
+    migrate_listen_log(options, "%s: refused: %s", v.from,
+                       v.transport.reason.code ? v.transport.reason.message
+                                               : "the process that held the connection died");
+}
