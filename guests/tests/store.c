@@ -96,8 +96,25 @@ static uint64_t stream(struct store_slot *slot)
     return stores;
 }
 
+static uint64_t read_stream(struct store_slot *slot)
+{
+    uint64_t reads = 0;
+
+    while (!atomic_load_explicit(&slot->stop, memory_order_relaxed)) {
+        (void)*(volatile uint64_t *)(REGION_IPA +
+                                     4096ul * store_plan_page(slot->seed,
+                                                              (uint32_t)(reads % slot->pages)));
+        reads++;
+    }
+    return reads;
+}
+
 static void do_round(struct store_slot *slot)
 {
+    if (slot->kind == STORE_READ_STREAM) {
+        slot->stores = read_stream(slot);
+        return;
+    }
     if (slot->kind == STORE_STREAM) {
         slot->stores = stream(slot);
         return;

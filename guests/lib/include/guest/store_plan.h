@@ -29,6 +29,7 @@ enum store_kind {
     STORE_KINDS,
     STORE_READ = STORE_KINDS, /* only reads */
     STORE_STREAM,             /* counters into random pages until told to stop */
+    STORE_READ_STREAM,        /* the same, only reads */
 };
 
 struct store_slot {
@@ -39,7 +40,7 @@ struct store_slot {
     uint32_t kind;
     uint32_t pages;
     uint64_t seed;
-    _Atomic uint32_t stop; /* ends STORE_STREAM; relaxed, carries no data */
+    _Atomic uint32_t stop; /* ends a stream; relaxed, carries no data */
     uint32_t has_lse;      /* guest: LDADD and friends exist; written before its first done */
     uint64_t stores;       /* guest: stores of the last round */
     uint64_t ticks;        /* guest: counter ticks that the last round took */
