@@ -8,6 +8,8 @@ EVENTS = ("host", "tests/hypercall/test_hypercall_evtchn")
 SHADOW = ("host", "tests/hypercall/test_hypercall_shadow")
 RANGES = ("host", "tests/hypercall/test_hypercall_ranges")
 SHADOW_END = ("host", "tests/hypercall/test_hypercall_shadow_end")
+VCPU = ("host", "tests/hypercall/test_hypercall_vcpu")
+SCHED = ("host", "tests/domain/test_domain_sched")
 DM_OP = ("host", "tests/hypercall/test_hypercall_dm_op")
 PL011 = ("host", "tests/vdev/test_vdev_pl011")
 FOREIGN = ("host", "tests/p2m/test_p2m_foreign")
@@ -127,6 +129,17 @@ MUTANTS = {
     "epoch-is-not-compared": mutant([RANGES], (
         HCALL + "godwit_ranges.c", "op->epoch != 0 && op->epoch != shadow_epoch(d)",
         "op->epoch != 0 && shadow_epoch(d) == 0")),
+    # A throttle ends with the logging, and takes what it says.
+    "off-keeps-the-throttle": mutant([VCPU], (
+        HCALL + "domctl_shadow.c", "    sched_domain_may_throttle(domctl->d, false);\n", "")),
+    "destruction-keeps-the-throttle": mutant([VCPU], (
+        HCALL + "domain_kill.c", "    sched_domain_may_throttle(d, false);\n", "")),
+    "unlogged-guests-are-throttled": mutant([SCHED], (
+        "hypervisor/domain/sched.c", "    if (!d->may_throttle) {\n        error = -EINVAL;\n    }\n", "")),
+    "budget-is-never-used-up": mutant([SCHED], (
+        "hypervisor/domain/throttle_budget.h", "    throttle->used_ns += ran_ns;", "    (void)ran_ns;")),
+    "wait-never-ends": mutant([SCHED], (
+        "hypervisor/domain/sched.c", "        timer_set(&prev->throttle_end, until_ns);", ";")),
     # The port: both kinds of TLB entries go, on all CPUs.
     "port-keeps-combined-entries": mutant([STORES], (
         "hypervisor/arch/arm64/port/tlb.c",
