@@ -59,7 +59,8 @@ class Godwit(pair.Pair):
         target = pair.NAMES[1 - self.at]
         self.command(1 - self.at, "wire --serve; rm -f /var/log/godwit/%s.log" % GUEST)
         words = ["godwit", "migrate", "--json", "-s", "wire", GUEST, target]
-        report = json.loads(self.command(self.at, words))
+        with self.watch():
+            report = json.loads(self.command(self.at, words))
         if report["result"] not in ("moved", "resumed"):
             raise Failed("bench: godwit: the migration ended as %s" % report["result"])
         return self.take(report)

@@ -148,8 +148,9 @@ class Kvm(pair.Pair):
                                                              for name in ("events", "auto-converge")])
         if limits.get("bandwidth"):
             monitor.do("migrate-set-parameters", **{"max-bandwidth": limits["bandwidth"]})
-        monitor.do("migrate", uri="tcp:%s:%d" % (pair.NAMES[target], MIGRATION_PORT))
-        end = monitor.wait("MIGRATION", GIVE_UP_S, lambda data: data["status"] in ("completed", "failed", "cancelled"))
+        with self.watch():
+            monitor.do("migrate", uri="tcp:%s:%d" % (pair.NAMES[target], MIGRATION_PORT))
+            end = monitor.wait("MIGRATION", GIVE_UP_S, lambda data: data["status"] in ("completed", "failed", "cancelled"))
         report = monitor.do("query-migrate")
         if end["status"] != "completed":
             raise Failed("bench: kvm: the migration ended as %s" % end["status"])

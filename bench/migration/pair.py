@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Two emulated hosts with the plugin that follows a guest between them; what Godwit's and KVM's have in common."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import hosts  # noqa: E402  (lab/, which images has put on the path)
 
 PLUGIN = os.path.join(ROOT, "build/host/bench/migration/flight.so")
 NAMES = ("north", "south")
-SMP, MEMORY = 2, "1G"
+SMP, MEMORY = 1, "1G"  # one CPU for each core of the machine: else they spin for locks of CPUs that wait for a core
 QUIET_S = 40  # without anything new, on a fast idle machine
 
 
@@ -27,6 +28,7 @@ class Pair(hosts.Lab):
         super().__init__(os.path.join(OUT, "hosts-" + self.system))
         self.cpu, self.disk, self.count = cpu, disk, count
         self.at = None  # the host that the guest is on: 0 or 1
+        self.window = None  # what the plugin said when the migration was asked for, and when it was over
 
     # -- what the lab asks for --------------------------------------------------------------------
 
@@ -85,6 +87,13 @@ class Pair(hosts.Lab):
                                                              done.stderr))
         return done.stdout
 
+    @contextlib.contextmanager
+    def watch(self):
+        """Around the migration itself, without what is prepared before it."""
+        began = self.flight()
+        yield
+        self.window = began, self.flight()
+
     def wire_bytes(self, host):
         """Bytes that a host has sent to the other since it was started, all headers included."""
         return int(self.command(host, "cat $(grep -l 52:54:00:4c /sys/class/net/*/address | "
@@ -107,6 +116,7 @@ class Pair(hosts.Lab):
         source, target = self.at, 1 - self.at
         sent, before = [self.wire_bytes(h) for h in (source, target)], self.flight()
         found = self.move(limits)
+        began, ended = self.window
         moved = len(before.moves)
         self.wait("the guest's first heartbeat", lambda: len(self.flight().moves) > moved)
         after = self.flight()
@@ -119,6 +129,9 @@ class Pair(hosts.Lab):
         found["gap_ms"] = move.gap_ns / 1e6
         found["faults"] = sum(after.watched[source]) - sum(before.watched[source])
         if self.count:
+            found["instructions_at_source"], found["instructions_at_target"] = (
+                ended.executed[h] - began.executed[h] for h in (source, target))
+            found["instructions"] = found["instructions_at_source"] + found["instructions_at_target"]
             found["gap_instructions"] = sum(move.executed.values())
             found["gap_instructions_at_source"], found["gap_instructions_at_target"] = move.executed_at
             found.update({"gap_instructions_" + kind: value for kind, value in move.executed.items()})

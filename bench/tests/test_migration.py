@@ -83,7 +83,7 @@ class Table(unittest.TestCase):
         self.assertEqual(self.row("faults"), ("0", "40", "inf"))
 
     def test_counted_runs_give_instructions_only(self):
-        self.assertEqual(self.row("instructions"), ("30.0", "60.0", "2.0x"))
+        self.assertEqual(self.row("of both hosts from"), ("30.0", "60.0", "2.0x"))
 
     def test_failed_runs_are_shown(self):
         self.assertEqual(self.row("runs"), ("3 + 1", "2 + 1, 1 failed", ""))

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream_read.h"
 
+#include "stream_sum.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 /* Its sentence has numbers: see stream_read_explain. */
 static const char why_version[] = "the version of the stream is not supported";
@@ -39,7 +40,7 @@ static int read_all(struct stream_reader *r, uint64_t began, void *ret_data, siz
             return refuse(r, began, "the stream cannot be read");
         if (got == 0)
             return refuse(r, began, "the stream ends too early");
-        r->crc = (uint32_t)crc32(r->crc, to + done, (uInt)got);
+        r->crc = stream_sum(r->crc, to + done, (size_t)got);
         r->offset += (uint64_t)got;
         done += (size_t)got;
     }

@@ -2,9 +2,9 @@
 #include "stream_write.h"
 
 #include "handover.h"
+#include "stream_sum.h"
 #include <endian.h>
 #include <string.h>
-#include <zlib.h>
 
 #define PARTS_MAX 3
 
@@ -13,7 +13,7 @@ static int write_parts(struct stream_writer *w, struct iovec *iov, int n, struct
     size_t bytes = 0;
 
     for (int i = 0; i < n; i++) {
-        w->crc = (uint32_t)crc32(w->crc, iov[i].iov_base, (uInt)iov[i].iov_len);
+        w->crc = stream_sum(w->crc, iov[i].iov_base, iov[i].iov_len);
         bytes += iov[i].iov_len;
     }
     switch (handover_io_write(w->io, iov, n, err)) {
