@@ -17,6 +17,7 @@
 #include <hv/sched.h>
 #include <hv/time.h>
 #include <libfdt.h>
+#include <port/arm64.h>
 #include <smp.h>
 
 #define BLOCK_BYTES (UINT64_C(1) << 21)
@@ -54,6 +55,8 @@ static void print_host(void)
            frame_total_pages(), cpu_features.pa_bits);
     printk("kernel %lx, %lu bytes; ramdisk %lx, %lu bytes\n", host.kernel.start.addr,
            host.kernel.bytes, host.ramdisk.start.addr, host.ramdisk.bytes);
+    printk("atomics: %s\n",
+           port_atomics_are_patched() ? "single instructions (LSE)" : "exclusives");
     if (host_platform.cpus_ignored > 0) {
         printk("%u CPUs beyond %u are not used\n", host_platform.cpus_ignored, CPU_MAX);
     }
@@ -69,6 +72,7 @@ void boot_init_cpu(void)
 
 void boot_main(uint64_t fdt_pa, uint64_t image_pa)
 {
+    port_atomics_init();
     smp_init_boot_cpu();
     init_memory(pa_make(fdt_pa), pa_make(image_pa));
     cpu_features_init();

@@ -25,8 +25,7 @@ static inline bool s2_entry_swap(const struct s2_vm *vm, const struct s2_pos *po
      * Release: pairs with s2_entry_load, so that a table is seen filled. Acquire:
      * the caller goes on from what the previous writer of the entry had done.
      */
-    if (!atomic_compare_exchange_strong_explicit(pos->entry, &expected, pte, memory_order_acq_rel,
-                                                 memory_order_relaxed)) {
+    if (!port_compare_exchange(pos->entry, &expected, pte, memory_order_acq_rel)) {
         return false;
     }
     port_entry_written(vm, pos->base, pos->level, pos->old, pte);
@@ -79,7 +78,7 @@ static inline uint64_t s2_entry_exchange(const struct s2_vm *vm, const struct s2
                                          uint64_t pte)
 {
     /* As in s2_entry_swap. */
-    uint64_t old = atomic_exchange_explicit(pos->entry, pte, memory_order_acq_rel);
+    uint64_t old = port_exchange(pos->entry, pte, memory_order_acq_rel);
 
     port_entry_written(vm, pos->base, pos->level, old, pte);
     return old;

@@ -21,7 +21,22 @@ static inline void s2_gather_init(struct s2_gather *gather, struct s2_vm *vm)
     gather->all = false;
 }
 
-void s2_gather_add_range(struct s2_gather *gather, ipa_t ipa, uint64_t bytes, uint64_t leaf_bytes);
+/* Behind what was added last, if it begins where that ends. all is not set. */
+static inline void s2_gather_add_range(struct s2_gather *gather, ipa_t ipa, uint64_t bytes,
+                                       uint64_t leaf_bytes)
+{
+    struct port_tlb_range *next = &gather->ranges[gather->count];
+
+    if (gather->count != 0 && next[-1].ipa.addr + next[-1].bytes == ipa.addr &&
+        next[-1].leaf_bytes == leaf_bytes) {
+        next[-1].bytes += bytes;
+    } else if (gather->count == S2_GATHER_RANGES) {
+        gather->all = true;
+    } else {
+        *next = (struct port_tlb_range){ipa, bytes, leaf_bytes};
+        gather->count++;
+    }
+}
 
 static inline void s2_gather_add(struct s2_gather *gather, ipa_t ipa, uint64_t bytes,
                                  uint64_t leaf_bytes)

@@ -15,17 +15,18 @@
 _Static_assert(SCAN_PAGES % LOG_RUN_PAGES == 0, "whole runs");
 
 /* Far from every gfn. */
-#define NO_TABLE (UINT64_C(1) << 63)
+#define NO_MIDDLE    (UINT64_C(1) << 63)
+#define MIDDLE_PAGES ((uint64_t)S2_ENTRIES * S2_ENTRIES)
+#define TABLE_WORDS  (S2_ENTRIES / LOG_WORD_PAGES)
 _Static_assert(DIRTY_LOG_WORDS >= 64, "a summary word is taken whole");
+_Static_assert(MIDDLE_PAGES % LOG_RUN_PAGES == 0, "one table of 2 MiB entries for a whole run");
 
 /* Where one call of take stands. */
 struct harvest {
     struct s2_vm *vm;
     struct s2_gather gather;
-    uint64_t middle_gfn; /* first gfn of the table of 2 MiB entries at middle, or NO_TABLE */
+    uint64_t middle_gfn; /* first gfn of the table of 2 MiB entries at middle, or NO_MIDDLE */
     s2_entry_t *middle;
-    uint64_t table_gfn; /* first gfn of the leaf table at leaves, or NO_TABLE */
-    s2_entry_t *leaves;
     struct dirty_log_word *words;
     unsigned count;  /* of words */
     unsigned looked; /* words that were looked at: what bounds a call */
@@ -56,32 +57,26 @@ static void protect(struct harvest *harvest, uint64_t gfn)
 }
 
 /*
- * Finds the leaf table of gfn, once for all words that lie in it, from the table above it. False:
- * there is none, or not yet. Tables stay while we hold the read lock.
+ * The 2 MiB entries for the run that begins at gfn; there are none, or not yet: some that hold
+ * nothing. Tables stay while we hold the read lock.
  */
-static inline bool find_leaves(struct harvest *harvest, uint64_t gfn)
+static inline const s2_entry_t *find_middle(struct harvest *harvest, uint64_t gfn)
 {
-    uint64_t old;
+    static const s2_entry_t nothing[LOG_RUN_PAGES / S2_ENTRIES];
 
-    if (gfn - harvest->middle_gfn >= S2_ENTRIES * S2_ENTRIES) {
+    if (gfn - harvest->middle_gfn >= MIDDLE_PAGES) {
         struct s2_pos pos = s2_find_at(harvest->vm, ipa_from_gfn(gfn), S2_LEVEL_2M);
 
         if (pos.level != S2_LEVEL_2M) {
-            return false;
+            return nothing;
         }
         harvest->middle = pos.entry - (gfn >> S2_INDEX_SHIFT) % S2_ENTRIES;
-        harvest->middle_gfn = gfn & ~(uint64_t)(S2_ENTRIES * S2_ENTRIES - 1);
+        harvest->middle_gfn = gfn & ~(MIDDLE_PAGES - 1);
     }
-    old = s2_entry_load(&harvest->middle[(gfn >> S2_INDEX_SHIFT) % S2_ENTRIES]);
-    if (!s2_pte_is_table(old, S2_LEVEL_2M)) {
-        return false;
-    }
-    harvest->leaves = s2_table_of(old, S2_LEVEL_2M);
-    harvest->table_gfn = gfn & ~(uint64_t)(S2_ENTRIES - 1);
-    return true;
+    return harvest->middle + (gfn >> S2_INDEX_SHIFT) % S2_ENTRIES;
 }
 
-/* The same, page by page from the root: where there is no leaf table. */
+/* Protects page by page, from the root: where there is no leaf table. */
 __attribute__((noinline)) static void protect_block(struct harvest *harvest, uint64_t gfn,
                                                     uint64_t word)
 {
@@ -90,36 +85,80 @@ __attribute__((noinline)) static void protect_block(struct harvest *harvest, uin
     }
 }
 
-/*
- * Protects the pages of one taken word. What is marked is RAM, and no leaf of a table changes its
- * type while we hold the read lock: so no look before the change.
- */
-static inline void protect_word(struct harvest *harvest, uint64_t gfn, uint64_t word, bool hardware)
+/* Returns what the descriptor held. */
+static inline uint64_t close_page(struct s2_vm *vm, s2_entry_t *leaves, uint64_t gfn, unsigned i)
 {
-    s2_entry_t *leaves;
-    uint64_t left = word;
+    return s2_entry_close(vm, leaves + i, ipa_from_gfn(gfn + i));
+}
+
+/* All of a word, as straight code: most often it is so. */
+static inline bool close_whole_word(struct s2_vm *vm, s2_entry_t *leaves, uint64_t gfn)
+{
     bool opened = false;
 
-    if (gfn - harvest->table_gfn >= S2_ENTRIES && !find_leaves(harvest, gfn)) {
+    for (unsigned i = 0; i < LOG_WORD_PAGES; i += 4) {
+        opened |= s2_pte_is_writable(close_page(vm, leaves, gfn, i), S2_LEVEL_PAGE);
+        opened |= s2_pte_is_writable(close_page(vm, leaves, gfn, i + 1), S2_LEVEL_PAGE);
+        opened |= s2_pte_is_writable(close_page(vm, leaves, gfn, i + 2), S2_LEVEL_PAGE);
+        opened |= s2_pte_is_writable(close_page(vm, leaves, gfn, i + 3), S2_LEVEL_PAGE);
+    }
+    return opened;
+}
+
+/* Words of one run on their way out of the log. */
+struct taking {
+    uint64_t first;            /* gfn */
+    const s2_entry_t *middle;  /* its 2 MiB entries */
+    struct dirty_log_word *to; /* behind the last word taken */
+    uint64_t pages;            /* of them */
+    bool opened;               /* pages were open in leaf tables */
+};
+
+/*
+ * Protects the pages of word i of the run. What is marked is RAM, and no leaf of a table changes
+ * its type while we hold the read lock: so no look before the change.
+ */
+static inline void protect_word(struct harvest *harvest, struct taking *taking, unsigned i,
+                                uint64_t word, bool hardware)
+{
+    uint64_t table = s2_entry_load(&taking->middle[i / TABLE_WORDS]);
+    uint64_t gfn = taking->first + (uint64_t)i * LOG_WORD_PAGES;
+    s2_entry_t *leaves;
+
+    if (!s2_pte_is_table(table, S2_LEVEL_2M)) {
         protect_block(harvest, gfn, word);
-        return;
+    } else if (!hardware) { /* tracked pages: what log_collect left open was written to since */
+        leaves = s2_table_of(table, S2_LEVEL_2M) + (uint64_t)(i % TABLE_WORDS) * LOG_WORD_PAGES;
+        if ((word & (word - 1)) == 0) {
+            taking->pages++;
+            taking->opened |= s2_pte_is_writable(
+                close_page(harvest->vm, leaves, gfn, (unsigned)__builtin_ctzll(word)),
+                S2_LEVEL_PAGE);
+            return;
+        }
+        if (word == ~UINT64_C(0)) {
+            taking->pages += LOG_WORD_PAGES;
+            taking->opened |= close_whole_word(harvest->vm, leaves, gfn);
+            return;
+        }
+        for (uint64_t left = word; left != 0; left &= left - 1) {
+            taking->opened |= s2_pte_is_writable(
+                close_page(harvest->vm, leaves, gfn, (unsigned)__builtin_ctzll(left)),
+                S2_LEVEL_PAGE);
+        }
     }
-    if (hardware) {
-        return; /* tracked pages: what log_collect left open was written to since */
-    }
-    leaves = harvest->leaves + gfn % S2_ENTRIES;
-    do {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-        uint64_t old = s2_entry_close(harvest->vm, leaves + i, ipa_from_gfn(gfn + i));
+    taking->pages += log_bit_count(word);
+}
 
-        opened |= s2_pte_is_writable(old, S2_LEVEL_PAGE);
-        left &= left - 1;
-    } while (left != 0);
-    if (opened && !harvest->gather.all) {
-        unsigned first = (unsigned)__builtin_ctzll(word);
-        uint64_t pages = 64 - first - (unsigned)__builtin_clzll(word);
+/* The invalidations for words [from, to), each from its first page to its last. */
+static void gather_words(struct harvest *harvest, const struct dirty_log_word *from,
+                         const struct dirty_log_word *to)
+{
+    for (; from < to && !harvest->gather.all; from++) {
+        unsigned first = (unsigned)__builtin_ctzll(from->bits);
+        uint64_t pages = 64 - first - (unsigned)__builtin_clzll(from->bits);
 
-        s2_gather_add_range(&harvest->gather, ipa_from_gfn(gfn + first), pages << PAGE_SHIFT,
+        s2_gather_add_range(&harvest->gather, ipa_from_gfn(from->gfn + first), pages << PAGE_SHIFT,
                             PAGE_SIZE_BYTES);
     }
 }
@@ -135,47 +174,95 @@ static void begin_chunk(const struct dirty_log *log, struct dirty_log_chunk *chu
     }
 }
 
+/*
+ * Keeps what was taken of a word until commit, and hands it out. before: the words in which this
+ * session had taken bits.
+ */
+static inline void keep_word(struct taking *taking, _Atomic uint64_t *kept, unsigned i,
+                             uint64_t taken, uint64_t before)
+{
+    uint64_t keep = taken;
+
+    /* Relaxed: the session's calls come one after the other. */
+    if ((before >> i & 1) != 0) {
+        keep |= atomic_load_explicit(kept, memory_order_relaxed);
+    }
+    atomic_store_explicit(kept, keep, memory_order_relaxed);
+    taking->to->gfn = taking->first + (uint64_t)i * LOG_WORD_PAGES;
+    taking->to->bits = taken;
+}
+
+/*
+ * Takes the words of a run that summary has; the last of them only as far as end. Returns those
+ * that turned out to be empty. Inlined for the cases that matter, with what is constant there.
+ */
+static inline __attribute__((always_inline)) uint64_t
+take_run(struct harvest *harvest, struct dirty_log_chunk *chunk, struct taking *taking,
+         uint64_t summary, uint64_t end, uint64_t before, bool hardware)
+{
+    _Atomic uint64_t *bits = chunk->bits + log_word_of(taking->first);
+    struct taking now = *taking; /* in registers */
+    uint64_t empty = 0;
+
+    for (uint64_t left = summary; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        uint64_t at = now.first + (uint64_t)i * LOG_WORD_PAGES, taken;
+        _Atomic uint64_t *word = &bits[i];
+
+        taken = at + LOG_WORD_PAGES <= end
+                    ? log_take_whole_word(word)
+                    : log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+        if (taken == 0) {
+            empty |= left & -left;
+            continue;
+        }
+        keep_word(&now, word + DIRTY_LOG_CHUNK_WORDS, i, taken, before);
+        protect_word(harvest, &now, i, taken, hardware);
+        now.to++;
+    }
+    *taking = now;
+    return empty;
+}
+
+/* Where a word is taken in part, or not for the first time in its session. */
+static __attribute__((noinline)) uint64_t take_odd_run(struct harvest *harvest,
+                                                       struct dirty_log_chunk *chunk,
+                                                       struct taking *taking, uint64_t summary,
+                                                       uint64_t end, uint64_t before)
+{
+    return take_run(harvest, chunk, taking, summary, end, before,
+                    harvest->vm->log.options.hardware);
+}
+
 /* Takes gfns [gfn, end), for which one summary word stands. */
 static void take_words(struct harvest *harvest, struct dirty_log_chunk *chunk, uint64_t gfn,
                        uint64_t end)
 {
-    uint64_t first = gfn - gfn % LOG_RUN_PAGES;
     unsigned word = log_word_of(gfn);
     uint64_t mask = log_bits(word % 64, log_word_of(end - 1) + 1 - word);
     uint64_t summary = log_take_summary(chunk, word / 64, mask);
-    /* Words in which this session has taken bits before; and in which it has then. */
-    uint64_t before = chunk->taken_summary[word / 64], after = before | summary;
-    bool hardware = harvest->vm->log.options.hardware;
-    _Atomic uint64_t *kept = chunk->taken + (word & ~63u);
-    struct dirty_log_word *to = harvest->words + harvest->count;
-    unsigned looked = 0;
-    uint64_t pages = 0;
+    uint64_t before = chunk->taken_summary[word / 64], empty;
+    struct dirty_log_word *from = harvest->words + harvest->count;
+    struct taking taking = {.first = gfn - gfn % LOG_RUN_PAGES, .to = from};
 
-    for (; summary != 0; summary &= summary - 1, looked++) {
-        unsigned i = (unsigned)__builtin_ctzll(summary);
-        uint64_t at = first + (uint64_t)i * 64, taken, keep;
-
-        taken = at + 64 <= end
-                    ? log_take_whole_word(chunk, at)
-                    : log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
-        if (taken == 0) {
-            after &= ~(summary & -summary) | before;
-            continue;
-        }
-        /* Until commit. Relaxed: the session's calls come one after the other. */
-        keep = taken;
-        if ((before & summary & -summary) != 0) {
-            keep |= atomic_load_explicit(&kept[i], memory_order_relaxed);
-        }
-        atomic_store_explicit(&kept[i], keep, memory_order_relaxed);
-        *to++ = (struct dirty_log_word){at, taken};
-        pages += log_bit_count(taken);
-        protect_word(harvest, at, taken, hardware);
+    if (summary == 0) {
+        return;
     }
-    chunk->taken_summary[word / 64] = after;
-    harvest->count = (unsigned)(to - harvest->words);
-    harvest->looked += looked;
-    harvest->taken += pages;
+    taking.middle = find_middle(harvest, taking.first);
+    if (before != 0 || end % LOG_WORD_PAGES != 0) {
+        empty = take_odd_run(harvest, chunk, &taking, summary, end, before);
+    } else if (harvest->vm->log.options.hardware) {
+        empty = take_run(harvest, chunk, &taking, summary, UINT64_MAX, 0, true);
+    } else {
+        empty = take_run(harvest, chunk, &taking, summary, UINT64_MAX, 0, false);
+    }
+    if (taking.opened) {
+        gather_words(harvest, from, taking.to);
+    }
+    chunk->taken_summary[word / 64] = before | (summary & ~empty);
+    harvest->looked += (unsigned)(taking.to - from) + log_bit_count(empty);
+    harvest->count = (unsigned)(taking.to - harvest->words);
+    harvest->taken += taking.pages;
 }
 
 /* Takes gfns [gfn, end) of one chunk while there is room. Returns where it stopped. */
@@ -190,7 +277,11 @@ static uint64_t take_chunk(struct harvest *harvest, uint64_t gfn, uint64_t end)
     while (at < end && harvest->looked + 64 <= DIRTY_LOG_WORDS) {
         uint64_t run_end = log_run_end(at, end);
 
-        take_words(harvest, chunk, at, run_end);
+        /* Missing a mark that is being set is harmless: the last look below finds it. */
+        if (atomic_load_explicit(&chunk->summary[log_word_of(at) / 64], memory_order_relaxed) !=
+            0) {
+            take_words(harvest, chunk, at, run_end);
+        }
         at = run_end;
     }
     /* What was left, or was marked meanwhile: its summary bit was set before its bit in top. */
@@ -221,9 +312,7 @@ static void begin_take(struct harvest *harvest, struct s2_vm *vm, struct dirty_l
 {
     harvest->vm = vm;
     harvest->middle = NULL;
-    harvest->middle_gfn = NO_TABLE;
-    harvest->leaves = NULL;
-    harvest->table_gfn = NO_TABLE;
+    harvest->middle_gfn = NO_MIDDLE;
     harvest->words = words;
     harvest->count = 0;
     harvest->looked = 0;
@@ -297,22 +386,6 @@ unsigned dirty_log_harvest_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
     return harvest.count;
 }
 
-static void store_word(uint8_t *bits, uint64_t word)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        bits[i] = (uint8_t)(word >> (8 * i));
-    }
-}
-
-/* Stores words where they belong in the bitmap of gfns from first on. */
-static void store_words(uint8_t *bits, uint64_t first, const struct dirty_log_word *words,
-                        unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        store_word(bits + (words[i].gfn - first) / 8, words[i].bits);
-    }
-}
-
 uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
 {
     struct dirty_log_word words[DIRTY_LOG_WORDS];
@@ -331,124 +404,11 @@ uint64_t dirty_log_harvest_take(struct s2_vm *vm, uint64_t first, uint64_t pages
             harvest.looked = 0;
             gfn = take_range(&harvest, gfn, limit);
             track_words(vm, words, harvest.count);
-            store_words(bits, first, words, harvest.count);
+            log_store_words(bits, first, words, harvest.count);
         }
         finish_take(&harvest, line);
         log_mark_pinned(vm, first, pages);
     }
     s2_read_unlock(line);
     return harvest.taken;
-}
-
-/* The words of gfns [gfn, end), for which one summary word stands, as they are now. */
-static unsigned look_at_words(const struct dirty_log_chunk *chunk, uint64_t gfn, uint64_t end,
-                              struct dirty_log_word *words)
-{
-    uint64_t first = gfn - gfn % LOG_RUN_PAGES;
-    unsigned word = log_word_of(gfn);
-    uint64_t mask = log_bits(word % 64, log_word_of(end - 1) + 1 - word);
-    unsigned count = 0;
-    /* Relaxed, here and below: a snapshot, nobody acts on pages because of it. */
-    uint64_t summary =
-        atomic_load_explicit(&chunk->summary[word / 64], memory_order_relaxed) & mask;
-
-    for (; summary != 0; summary &= summary - 1) {
-        uint64_t at = first + (uint64_t)(unsigned)__builtin_ctzll(summary) * 64;
-        uint64_t from = at < gfn ? gfn : at;
-        uint64_t bits = atomic_load_explicit(&chunk->bits[log_word_of(at)], memory_order_relaxed) &
-                        log_bits(log_bit_of(from), log_word_pages(from, end));
-
-        if (bits != 0) {
-            words[count++] = (struct dirty_log_word){at, bits};
-        }
-    }
-    return count;
-}
-
-/* The same where the hardware may have noted more. */
-static unsigned look_at_notes(struct s2_vm *vm, const struct dirty_log_chunk *chunk, uint64_t gfn,
-                              uint64_t end, struct dirty_log_word *words)
-{
-    unsigned count = 0;
-
-    for (uint64_t at = gfn - gfn % LOG_WORD_PAGES; at < end; at += LOG_WORD_PAGES) {
-        uint64_t bits = atomic_load_explicit(&chunk->bits[log_word_of(at)], memory_order_relaxed);
-
-        bits = (bits | log_look(vm, at)) & log_bits(0, log_word_pages(at, end));
-        if (bits != 0) {
-            words[count++] = (struct dirty_log_word){at, bits};
-        }
-    }
-    return count;
-}
-
-/* Looks at gfns [*gfn, end) while there is room. Read lock. */
-static unsigned look(struct s2_vm *vm, uint64_t *gfn, uint64_t end, struct dirty_log_word *words)
-{
-    unsigned count = 0, runs = 0;
-
-    while ((*gfn = log_next_noted(vm, *gfn, end)) < end && count + 64 <= DIRTY_LOG_WORDS) {
-        struct dirty_log_chunk *chunk = log_chunk_of(vm, *gfn);
-        uint64_t run_end = log_run_end(*gfn, end);
-
-        if (!log_run_is_tracked(chunk, *gfn)) {
-            count += look_at_words(chunk, *gfn, run_end, words + count);
-        } else if (runs++ < SCAN_PAGES / LOG_RUN_PAGES) {
-            count += look_at_notes(vm, chunk, *gfn, run_end, words + count);
-        } else {
-            break;
-        }
-        *gfn = run_end;
-    }
-    return count;
-}
-
-unsigned dirty_log_peek_words(struct s2_vm *vm, uint64_t *gfn, uint64_t end,
-                              struct dirty_log_word words[DIRTY_LOG_WORDS], uint64_t *ret_pages)
-{
-    struct s2_cpu_line *line = s2_read_lock(vm);
-    uint64_t limit = log_limit(vm, end);
-    unsigned count = 0;
-
-    if (log_is_marking(vm) && *gfn < limit) {
-        count = look(vm, gfn, limit, words);
-        *gfn = *gfn < limit ? *gfn : end;
-    } else {
-        *gfn = end;
-    }
-    s2_read_unlock(line);
-    *ret_pages = 0;
-    for (unsigned i = 0; i < count; i++) {
-        *ret_pages += log_bit_count(words[i].bits);
-    }
-    return count;
-}
-
-uint64_t dirty_log_peek(struct s2_vm *vm, uint64_t first, uint64_t pages, uint8_t *bits)
-{
-    struct dirty_log_word words[DIRTY_LOG_WORDS];
-    uint64_t count = 0, found;
-
-    __builtin_memset(bits, 0, pages / 8);
-    for (uint64_t gfn = first; gfn < first + pages; count += found) {
-        store_words(bits, first, words,
-                    dirty_log_peek_words(vm, &gfn, first + pages, words, &found));
-    }
-    return count;
-}
-
-uint64_t dirty_log_count_from(struct s2_vm *vm, uint64_t gfn)
-{
-    struct dirty_log_word words[DIRTY_LOG_WORDS];
-    uint64_t count = 0, found;
-
-    for (; gfn != UINT64_MAX; count += found) {
-        (void)dirty_log_peek_words(vm, &gfn, UINT64_MAX, words, &found);
-    }
-    return count;
-}
-
-uint64_t dirty_log_count(struct s2_vm *vm)
-{
-    return dirty_log_count_from(vm, 0);
 }

@@ -228,7 +228,7 @@ int log_add_bitmaps(struct s2_vm *vm, uint64_t gfn)
         return -CORE_ENOMEM;
     }
     chunk->bits = bitmaps;
-    chunk->taken = bitmaps + DIRTY_LOG_CHUNK_WORDS;
+    chunk->taken = bitmaps + DIRTY_LOG_CHUNK_WORDS; /* take_words relies on that */
     return 0;
 }
 

@@ -46,8 +46,8 @@ static inline void log_set_top(struct s2_vm *vm, uint64_t gfn)
     uint64_t chunk = gfn / LOG_CHUNK_PAGES;
 
     /* Release: pairs with the acquire in log_take_top: who takes it sees the summary. */
-    atomic_fetch_or_explicit(&vm->log.top[chunk / 64].marked, UINT64_C(1) << (chunk % 64),
-                             memory_order_release);
+    port_fetch_or(&vm->log.top[chunk / 64].marked, UINT64_C(1) << (chunk % 64),
+                  memory_order_release);
 }
 
 /* log_set, when the word was zero: says so one level up, and there the same. */
@@ -56,8 +56,8 @@ static inline void log_set_summary(struct s2_vm *vm, struct dirty_log_chunk *chu
     unsigned word = log_word_of(gfn);
 
     /* Release: pairs with the acquire in log_take_summary: who takes it sees the word. */
-    if (atomic_fetch_or_explicit(&chunk->summary[word / 64], UINT64_C(1) << (word % 64),
-                                 memory_order_release) == 0) {
+    if (port_fetch_or(&chunk->summary[word / 64], UINT64_C(1) << (word % 64),
+                      memory_order_release) == 0) {
         log_set_top(vm, gfn);
     }
 }
@@ -70,8 +70,7 @@ static inline uint64_t log_set(struct s2_vm *vm, struct dirty_log_chunk *chunk, 
      * Release: pairs with the acquire in log_take_word. Who takes the bit sees the
      * page open, or it would leave it open and unmarked.
      */
-    uint64_t old =
-        atomic_fetch_or_explicit(&chunk->bits[log_word_of(gfn)], bits, memory_order_release);
+    uint64_t old = port_fetch_or(&chunk->bits[log_word_of(gfn)], bits, memory_order_release);
 
     if (old == 0) {
         log_set_summary(vm, chunk, gfn);
@@ -85,8 +84,8 @@ static inline void log_take_top(struct s2_vm *vm, uint64_t gfn)
     uint64_t chunk = gfn / LOG_CHUNK_PAGES;
 
     /* Acquire: pairs with the release in log_set_top. */
-    atomic_fetch_and_explicit(&vm->log.top[chunk / 64].marked, ~(UINT64_C(1) << (chunk % 64)),
-                              memory_order_acquire);
+    port_fetch_clear(&vm->log.top[chunk / 64].marked, UINT64_C(1) << (chunk % 64),
+                     memory_order_acquire);
 }
 
 /* Takes the marks that say which words in mask are not zero; before log_take_word. */
@@ -98,14 +97,14 @@ static inline uint64_t log_take_summary(struct dirty_log_chunk *chunk, unsigned 
         return 0;
     }
     /* Acquire: pairs with the release in log_set_summary. */
-    return atomic_fetch_and_explicit(&chunk->summary[index], ~mask, memory_order_acquire) & mask;
+    return port_fetch_clear(&chunk->summary[index], mask, memory_order_acquire) & mask;
 }
 
-/* Takes all of gfn's word. */
-static inline uint64_t log_take_whole_word(struct dirty_log_chunk *chunk, uint64_t gfn)
+/* Takes all of a word. */
+static inline uint64_t log_take_whole_word(_Atomic uint64_t *word)
 {
     /* Acquire: pairs with the release in log_set. */
-    return atomic_exchange_explicit(&chunk->bits[log_word_of(gfn)], 0, memory_order_acquire);
+    return port_exchange(word, 0, memory_order_acquire);
 }
 
 /* Takes the bits in mask of gfn's word. */
@@ -113,8 +112,7 @@ static inline uint64_t log_take_word(struct s2_vm *vm, struct dirty_log_chunk *c
                                      uint64_t mask)
 {
     /* Acquire: as above. */
-    uint64_t old =
-        atomic_fetch_and_explicit(&chunk->bits[log_word_of(gfn)], ~mask, memory_order_acquire);
+    uint64_t old = port_fetch_clear(&chunk->bits[log_word_of(gfn)], mask, memory_order_acquire);
 
     if ((old & ~mask) != 0) {
         log_set_summary(vm, chunk, gfn); /* what stays must be found again */
@@ -165,17 +163,17 @@ static inline void log_note_tracked(struct s2_vm *vm, uint64_t gfn)
 
     if ((log_tracked(chunk) & bit) == 0) {
         /* Before the first tracked page is visible: s2_entry_swap, which does that, releases it. */
-        atomic_fetch_or_explicit(&chunk->tracked, bit, memory_order_release);
-        atomic_fetch_or_explicit(&vm->log.top[gfn / LOG_CHUNK_PAGES / 64].tracked,
-                                 UINT64_C(1) << (gfn / LOG_CHUNK_PAGES % 64), memory_order_release);
+        port_fetch_or(&chunk->tracked, bit, memory_order_release);
+        port_fetch_or(&vm->log.top[gfn / LOG_CHUNK_PAGES / 64].tracked,
+                      UINT64_C(1) << (gfn / LOG_CHUNK_PAGES % 64), memory_order_release);
     }
 }
 
 /* There is no leaf table at gfn any more, only a block. Write lock. */
 static inline void log_forget_tracked(struct s2_vm *vm, uint64_t gfn)
 {
-    atomic_fetch_and_explicit(&log_chunk_of(vm, gfn)->tracked, ~(UINT64_C(1) << log_table_of(gfn)),
-                              memory_order_relaxed);
+    port_fetch_clear(&log_chunk_of(vm, gfn)->tracked, UINT64_C(1) << log_table_of(gfn),
+                     memory_order_relaxed);
 }
 
 /* Most words have one bit or 64. */
@@ -233,6 +231,10 @@ void log_mark_pinned(struct s2_vm *vm, uint64_t first, uint64_t pages);
 /* The same for pages whose marks were just taken: pages of them in count words. Either lock. */
 void log_mark_pinned_words(struct s2_vm *vm, const struct dirty_log_word *words, unsigned count,
                            uint64_t pages);
+
+/* Stores words where they belong in the bitmap of gfns from first on. */
+void log_store_words(uint8_t *bits, uint64_t first, const struct dirty_log_word *words,
+                     unsigned count);
 
 /* Marks the page at ipa if it is RAM, through its descriptor. Logging is on; either lock. */
 void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer);

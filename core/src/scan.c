@@ -16,7 +16,7 @@ struct scan_run {
 
 #define NO_MIDDLE    (UINT64_C(1) << 63) /* far from every gfn */
 #define MIDDLE_PAGES ((uint64_t)S2_ENTRIES * S2_ENTRIES)
-_Static_assert(LOG_WORD_PAGES == 2 * S2_PAGES_AT_ONCE, "a word is looked at in two steps");
+_Static_assert(LOG_WORD_PAGES == 64, "a word is a run of s2_pte_closed_runs");
 
 /* False: something else than leaf tables, or tables of them, decides about gfn. */
 static bool find_middle(const struct s2_vm *vm, struct scan_run *run, uint64_t gfn)
@@ -113,17 +113,6 @@ static inline uint64_t take_few(struct s2_vm *vm, s2_entry_t *entries, uint64_t 
     return dirty;
 }
 
-static __attribute__((noinline)) uint64_t take_pages(struct s2_vm *vm, s2_entry_t *entries,
-                                                     uint64_t gfn)
-{
-    uint64_t dirty = 0;
-
-    for (unsigned i = 0; i < S2_PAGES_AT_ONCE; i += 8) {
-        dirty |= take_few(vm, &entries[i], gfn + i) << i;
-    }
-    return dirty;
-}
-
 static void mark_word(struct s2_vm *vm, struct s2_gather *gather, struct dirty_log_chunk *chunk,
                       uint64_t gfn, uint64_t dirty)
 {
@@ -137,36 +126,42 @@ static void mark_word(struct s2_vm *vm, struct s2_gather *gather, struct dirty_l
     log_count_bits(vm, DIRTY_WRITER_HARDWARE, log_bit_count(dirty));
 }
 
-/* Collects from page i of the run on, where one is open, to the end of the word. */
+/* Collects the open pages of a word: page i of the run is its first. */
 static __attribute__((noinline)) void collect_word(struct s2_vm *vm, struct s2_gather *gather,
-                                                   const struct scan_run *run, unsigned i)
+                                                   const struct scan_run *run, unsigned i,
+                                                   uint64_t open)
 {
-    unsigned bit = i % LOG_WORD_PAGES;
-    uint64_t dirty = take_pages(vm, &run->entries[i], run->gfn + i) << bit;
+    s2_entry_t *entries = run->entries + i;
+    uint64_t gfn = run->gfn + i, dirty = 0;
 
-    if (bit == 0 && !s2_pte_pages_are_closed(&run->entries[i + S2_PAGES_AT_ONCE])) {
-        i += S2_PAGES_AT_ONCE;
-        dirty |= take_pages(vm, &run->entries[i], run->gfn + i) << S2_PAGES_AT_ONCE;
+    if (open == ~UINT64_C(0)) {
+        for (unsigned bit = 0; bit < LOG_WORD_PAGES; bit += 8) {
+            dirty |= take_few(vm, &entries[bit], gfn + bit) << bit;
+        }
+    } else {
+        for (; open != 0; open &= open - 1) {
+            unsigned bit = (unsigned)__builtin_ctzll(open);
+
+            dirty |= (uint64_t)take_page(vm, &entries[bit], gfn + bit) << bit;
+        }
     }
     if (dirty != 0) {
-        mark_word(vm, gather, run->chunk, run->gfn + i - i % LOG_WORD_PAGES, dirty);
+        mark_word(vm, gather, run->chunk, gfn, dirty);
     }
 }
 
 void log_collect(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint64_t end)
 {
     struct scan_run run = {.middle_gfn = NO_MIDDLE};
+    uint64_t open = 0;
 
     end = (end + LOG_WORD_PAGES - 1) & ~(uint64_t)(LOG_WORD_PAGES - 1);
     for (; next_run(vm, gfn, end, &run); gfn = run.gfn + run.pages) {
-        s2_entry_t *first = run.entries, *stop = first + run.pages;
-
-        for (s2_entry_t *at = first; at < stop; at += S2_PAGES_AT_ONCE) {
-            if (__builtin_expect(!s2_pte_pages_are_closed(at), 0)) {
-                unsigned i = (unsigned)(at - first);
-
-                collect_word(vm, gather, &run, i);
-                at += i % LOG_WORD_PAGES == 0 ? S2_PAGES_AT_ONCE : 0;
+        for (unsigned i = 0; i < run.pages; i += LOG_WORD_PAGES) {
+            i += LOG_WORD_PAGES *
+                 s2_pte_closed_runs(&run.entries[i], (run.pages - i) / LOG_WORD_PAGES, &open);
+            if (i < run.pages) {
+                collect_word(vm, gather, &run, i, open);
             }
         }
     }

@@ -104,6 +104,24 @@ static void store_part(uint8_t *to, uint64_t at, uint64_t end, uint64_t byte, ui
     }
 }
 
+/* Stores words from word on while they lie in [at, end) as a whole, one behind the other. */
+static const struct dirty_log_word *store_whole(uint8_t *to, uint64_t at, uint64_t end,
+                                                const struct dirty_log_word *word,
+                                                const struct dirty_log_word *last)
+{
+    uint64_t room = end - at;
+
+    for (; word < last; word++) {
+        uint64_t offset = word->gfn / 8 - at;
+
+        if (offset + 8 > room) {
+            break;
+        }
+        *(bitmap_word_t *)(void *)(to + offset) = word->bits; /* little endian */
+    }
+    return word;
+}
+
 /*
  * Writes [position, position + bytes) of the bitmap: zeros, and then the words, which is cheaper
  * than zeros between the words.
@@ -121,16 +139,16 @@ static void fill_bitmap(void *context, uint8_t *to, size_t bytes)
     } else {
         memset(to, 0, bytes);
     }
-    for (; word < last && word->gfn / 8 < end; word++) {
+    while (word < last && word->gfn / 8 < end) {
         uint64_t byte = word->gfn / 8;
 
-        if (aligned && byte >= at && byte + 8 <= end) {
-            *(bitmap_word_t *)(void *)(to + (byte - at)) = word->bits; /* little endian */
-        } else {
-            store_part(to, at, end, byte, word->bits);
-        }
+        store_part(to, at, end, byte, word->bits);
         if (byte + 8 > end) {
             break; /* the rest of it comes with the next page */
+        }
+        word++;
+        if (aligned) {
+            word = store_whole(to, at, end, word, last);
         }
     }
     session->next = (unsigned)(word - session->words);

@@ -31,4 +31,12 @@ static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
     return true;
 }
 
+static inline unsigned s2_pte_closed_runs(const _Atomic uint64_t *pages, unsigned runs,
+                                          uint64_t *ret_open)
+{
+    (void)pages;
+    (void)ret_open;
+    return runs;
+}
+
 #endif

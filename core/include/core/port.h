@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the machine that embeds core/ supplies. Two headers come from its include
+ * What the machine that embeds core/ supplies. Three headers come from its include
  * path and are inlined into the fault path:
  *
  * <port/s2_pte.h>, the only place that knows descriptor bits. Levels count from
@@ -35,6 +35,18 @@
  *   bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages);
  *                                    none of S2_PAGES_AT_ONCE descriptors is open; may say false
  *                                    when in doubt. Each is read once, in any order.
+ *   unsigned s2_pte_closed_runs(const _Atomic uint64_t *pages, unsigned runs, uint64_t *ret_open);
+ *                                    the same for runs of 64 descriptors, at least one: how many
+ *                                    have none open, from the first run on; and which of the next
+ *                                    run's are
+ *
+ * <port/atomic.h>, of C's kind but for words of 64 bits alone; memory_order_* is constant. A
+ * machine without better ones includes <core/plain_atomics.h>. uint64_t port_fetch_or(_Atomic
+ * uint64_t *at, uint64_t bits, memory_order order); uint64_t port_fetch_clear(_Atomic uint64_t *at,
+ * uint64_t bits, memory_order order); relaxed, acquire, release or acq_rel; what it held uint64_t
+ * port_exchange(_Atomic uint64_t *at, uint64_t value, memory_order order); acquire or acq_rel bool
+ * port_compare_exchange(_Atomic uint64_t *at, uint64_t *expected, uint64_t value, memory_order
+ * order); acq_rel, relaxed if it fails
  *
  * <port/inline.h>:
  *   unsigned port_cpu_id(void);      below S2_CPUS_MAX; constant while core runs
@@ -68,9 +80,10 @@
 #include <core/addr.h>
 #include <core/s2.h>
 #include <core/s2_vm.h>
+#include <port/atomic.h>
 #include <port/inline.h>
 
-#define S2_PAGES_AT_ONCE 32u /* see s2_pte_pages_are_closed */
+#define S2_PAGES_AT_ONCE 8u /* see s2_pte_pages_are_closed */
 
 /* 2^order contiguous zeroed pages, aligned to their size; NULL when there are none. Any lock held.
  */

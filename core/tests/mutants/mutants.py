@@ -75,21 +75,21 @@ MUTANTS = {
 """),
     # The order of a harvest.
     "protect-before-take": ("race", "harvest.c", """
-        taken = at + 64 <= end
-                    ? log_take_whole_word(chunk, at)
+        taken = at + LOG_WORD_PAGES <= end
+                    ? log_take_whole_word(word)
                     : log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
 """, """
-        taken = atomic_load(&chunk->bits[log_word_of(at)]) & log_bits(0, log_word_pages(at, end));
+        taken = atomic_load(word) & log_bits(0, at + 64 <= end ? 64 : log_word_pages(at, end));
         if (taken != 0) {
-            protect_word(harvest, at, taken, false);
+            protect_word(harvest, &now, i, taken, false);
             hardware = true; /* so that the one behind the take does nothing */
-            taken = log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+            taken = log_take_word(harvest->vm, chunk, at, taken);
         }
 """),
     "harvest-does-not-protect": ("log", "harvest.c",
-        "        protect_word(harvest, at, taken, hardware);", "        (void)hardware;"),
+        "        protect_word(harvest, &now, i, taken, hardware);", "        now.pages += log_bit_count(taken);\n        (void)protect_word, (void)hardware;"),
     "harvest-protects-without-gathering": ("log", "harvest.c",
-        "        opened |= s2_pte_is_writable(old, S2_LEVEL_PAGE);", "        (void)old;"),
+        "    if (taking.opened) {", "    if (false) {"),
     "harvest-without-invalidation": ("race", "harvest.c", "    s2_gather_flush(&harvest->gather);", ""),
     "harvest-skips-what-is-in-transit": ("race", "harvest.c", """
             /* Never skipped: what is being linked was made from the open leaf. */
@@ -106,9 +106,9 @@ MUTANTS = {
     for (;; pos.old = s2_entry_load(pos.entry)) {
 """),
     "summary-cleared-after-the-word": ("race", "harvest.c", """
-        protect_word(harvest, at, taken, hardware);
+        protect_word(harvest, &now, i, taken, hardware);
 """, """
-        protect_word(harvest, at, taken, hardware);
+        protect_word(harvest, &now, i, taken, hardware);
             atomic_fetch_and(&chunk->summary[log_word_of(at) / 64],
                              ~(UINT64_C(1) << (log_word_of(at) % 64)));
 """),
@@ -138,10 +138,10 @@ MUTANTS = {
         log_set_summary(vm, chunk, gfn); /* what stays must be found again */
 """, ""),
     "taken-words-of-an-old-session": ("words", "harvest.c", """
-        if ((before & summary & -summary) != 0) {
-            keep |=""", """
-        if (true) {
-            keep |="""),
+    if ((before >> i & 1) != 0) {
+        keep |=""", """
+    if (true) {
+        keep |="""),
     "pins-are-not-marked-again": ("log_map", "harvest.c",
         "        log_mark_pinned(vm, first, pages);", ""),
     "pins-of-words-are-not-marked-again": ("words", "harvest.c",
@@ -181,8 +181,7 @@ MUTANTS = {
         "s2_pte_type(block->old, block->level), writable);", "S2_RAM_RW, writable);"),
     "break-without-invalidation": ("s2", "entry.c", "    s2_gather_flush(&gather);", ""),
     "swap-does-not-compare": ("race", "entry.h", """
-    if (!atomic_compare_exchange_strong_explicit(pos->entry, &expected, pte, memory_order_acq_rel,
-                                                 memory_order_relaxed)) {
+    if (!port_compare_exchange(pos->entry, &expected, pte, memory_order_acq_rel)) {
         return false;
     }
 """, """
@@ -280,14 +279,25 @@ MUTANTS = {
 
 # The rules of tracked pages, which the hardware opens.
 TRACKED_MUTANTS = {
+    # One that is seen closed, too: the hardware may open it between the look and the store.
     "clear-is-not-atomic": ("tracked", "scan.c", """
-    return s2_is_dirty(seen, S2_LEVEL_PAGE) &&
-           s2_pte_is_writable(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
+    if (open == ~UINT64_C(0)) {
+        for (unsigned bit = 0; bit < LOG_WORD_PAGES; bit += 8) {
+            dirty |= take_few(vm, &entries[bit], gfn + bit) << bit;
+        }
+    } else {
 """, """
-    if (s2_pte_is_leaf(seen, S2_LEVEL_PAGE) && s2_pte_is_tracked(seen)) {
-        atomic_store(entry, s2_pte_closed(seen, S2_LEVEL_PAGE));
+    (void)take_few;
+    for (unsigned bit = 0; bit < LOG_WORD_PAGES; bit++) {
+        uint64_t seen = s2_entry_load(&entries[bit]);
+
+        if (s2_pte_is_leaf(seen, S2_LEVEL_PAGE) && s2_pte_is_tracked(seen)) {
+            (void)s2_find(vm, ipa_from_gfn(gfn + bit));
+            atomic_store(&entries[bit], s2_pte_closed(seen, S2_LEVEL_PAGE));
+            dirty |= (uint64_t)s2_is_dirty(seen, S2_LEVEL_PAGE) << bit;
+        }
     }
-    return s2_is_dirty(seen, S2_LEVEL_PAGE);
+    for (open = 0; open != 0;) {
 """),
     "collected-pages-stay-open": ("tracked", "scan.c", """ &&
            s2_pte_is_writable(s2_entry_close(vm, entry, ipa_from_gfn(gfn)), S2_LEVEL_PAGE);
@@ -315,9 +325,9 @@ TRACKED_MUTANTS = {
     "merge-forgets-another-table": ("tracked", "merge.c",
         "    log_forget_tracked(vm, ipa_gfn(pos->base));",
         "    log_forget_tracked(vm, ipa_gfn(pos->base) ^ 512);"),
-    "peek-does-not-scan": ("log@hardware", "harvest.c",
+    "peek-does-not-scan": ("log@hardware", "peek.c",
         "(bits | log_look(vm, at))", "bits"),
-    "peek-skips-chunks-without-marks": ("log@hardware", "harvest.c",
+    "peek-skips-chunks-without-marks": ("log@hardware", "peek.c",
         "while ((*gfn = log_next_noted(vm, *gfn, end)) < end",
         "while ((*gfn = log_next_marked(vm, *gfn, end)) < end"),
     "harvest-does-not-scan": ("log@hardware", "harvest.c",
@@ -409,8 +419,8 @@ BUG_MUTANTS = {
     "runs-cross-the-summary": ("log_range.h", "    return run < end ? run : end;", "    return end;"),
     "unmap-forgets-whole-words": ("log.c",
         "        uint64_t keep = ~log_bits(log_bit_of(gfn), pages);", "        uint64_t keep = 0;"),
-    "take-clears-the-whole-summary": ("log.h", "&chunk->summary[index], ~mask, memory_order_acquire)",
-        "&chunk->summary[index], 0, memory_order_acquire)"),
+    "take-clears-the-whole-summary": ("log.h", "&chunk->summary[index], mask, memory_order_acquire)",
+        "&chunk->summary[index], ~UINT64_C(0), memory_order_acquire)"),
     "untake-forgets": ("session.c", "put_back(vm, chunk, gfn, log_bits(log_bit_of(gfn), 1))",
         "put_back(vm, chunk, gfn, 0)"),
     "old-session-blocks-the-new-log": ("log_switch.c",

@@ -5,6 +5,7 @@
 
 #include <hv/console.h>
 #include <hv/cpu.h>
+#include <port/arm64.h>
 
 #define PA_BITS_MAX 48u
 
@@ -30,6 +31,9 @@ void cpu_features_init(void)
 
 void cpu_features_check_this_cpu(void)
 {
+    if (port_atomics_are_patched() && !port_cpu_has_atomics()) {
+        panic("cpu %u lacks atomic instructions that the boot CPU has", this_cpu()->id);
+    }
     if (pa_bits_here() < cpu_features.pa_bits) {
         panic("cpu %u has %u physical address bits, the boot CPU %u", this_cpu()->id,
               pa_bits_here(), cpu_features.pa_bits);

@@ -13,7 +13,7 @@ extern struct cpu_features cpu_features;
 
 /* Boot CPU. Panics if something is missing that there is no way around (4 KiB pages). */
 void cpu_features_init(void);
-/* Secondary CPUs: panics if this one has fewer physical address bits. */
+/* Secondary CPUs: panics if this one has fewer physical address bits, or lacks atomics. */
 void cpu_features_check_this_cpu(void);
 
 #endif

@@ -152,20 +152,37 @@ static inline uint64_t s2_pte_untracked(uint64_t pte)
     return fake_encode(fake_decode(pte, 3) & ~FAKE_TRACKED, 3);
 }
 
-static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
+/* Which of count descriptors are open. */
+static inline uint64_t fake_open_pages(const _Atomic uint64_t *pages, unsigned count)
 {
-    bool closed = true;
+    uint64_t open = 0;
 
     /* One point for all of them, or the tests that act at each point would not end. */
     fake_point();
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < count; i++) {
         uint64_t pte = atomic_load_explicit(&pages[i], memory_order_relaxed);
 
         if (pte != 0 && pte != s2_pte_locked()) {
-            closed &= (fake_fields(pte, 3) & FAKE_CLOSED) != 0;
+            open |= (uint64_t)((fake_fields(pte, 3) & FAKE_CLOSED) == 0) << i;
         }
     }
-    return closed;
+    return open;
+}
+
+static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
+{
+    return fake_open_pages(pages, 8) == 0;
+}
+
+static inline unsigned s2_pte_closed_runs(const _Atomic uint64_t *pages, unsigned runs,
+                                          uint64_t *ret_open)
+{
+    unsigned run = 0;
+
+    while (run < runs && (*ret_open = fake_open_pages(pages + (size_t)run * 64, 64)) == 0) {
+        run++;
+    }
+    return run;
 }
 
 #endif

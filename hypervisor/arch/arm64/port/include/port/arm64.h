@@ -3,6 +3,7 @@
 #ifndef PORT_ARM64_H
 #define PORT_ARM64_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -17,6 +18,15 @@ void port_init_cpu(void);
 /* Bits that HCR_EL2 must have on every CPU while a guest runs: VM, PTW, FB, BSU, and FWB if used.
  */
 uint64_t port_hcr_bits(void);
+
+/*
+ * Makes the operations of <port/atomic.h> single instructions if this CPU has them. On the boot
+ * CPU, before anything else, while the text is writable and no other CPU runs.
+ */
+void port_atomics_init(void);
+bool port_atomics_are_patched(void);
+/* On each other CPU: whether it has what port_atomics_init may have chosen. */
+bool port_cpu_has_atomics(void);
 
 /*
  * Another vCPU of the same VM ran last on this CPU: what it cached of its own stage 1 must go.

@@ -8,6 +8,7 @@
 
 #include <core/addr.h>
 #include <core/s2.h>
+#include <port/atomic.h>
 #include <port/find.h>
 #include <stdatomic.h>
 
@@ -130,14 +131,14 @@ static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
 {
     (void)level;
     /* Pairs as s2_entry_swap does (core/src/entry.h). */
-    return atomic_fetch_or_explicit(entry, S2_PTE_S2AP_W, memory_order_acq_rel);
+    return port_fetch_or(entry, S2_PTE_S2AP_W, memory_order_acq_rel);
 }
 
 static inline uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level)
 {
     (void)level;
     /* As in s2_pte_open. */
-    return atomic_fetch_and_explicit(entry, ~S2_PTE_S2AP_W, memory_order_acq_rel);
+    return port_fetch_clear(entry, S2_PTE_S2AP_W, memory_order_acq_rel);
 }
 
 /* Tracked: the MMU sets S2AP[1] on the first write (FEAT_HAFDBS, VTCR_EL2.HD). */
@@ -170,13 +171,12 @@ static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
     uint64_t any_even, any_odd, even, odd;
 
     __asm__ volatile("ldp %0, %1, [%4]\n\t" PORT_OR_PAIR(16) PORT_OR_PAIR(32) PORT_OR_PAIR(48)
-                         PORT_OR_PAIR(64) PORT_OR_PAIR(80) PORT_OR_PAIR(96) PORT_OR_PAIR(112)
-                             PORT_OR_PAIR(128) PORT_OR_PAIR(144) PORT_OR_PAIR(160) PORT_OR_PAIR(176)
-                                 PORT_OR_PAIR(192) PORT_OR_PAIR(208) PORT_OR_PAIR(224)
-                                     PORT_OR_PAIR(240)
                      : "=&r"(any_even), "=&r"(any_odd), "=&r"(even), "=&r"(odd)
-                     : "r"(pages), "m"(*(const _Atomic uint64_t(*)[32])pages));
+                     : "r"(pages), "m"(*(const _Atomic uint64_t(*)[8])pages));
     return ((any_even | any_odd) & S2_PTE_S2AP_W) == 0;
 }
+
+/* In closed_runs.S, with SIMD registers, which it leaves as they were. */
+unsigned s2_pte_closed_runs(const _Atomic uint64_t *pages, unsigned runs, uint64_t *ret_open);
 
 #endif
