@@ -6,9 +6,10 @@
 #include "any_sysreg.h"
 
 enum state_use {
-    STATE_FILL, /* any value may stand there: `change` is written */
-    STATE_XOR,  /* the CPU needs most of it: `change` is flipped */
-    STATE_LEAVE /* compared as it is, or by a test of its own */
+    STATE_FILL,  /* any value may stand there: `change` is written */
+    STATE_XOR,   /* the CPU needs most of it: `change` is flipped */
+    STATE_LEAVE, /* compared as it is */
+    STATE_OWN,   /* moves by itself, or changes with every exception: a test of its own */
 };
 
 struct state_register {
