@@ -41,6 +41,14 @@ struct migrate_window {
     unsigned n;
 };
 
+/* A point in the life of a guest's dirty log: everything written after it is in the log, as long
+ * as nobody touches that. */
+struct migrate_log_mark {
+    uint8_t boot_id[16]; /* of the host */
+    uint64_t epoch;      /* not 0 */
+    uint32_t domid;
+};
+
 struct migrate_host_ops {
     void (*close)(void *ctx);
 
@@ -82,6 +90,16 @@ struct migrate_host_ops {
      * log_take on.
      */
     int (*vcpu_stats)(void *ctx, uint32_t domid, struct migrate_vcpu *ret_vcpus, unsigned *ret_n,
+                      struct gw_error *err);
+    /*
+     * The log at the end of the last log_take (or log_start), which may be left on: whoever closes
+     * the host without log_stop leaves it so. resume: takes a log that was left on, with all that
+     * is in it. GW_EXIT_STATE: it is not that log any more (the sentence says why), or has another
+     * owner.
+     */
+    int (*log_mark)(void *ctx, uint32_t domid, struct migrate_log_mark *ret_mark,
+                    struct gw_error *err);
+    int (*log_resume)(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
                       struct gw_error *err);
     int (*vcpu_throttle)(void *ctx, uint32_t domid, uint32_t vcpu, unsigned percent,
                          struct gw_error *err);

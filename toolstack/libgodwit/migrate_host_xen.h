@@ -21,6 +21,10 @@ int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
                          const uint8_t **ret_bitmap, struct gw_error *err);
+int migrate_xen_log_mark(void *ctx, uint32_t domid, struct migrate_log_mark *ret_mark,
+                         struct gw_error *err);
+int migrate_xen_log_resume(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
+                           struct gw_error *err);
 int migrate_xen_vcpu_stats(void *ctx, uint32_t domid, struct migrate_vcpu *ret_vcpus,
                            unsigned *ret_n, struct gw_error *err);
 int migrate_xen_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned percent,

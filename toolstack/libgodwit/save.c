@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest into a file. The guest stops while it is written. The file gets its name only when it is
- * complete and on the disk; before that it is FILE.partial, and no failure leaves that behind.
+ * A guest into a file: docs/design/save.md. The functions stand in the order in which they run.
+ * Whatever fails, the guest is as before, and no part of a file is left behind.
  */
 #include "handover_guard.h"
 #include "migrate_step.h"
 #include "precopy.h"
-#include "save_source.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "save_chain.h"
+#include "save_file.h"
+#include "save_sums.h"
 #include <libgodwit/migrate.h>
-#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define STALL_MS 60000
 
@@ -22,11 +20,16 @@ struct saver {
     const struct gw_save_options *options;
     struct gw_error *err;
     struct handover_guard *guard;
-    char path[PATH_MAX]; /* what is written to */
-    bool renames;        /* false: a device or a pipe, written in place */
+    struct save_file file;
     struct migrate_host host;
     struct handover_io io;
     struct save_source source;
+    struct save_link link;   /* with --since: the end of that save */
+    struct stream_base base; /* and what is written about it */
+    uint8_t *wanted;         /* and the frames written since; NULL: all */
+    uint64_t wanted_pages;
+    bool chain_broken; /* the log had been left on for us, and cannot be used any more */
+    uint64_t stopped_at_ms, stopped_ms;
 };
 
 static const struct migrate_opener *opener_of(const struct gw_save_options *options)
@@ -34,28 +37,68 @@ static const struct migrate_opener *opener_of(const struct gw_save_options *opti
     return options->opener ? options->opener : &migrate_this_host;
 }
 
-/* Where to write. 0, or -1: the path is too long. */
-static int choose_path(struct saver *s)
-{
-    struct stat status;
-    bool exists = stat(s->options->path, &status) == 0;
+/* --- before anything is touched -----------------------------------------------------------------
+ */
 
-    s->renames = !exists || S_ISREG(status.st_mode);
-    int n =
-        snprintf(s->path, sizeof(s->path), "%s%s", s->options->path, s->renames ? ".partial" : "");
-    return n < 0 || (size_t)n >= sizeof(s->path) ? -1 : 0;
-}
-
-static int open_file(struct saver *s)
+static int check_options(const struct gw_save_options *o, struct gw_error *err)
 {
-    if (choose_path(s))
-        return gw_error_set(s->err, GW_EXIT_USAGE, "the name of the file is too long");
-    int flags = O_WRONLY | O_CLOEXEC | (s->renames ? O_CREAT | O_TRUNC | O_NOFOLLOW : 0);
-    s->io.out_fd = open(s->path, flags, 0600); /* a guest's memory is nobody else's business */
-    if (s->io.out_fd < 0)
-        return gw_error_errno(s->err, errno, "cannot open %s", s->path);
+    if (o->incremental && o->after == GW_SAVE_DESTROY)
+        return gw_error_set(err, GW_EXIT_USAGE,
+                            "nothing can follow a save that ends the guest: --incremental needs "
+                            "--checkpoint or --paused");
     return 0;
 }
+
+static int find_base(struct saver *s)
+{
+    const char *since = s->options->since;
+
+    if (!since)
+        return 0;
+    if (save_chain_read(since, &s->link, s->err) ||
+        save_chain_follow(&s->link, since, &s->source, &s->base, s->err))
+        return -1;
+    if (save_file_is_same(since, s->options->path))
+        return gw_error_set(s->err, GW_EXIT_USAGE,
+                            "%s cannot be based on itself: give the new file another name", since);
+    s->source.base = &s->base;
+    s->wanted = calloc(1, (size_t)(s->source.gfn_limit + 7) / 8 + sizeof(uint64_t));
+    return s->wanted ? 0 : gw_error_set(s->err, GW_EXIT_FAILED, "out of memory");
+}
+
+static int open_all(struct saver *s)
+{
+    const struct gw_save_options *o = s->options;
+
+    if (check_options(o, s->err) || opener_of(o)->open(opener_of(o)->arg, &s->host, s->err) ||
+        save_source_open(&s->source, &s->host, &s->io, o->name, s->err))
+        return -1;
+    s->source.compress_level = o->compress_level;
+    atomic_store_explicit(&s->guard->domid, s->source.guest.domid, memory_order_relaxed);
+    s->guard->was_paused = s->source.guest.config.paused;
+    if (find_base(s) || save_file_open(&s->file, o->path, s->err))
+        return -1;
+    s->io.out_fd = s->file.fd;
+    return 0;
+}
+
+/* The log of the save before: from here on it is switched off if this save fails. */
+static int resume_log(struct saver *s)
+{
+    struct migrate_log_mark mark = {.epoch = s->link.chain.epoch, .domid = s->link.chain.domid};
+
+    if (!s->options->since)
+        return 0;
+    memcpy(mark.boot_id, s->link.chain.boot_id, sizeof(mark.boot_id));
+    if (s->host.ops->log_resume(s->host.ctx, s->source.guest.domid, &mark, s->err))
+        return -1;
+    handover_guard_add(s->guard, HANDOVER_LOGGING);
+    s->chain_broken = true; /* until this save has succeeded */
+    return migrate_step("save-resumed", s->err);
+}
+
+/* --- with the guest stopped ----------------------------------------------------------------------
+ */
 
 static int stop_guest(struct saver *s)
 {
@@ -63,8 +106,7 @@ static int stop_guest(struct saver *s)
     uint32_t domid = s->source.guest.domid;
     bool paused;
 
-    atomic_store_explicit(&s->guard->domid, domid, memory_order_relaxed);
-    s->guard->was_paused = s->source.guest.config.paused;
+    s->stopped_at_ms = precopy_now_ms();
     handover_guard_add(s->guard, HANDOVER_STOPPED);
     if (ops->pause(s->host.ctx, domid, s->err)) {
         handover_guard_drop(s->guard, HANDOVER_STOPPED);
@@ -77,24 +119,85 @@ static int stop_guest(struct saver *s)
     return migrate_step("save-stopped", s->err);
 }
 
+/* What the log holds since the save before is what is wanted. */
+static int take_log(struct saver *s)
+{
+    uint64_t frames = s->source.gfn_limit;
+    const uint8_t *bits;
+
+    if (s->host.ops->log_take(s->host.ctx, s->source.guest.domid, frames, true, &bits, s->err))
+        return -1;
+    memcpy(s->wanted, bits, (size_t)(frames + 7) / 8);
+    for (uint64_t byte = 0; byte < (frames + 7) / 8; byte++)
+        s->wanted_pages += (unsigned)__builtin_popcount(s->wanted[byte]);
+    return migrate_step("save-taken", s->err);
+}
+
+/* For the first of a chain. The guest stands still until this file has all of its memory. */
+static int start_log(struct saver *s)
+{
+    handover_guard_add(s->guard, HANDOVER_LOGGING);
+    if (s->host.ops->log_start(s->host.ctx, s->source.guest.domid, s->err) == 0)
+        return 0;
+    handover_guard_drop(s->guard, HANDOVER_LOGGING);
+    return -1;
+}
+
+static int send_stopped(struct saver *s)
+{
+    if (stop_guest(s))
+        return -1;
+    s->wanted_pages = s->wanted ? 0 : s->source.memory_pages;
+    if (s->wanted ? take_log(s) : s->options->incremental ? start_log(s) : 0)
+        return -1;
+    return save_source_send_pages(&s->source, s->wanted, s->wanted_pages, s->err);
+}
+
+static int send_chain(struct saver *s)
+{
+    struct migrate_log_mark mark = {0};
+
+    if (!s->options->incremental)
+        return 0;
+    return s->host.ops->log_mark(s->host.ctx, s->source.guest.domid, &mark, s->err) ||
+                   save_chain_send(&s->source, &mark, s->base.depth, s->err)
+               ? -1
+               : 0;
+}
+
 static int write_stream(struct saver *s)
 {
     if (save_source_send_head(&s->source, s->err) || migrate_step("save-head", s->err) ||
-        save_source_send_pages(&s->source, NULL, s->source.memory_pages, s->err) ||
-        migrate_step("save-pages", s->err) || save_source_send_state(&s->source, s->err) ||
+        send_stopped(s) || migrate_step("save-pages", s->err) ||
+        save_source_send_state(&s->source, s->err) ||
+        (s->options->verify && save_sums_send(&s->source, s->err)) || send_chain(s) ||
         stream_write_end(&s->source.writer, s->err))
         return -1;
     return migrate_step("save-end", s->err);
 }
 
-/* Only a file that survives a power cut is worth destroying a guest for. */
-static int keep_file(struct saver *s)
+/* --- afterwards ----------------------------------------------------------------------------------
+ */
+
+/* A guest that runs on anyway need not wait for the disk. */
+static int release_early(struct saver *s)
 {
-    if (s->renames && fsync(s->io.out_fd) < 0)
-        return gw_error_errno(s->err, errno, "cannot write %s", s->options->path);
-    if (s->renames && rename(s->path, s->options->path) < 0)
-        return gw_error_errno(s->err, errno, "cannot rename %s", s->path);
-    return 0;
+    if (s->options->after != GW_SAVE_RUN_ON)
+        return 0;
+    handover_guard_drop(s->guard, HANDOVER_STOPPED);
+    int rc = s->host.ops->unpause(s->host.ctx, s->source.guest.domid, s->err);
+    s->stopped_ms = precopy_now_ms() - s->stopped_at_ms;
+    return rc;
+}
+
+static int leave_log(struct saver *s)
+{
+    bool logging = handover_guard_has(s->guard, HANDOVER_LOGGING);
+
+    handover_guard_drop(s->guard, HANDOVER_LOGGING);
+    if (!logging || s->options->incremental)
+        return 0;
+    return s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, s->err);
 }
 
 static int leave_guest(struct saver *s)
@@ -104,34 +207,56 @@ static int leave_guest(struct saver *s)
 
     handover_guard_drop(s->guard, HANDOVER_STOPPED);
     switch (s->options->after) {
-    case GW_SAVE_RUN_ON:
-        return ops->unpause(s->host.ctx, domid, s->err);
+    case GW_SAVE_RUN_ON: /* it runs already */
+        return leave_log(s);
     case GW_SAVE_STAY_PAUSED: /* by one pause in all, so that one unpause wakes it */
-        return s->guard->was_paused ? ops->unpause(s->host.ctx, domid, s->err) : 0;
+        if (s->guard->was_paused && ops->unpause(s->host.ctx, domid, s->err))
+            return -1;
+        return leave_log(s);
     default:
+        handover_guard_drop(s->guard, HANDOVER_LOGGING);
         return ops->destroy(s->host.ctx, domid, s->err);
     }
 }
 
+static void undo(struct saver *s)
+{
+    struct gw_error second = {0};
+
+    precopy_undo(s->guard, &s->host, &second);
+    save_file_drop(&s->file);
+    gw_error_prefix(s->err, "\"%s\" was not saved and %s%s", s->options->name,
+                    second.code            ? second.message
+                    : s->guard->was_paused ? "stays paused"
+                                           : "runs on",
+                    s->chain_broken ? "; the next save must be a full one" : "");
+}
+
 static int save(struct saver *s)
 {
-    if (opener_of(s->options)->open(opener_of(s->options)->arg, &s->host, s->err) ||
-        save_source_open(&s->source, &s->host, &s->io, s->options->name, s->err) || open_file(s))
+    if (open_all(s))
         return -1;
-    if (stop_guest(s) || write_stream(s) || keep_file(s)) {
-        struct gw_error second = {0};
-        precopy_undo(s->guard, &s->host, &second);
-        if (s->renames)
-            unlink(s->path);
-        gw_error_prefix(s->err, "\"%s\" was not saved and %s", s->options->name,
-                        second.code            ? second.message
-                        : s->guard->was_paused ? "stays paused"
-                                               : "runs on");
+    if (resume_log(s) || write_stream(s) || release_early(s) || save_file_keep(&s->file, s->err)) {
+        undo(s);
         return -1;
     }
     if (leave_guest(s))
         return gw_error_prefix(s->err, "saved to %s, but", s->options->path);
     return 0;
+}
+
+static void report(const struct saver *s)
+{
+    const struct gw_save_options *o = s->options;
+
+    fprintf(stderr, "%s saved to %s: %llu pages, %llu of them zero, %.1f MiB", o->name, o->path,
+            (unsigned long long)s->source.pages, (unsigned long long)s->source.zero_pages,
+            (double)s->source.writer.bytes / (1 << 20));
+    if (o->since)
+        fprintf(stderr, ", since %s", o->since);
+    if (o->after == GW_SAVE_RUN_ON)
+        fprintf(stderr, "; it was stopped for %llu ms", (unsigned long long)s->stopped_ms);
+    fputc('\n', stderr);
 }
 
 static int work(struct handover_guard *guard, void *arg)
@@ -141,6 +266,7 @@ static int work(struct handover_guard *guard, void *arg)
         .options = options,
         .err = &guard->error,
         .guard = guard,
+        .file = SAVE_FILE_CLOSED,
         .io = {.out_fd = -1,
                .in_fd = -1,
                .stall_ms = STALL_MS,
@@ -149,12 +275,10 @@ static int work(struct handover_guard *guard, void *arg)
     };
 
     if (save(&s) == 0 && options->progress != GW_PROGRESS_NONE)
-        fprintf(stderr, "%s saved to %s: %llu pages, %llu of them zero, %.1f MiB\n", options->name,
-                options->path, (unsigned long long)s.source.pages,
-                (unsigned long long)s.source.zero_pages, (double)s.source.writer.bytes / (1 << 20));
-    if (s.io.out_fd >= 0)
-        close(s.io.out_fd);
+        report(&s);
+    save_file_close(&s.file);
     save_source_close(&s.source);
+    free(s.wanted);
     if (s.host.ops)
         s.host.ops->close(s.host.ctx);
     if (s.err->code == GW_EXIT_MIGRATE_CANCELLED)
@@ -164,21 +288,21 @@ static int work(struct handover_guard *guard, void *arg)
 
 static int mend(struct handover_guard *guard, void *arg, int signal_number)
 {
-    struct saver s = {.options = arg};
+    const struct gw_save_options *options = arg;
+    struct migrate_host host = {0};
     struct gw_error unused = {0};
     bool paused = true;
 
-    if (choose_path(&s) == 0 && s.renames)
-        unlink(s.path);
+    save_file_mend(options->path);
     gw_error_set(&guard->error, GW_EXIT_FAILED, "saving was killed by signal %d", signal_number);
-    if (!handover_guard_has(guard, HANDOVER_STOPPED) ||
-        opener_of(s.options)->open(opener_of(s.options)->arg, &s.host, &unused))
+    if (!handover_guard_has(guard, HANDOVER_STOPPED | HANDOVER_LOGGING) ||
+        opener_of(options)->open(opener_of(options)->arg, &host, &unused))
         return GW_EXIT_FAILED;
-    s.host.ops->is_paused(s.host.ctx, guard->domid, &paused, &unused);
+    host.ops->is_paused(host.ctx, guard->domid, &paused, &unused);
     if (guard->was_paused || !paused)
         handover_guard_drop(guard, HANDOVER_STOPPED);
-    precopy_undo(guard, &s.host, &guard->error);
-    s.host.ops->close(s.host.ctx);
+    precopy_undo(guard, &host, &guard->error);
+    host.ops->close(host.ctx);
     return GW_EXIT_FAILED;
 }
 

@@ -50,6 +50,7 @@ int save_source_send_head(struct save_source *s, struct gw_error *err)
         stream_write_record(w, STREAM_VERSIONS, &part, 1, err) ||
         stream_write_record(w, STREAM_HOST, &facts_part, 1, err) ||
         stream_write_config(w, &s->guest.config, err) || stream_write_memory(w, &s->memory, err) ||
+        (s->base && stream_write_base(w, s->base, err)) ||
         stream_write_digest(w, err)) /* a damaged head never makes a guest */
         return -1;
     return stream_write_record(w, STREAM_STATIC_DATA_END, NULL, 0, err);

@@ -21,6 +21,7 @@ struct save_source {
     struct stream_writer more[STREAM_STREAMS_MAX - 1];
     int compress_level;
     struct migrate_guest guest;
+    const struct stream_base *base; /* of an incremental save; NULL: this is a full one */
     struct stream_memory memory;
     uint64_t memory_pages;
     uint64_t gfn_limit; /* first frame above all memory */

@@ -125,6 +125,19 @@ int stream_write_readonly(struct stream_writer *w, const struct stream_range *ra
     return write_ranges(w, STREAM_READONLY, ranges, n, err);
 }
 
+int stream_write_base(struct stream_writer *w, const struct stream_base *base, struct gw_error *err)
+{
+    struct stream_base_header h = {.base_epoch = base->base_epoch,
+                                   .base_crc32 = base->base_crc32,
+                                   .depth = base->depth,
+                                   .name_length = (uint32_t)strlen(base->name)};
+    struct iovec parts[2] = {{.iov_base = &h, .iov_len = sizeof(h)},
+                             {.iov_base = (void *)(uintptr_t)base->name, .iov_len = h.name_length}};
+
+    memcpy(h.base_id, base->base_id, sizeof(h.base_id));
+    return stream_write_record(w, STREAM_BASE, parts, 2, err);
+}
+
 static int write_pages(struct stream_writer *w, uint32_t type, const uint64_t *words, uint32_t n,
                        const void *contents, size_t bytes, struct gw_error *err)
 {

@@ -29,6 +29,8 @@ int stream_write_memory(struct stream_writer *writer, const struct stream_memory
                         struct gw_error *err);
 int stream_write_readonly(struct stream_writer *writer, const struct stream_range *ranges,
                           uint32_t n, struct gw_error *err);
+int stream_write_base(struct stream_writer *writer, const struct stream_base *base,
+                      struct gw_error *err);
 /* n words, and the contents of those that have some. */
 int stream_write_pages(struct stream_writer *writer, const uint64_t *words, uint32_t n,
                        const void *contents, uint32_t with_contents, struct gw_error *err);

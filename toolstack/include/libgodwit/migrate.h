@@ -22,13 +22,23 @@ struct gw_save_options {
     const char *name; /* guest */
     const char *path;
     enum gw_after_save after;
+    bool live;          /* the guest runs on while its memory is written */
+    bool incremental;   /* leaves the dirty log on, so that another save may follow: not DESTROY */
+    const char *since;  /* an earlier save: only what was written after it; NULL: all */
+    bool verify;        /* sums of all pages, for a restore to compare */
+    int compress_level; /* of zstd, 1 to 19; 0: no compression */
     enum gw_progress progress;
     const struct migrate_opener *opener;
 };
 
 struct gw_restore_options {
     const char *path;
+    /* Incremental saves behind path, oldest first. Without them path may itself be incremental:
+     * what it is based on is looked for in its folder. */
+    const char *const *more;
+    unsigned more_n;
     bool paused;
+    bool verify; /* compare all pages with the sums that save has written */
     enum gw_progress progress;
     const struct migrate_opener *opener;
 };

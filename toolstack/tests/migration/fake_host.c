@@ -117,6 +117,33 @@ static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
     for (unsigned i = 0; i < FAKE_VCPUS; i++)
         atomic_store(&guest->vcpus[i].dirty_pages, 0);
     guest->logging = true;
+    guest->log_epoch++;
+    return 0;
+}
+
+static int fake_log_mark(void *ctx, uint32_t domid, struct migrate_log_mark *ret_mark,
+                         struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (!guest || !guest->logging)
+        return gw_error_set(err, GW_EXIT_FAILED, "the log is off");
+    memset(ret_mark->boot_id, ((struct fake_host *)ctx)->boot_id, sizeof(ret_mark->boot_id));
+    ret_mark->epoch = guest->log_epoch;
+    ret_mark->domid = domid;
+    return 0;
+}
+
+static int fake_log_resume(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
+                           struct gw_error *err)
+{
+    struct migrate_log_mark now;
+
+    if (fake_log_mark(ctx, domid, &now, err))
+        return gw_error_set(err, GW_EXIT_STATE, "the log was switched off: take a full save");
+    if (memcmp(now.boot_id, mark->boot_id, sizeof(now.boot_id)) != 0 || now.epoch != mark->epoch ||
+        now.domid != mark->domid)
+        return gw_error_set(err, GW_EXIT_STATE, "it is another log now: take a full save");
     return 0;
 }
 
@@ -127,6 +154,7 @@ static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
     if (!guest)
         return 0;
     ((struct fake_host *)ctx)->merges += guest->logging;
+    guest->log_epoch += guest->logging;
     guest->logging = false;
     unthrottle(guest);
     return 0;
@@ -205,6 +233,7 @@ static int fake_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
     for (unsigned i = 0; i < sizeof(bitmap) / sizeof(bitmap[0]); i++)
         bitmap[i] = atomic_exchange(&guest->dirty[i], 0);
     ((struct fake_host *)ctx)->log_takes++;
+    guest->log_epoch++;
     *ret_bitmap = (const uint8_t *)bitmap;
     return 0;
 }
@@ -388,6 +417,8 @@ static const struct migrate_host_ops fake_ops = {
     .log_start = fake_log_start,
     .log_stop = fake_log_stop,
     .log_take = fake_log_take,
+    .log_mark = fake_log_mark,
+    .log_resume = fake_log_resume,
     .vcpu_stats = fake_vcpu_stats,
     .vcpu_throttle = fake_vcpu_throttle,
     .writer_sample = fake_writer_sample,

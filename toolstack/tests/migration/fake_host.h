@@ -39,6 +39,7 @@ struct fake_guest {
     _Atomic int pauses;
     _Atomic bool stepping; /* the vCPU is between its look at pauses and the end of its step */
     _Atomic bool logging;
+    _Atomic uint64_t log_epoch;
     bool shut_down;
     bool readonly[FAKE_PAGES]; /* as memory */
     _Atomic uint64_t steps;
@@ -54,6 +55,7 @@ struct fake_host {
     struct stream_host facts;
     uint32_t next_domid;
     /* Switches of the tests. */
+    uint8_t boot_id;
     bool forget_readonly; /* says yes and does nothing */
     bool refuse_create, refuse_state, refuse_pause, corrupt_write, other_layout;
     bool no_counts; /* a hypervisor that neither counts nor throttles */
