@@ -19,9 +19,9 @@ LIMITS = {
     "write_fault_with_splits": 190,
     "clean_call": 4000,
     "clean_per_1000_clean_pages_more": 20,
-    "clean_per_dirty_page": 20,
+    "clean_per_dirty_page": 16,
     "ranges_idle": 4300,
-    "ranges_per_dirty_page": 40,
+    "ranges_per_dirty_page": 32,
     "enable_per_page_in_blocks": 26,
     "off_per_page": 85,
     "longest_step_enable": 56000,
@@ -33,8 +33,8 @@ LIMITS = {
 # The same on n1, whose MMU notes writes.
 HARDWARE_LIMITS = {
     "hardware_faults_per_dirty_page": 0,
-    "hardware_clean_per_scanned_page": 2.4,
-    "hardware_clean_per_dirty_page": 26,
+    "hardware_clean_per_scanned_page": 1.6,
+    "hardware_clean_per_dirty_page": 22,
 }
 COST = re.compile(r"^cost (\S+) ([\d.]+) (\S+)\r?$", re.MULTILINE)
 
