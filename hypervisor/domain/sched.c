@@ -4,6 +4,7 @@
  * leaf: kicks and the slice timer come after it. States and the reasons are in
  * docs/design/scheduler.md.
  */
+#include "sched_hold.h"
 #include "sched_internal.h"
 #include "throttle_budget.h"
 
@@ -53,44 +54,6 @@ static void sched_unlock(void)
 static void kick_later(unsigned id)
 {
     kicks |= UINT64_C(1) << id;
-}
-
-static bool is_ended(const struct domain *d)
-{
-    return d->shut_down || d->dying != DOMAIN_ALIVE;
-}
-
-static bool is_paused(const struct vcpu *v)
-{
-    return v->pause_count != 0 || v->domain->pause_count != 0;
-}
-
-static bool may_run(const struct vcpu *v)
-{
-    return !is_paused(v) && !is_ended(v->domain) && v->throttle.until_ns == 0;
-}
-
-static enum vcpu_hold hold_of(const struct vcpu *v)
-{
-    if (v->state != VCPU_RUNNABLE || is_ended(v->domain)) {
-        return VCPU_HOLD_NONE;
-    }
-    if (is_paused(v)) {
-        return VCPU_HOLD_PAUSE;
-    }
-    return v->throttle.until_ns != 0 ? VCPU_HOLD_THROTTLE : VCPU_HOLD_NONE;
-}
-
-/* The state, or something that may_run looks at, has changed. */
-static void update_hold(struct vcpu *v, uint64_t now_ns)
-{
-    enum vcpu_hold hold = hold_of(v);
-
-    if (hold != v->hold) {
-        v->held_ns[v->hold] += now_ns - v->hold_began_ns;
-        v->hold = hold;
-        v->hold_began_ns = now_ns;
-    }
 }
 
 static void set_state(struct vcpu *v, enum vcpu_state state, uint64_t now_ns)
@@ -496,11 +459,6 @@ int sched_throttle(struct domain *d, struct vcpu *v, unsigned percent)
     }
     sched_unlock();
     return error;
-}
-
-static uint64_t held_ns(const struct vcpu *v, enum vcpu_hold hold, uint64_t now_ns)
-{
-    return v->held_ns[hold] + (v->hold == hold ? now_ns - v->hold_began_ns : 0);
 }
 
 struct sched_holds sched_vcpu_holds(const struct vcpu *v)
