@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#define REFUSAL_MS 2000u
+
 _Static_assert(sizeof(struct handover_header) == 16, "docs/stream.md");
 _Static_assert(sizeof(struct handover_ready) == 24, "docs/stream.md");
 
@@ -14,12 +16,9 @@ int handover_send(struct handover_io *io, uint32_t type, const void *body, uint3
     struct iovec iov[2] = {{.iov_base = &header, .iov_len = sizeof(header)},
                            {.iov_base = (void *)(uintptr_t)body, .iov_len = length}};
     struct handover_io deaf = *io;
-    bool sent;
 
     deaf.in_fd = -1;
-    sent = handover_io_write(&deaf, iov, length ? 2 : 1, err) == HANDOVER_OK;
-    io->lost = deaf.lost;
-    return sent ? 0 : -1;
+    return handover_io_write(&deaf, iov, length ? 2 : 1, err) == HANDOVER_OK ? 0 : -1;
 }
 
 void handover_refuse(struct handover_io *io, const struct gw_error *why)
@@ -30,9 +29,13 @@ void handover_refuse(struct handover_io *io, const struct gw_error *why)
     } body = {.code = (uint32_t)why->code};
     struct gw_error unused = {0};
     size_t length = strnlen(why->message, sizeof(why->message));
+    struct handover_io last = *io;
 
+    /* Also after ^C, but not for long. */
+    last.cancelled = NULL;
+    last.stall_ms = last.stall_ms < REFUSAL_MS ? last.stall_ms : REFUSAL_MS;
     memcpy(body.text, why->message, length);
-    handover_send(io, HANDOVER_REFUSED, &body, (uint32_t)(8 + length), &unused);
+    handover_send(&last, HANDOVER_REFUSED, &body, (uint32_t)(8 + length), &unused);
 }
 
 /* What stands there instead of a message, made harmless for a terminal. */

@@ -51,6 +51,12 @@ static int wait_ready(struct handover_io *io, struct pollfd *fds, nfds_t n, stru
     }
 }
 
+static void note_loss(struct handover_io *io)
+{
+    if (io->lost)
+        atomic_store_explicit(io->lost, true, memory_order_relaxed);
+}
+
 /* Drops the first n bytes of the parts. */
 static void advance(struct iovec **iov, int *n, size_t bytes)
 {
@@ -81,8 +87,8 @@ enum handover_wait handover_io_write(struct handover_io *io, struct iovec *iov, 
         if (done < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (done < 0) {
-            io->lost = errno == EPIPE;
             gw_error_errno(err, errno, "cannot write to %s", io->peer);
+            note_loss(io);
             return HANDOVER_ERROR;
         }
         advance(&iov, &n, (size_t)done);
@@ -106,9 +112,10 @@ int handover_io_read(struct handover_io *io, void *ret_data, size_t n, size_t *r
             continue;
         if (got < 0)
             return gw_error_errno(err, errno, "cannot read from %s", io->peer);
-        io->lost = got == 0;
-        if (io->lost)
+        if (got == 0) {
+            note_loss(io);
             return gw_error_set(err, GW_EXIT_FAILED, "the connection to %s ended", io->peer);
+        }
         *ret_done += (size_t)got;
     }
     return 0;

@@ -23,7 +23,8 @@ struct handover_io {
     /* NULL, or set by another thread: give up. Relaxed: it says nothing but this. */
     const _Atomic bool *given_up;
     const char *peer; /* for messages: "south", or the file's name */
-    bool lost; /* out: the connection ended, which whoever carries it may be able to explain */
+    /* NULL, or set when the connection has ended. Relaxed, as above. */
+    _Atomic bool *lost;
 };
 
 enum handover_wait {

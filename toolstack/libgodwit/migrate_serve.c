@@ -5,9 +5,45 @@
 #include "transport_tcp.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* What ssh's server does for its command: nobody is left to answer, so a worker that hangs ends. */
+#define ALONE_S 2
+
+static pid_t relay_pid;
+
+static void on_child(int signal_number)
+{
+    siginfo_t info = {0};
+    int error = errno;
+
+    if (waitid(P_PID, (id_t)relay_pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid)
+        alarm(ALONE_S);
+    errno = error;
+}
+
+static void on_alarm(int signal_number)
+{
+    raise(SIGTERM); /* the guard hands it to the worker, who takes it for ^C */
+}
+
+static void watch_relay(pid_t pid)
+{
+    relay_pid = pid;
+    signal(SIGALRM, on_alarm);
+    signal(SIGCHLD, on_child);
+    on_child(SIGCHLD); /* it may be over already */
+}
+
+static void unwatch_relay(void)
+{
+    signal(SIGCHLD, SIG_DFL);
+    alarm(0);
+}
 
 struct visit {
     const struct gw_listen_options *options;
@@ -69,8 +105,11 @@ static void receive(struct visit *v, char *name)
     const char *who = v->transport.status->who;
     struct gw_error err = {0};
     char known[TRANSPORT_WHO_BYTES];
-    int rc = gw_migrate_receive(&options, v->transport.io.in_fd, v->transport.io.out_fd, &err);
+    int rc;
 
+    watch_relay(v->transport.pid);
+    rc = gw_migrate_receive(&options, v->transport.io.in_fd, v->transport.io.out_fd, &err);
+    unwatch_relay();
     snprintf(known, sizeof(known), "%s", who);
     migrate_transport_stop(&v->transport);
     if (name[0])

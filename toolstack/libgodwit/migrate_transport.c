@@ -73,6 +73,7 @@ int migrate_transport_start(struct migrate_transport *transport, const struct gw
     transport->pid = pid;
     transport->io.out_fd = to[1];
     transport->io.in_fd = from[0];
+    transport->io.lost = &transport->lost;
     handover_io_unblock(to[1]);
     return 0;
 }
@@ -106,6 +107,6 @@ int migrate_transport_stop(struct migrate_transport *transport)
 
 void migrate_transport_explain(const struct migrate_transport *transport, struct gw_error *err)
 {
-    if (transport->io.lost && transport->reason.code)
+    if (atomic_load_explicit(&transport->lost, memory_order_relaxed) && transport->reason.code)
         *err = transport->reason;
 }

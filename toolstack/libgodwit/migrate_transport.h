@@ -16,6 +16,7 @@ struct migrate_transport {
     pid_t pid; /* 0: not running */
     struct handover_io io;
     struct transport_status *status; /* of a socket's process; NULL: a command */
+    _Atomic bool lost;               /* io has met the end of the connection */
     struct gw_error reason;          /* what it said of its end, once it was stopped */
 };
 

@@ -88,8 +88,10 @@ static void move(struct transport_pump *p)
     }
     if (p->out_fd < 0)
         transport_queue_drop(&p->opened, transport_queue_used(&p->opened));
-    if (p->peer_done && transport_queue_used(&p->opened) == 0)
+    if (p->peer_done && transport_queue_used(&p->opened) == 0 && p->alone_ms == 0) {
         deafen(p);
+        p->alone_ms = now_ms();
+    }
 }
 
 /* --- descriptors ----------------------------------------------------------------------------- */
@@ -243,9 +245,13 @@ static void close_output(struct transport_pump *p)
 
 static bool is_over(const struct transport_pump *p)
 {
+    int64_t now = now_ms();
+
     if (p->failed)
         return p->out_fd < 0 || transport_queue_used(&p->opened) == 0;
-    return p->linger_ms && (p->peer_done || now_ms() - p->linger_ms > LINGER_MS);
+    if (p->alone_ms && now - p->alone_ms > LINGER_MS)
+        return true; /* our side has had the time to notice: it hangs */
+    return p->linger_ms && (p->peer_done || now - p->linger_ms > LINGER_MS);
 }
 
 /*

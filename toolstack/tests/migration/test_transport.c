@@ -196,16 +196,10 @@ enum manners { ANSWERS, SPEAKS_FIRST, SAYS_NOTHING };
 
 static pid_t serve_once(struct tls_fixture *f, const char *answer, size_t n, enum manners manners)
 {
-    struct sockaddr_storage at;
-    socklen_t length = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), peer;
-    char heard[256];
+    char heard[256], unused[sizeof(f->port)];
+    int fd = tls_open_port(f, unused), peer;
     pid_t pid;
 
-    assert_int_equal(listen(fd, 1), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &length), 0);
-    snprintf(f->port, sizeof(f->port), "%u",
-             (unsigned)(((unsigned char *)&at)[2] << 8 | ((unsigned char *)&at)[3]));
     pid = fork();
     if (pid == 0) {
         peer = accept(fd, NULL, NULL);

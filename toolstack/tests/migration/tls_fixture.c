@@ -200,6 +200,20 @@ int tls_connect(struct tls_fixture *f)
     return fd;
 }
 
+int tls_open_port(struct tls_fixture *f, char ret_old[8])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &length), 0);
+    memcpy(ret_old, f->port, sizeof(f->port));
+    snprintf(f->port, sizeof(f->port), "%u", ntohs(at.sin_port));
+    return fd;
+}
+
 /* --- the guest ---------------------------------------------------------------------------------
  */
 
@@ -273,8 +287,7 @@ void tls_assert_neighbour_is_well(struct tls_fixture *f)
 /* --- processes ---------------------------------------------------------------------------------
  */
 
-/* A field of /proc/PID/status as a number; -1: the process or the field is not there. */
-static int status_field(pid_t pid, const char *field)
+int tls_status_field(pid_t pid, const char *field)
 {
     char path[64], line[256];
     int number = -1;
@@ -294,7 +307,7 @@ static int status_field(pid_t pid, const char *field)
 static bool descends(pid_t pid, pid_t ancestor)
 {
     while (pid > 1 && pid != ancestor)
-        pid = status_field(pid, "PPid");
+        pid = tls_status_field(pid, "PPid");
     return pid == ancestor;
 }
 
@@ -307,7 +320,7 @@ pid_t tls_find_process(pid_t ancestor, int seccomp)
 
         while (proc && !found && (entry = readdir(proc))) {
             pid_t pid = atoi(entry->d_name);
-            if (pid > 0 && status_field(pid, "Seccomp") == seccomp && descends(pid, ancestor))
+            if (pid > 0 && tls_status_field(pid, "Seccomp") == seccomp && descends(pid, ancestor))
                 found = pid;
         }
         if (proc)

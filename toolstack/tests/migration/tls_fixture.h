@@ -57,6 +57,12 @@ void tls_assert_neighbour_is_well(struct tls_fixture *f);
 /* A connected socket to the listener. */
 int tls_connect(struct tls_fixture *f);
 
+/* A listening socket on a port of its own, which becomes f->port; *ret_old gets the one before. */
+int tls_open_port(struct tls_fixture *f, char ret_old[8]);
+
+/* A field of /proc/PID/status as a number; -1: the process or the field is not there. */
+int tls_status_field(pid_t pid, const char *field);
+
 /*
  * The process below `ancestor` whose /proc/PID/status has this line of `Seccomp:`: 1 for a parser,
  * 2 for a relay. Waits until there is one; 0 if there is none for long.
