@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "counters.h"
+#include "info_vcpus.h"
 
 struct field {
     const char *name;
@@ -33,8 +34,9 @@ static void print_field(const struct field *field)
         printf("%" PRIu64 "\n", field->value);
 }
 
+/* vcpus: NULL, or what stands behind the fields in JSON; it belongs to us from here on. */
 static void print_fields(const char *schema, const char *name, const struct field *fields,
-                         unsigned n, bool json)
+                         unsigned n, bool json, struct json_object *vcpus)
 {
     struct json_object *object;
 
@@ -51,6 +53,8 @@ static void print_fields(const char *schema, const char *name, const struct fiel
         json_object_object_add(object, fields[i].name,
                                fields[i].text ? json_object_new_string(fields[i].text)
                                               : json_object_new_uint64(fields[i].value));
+    if (vcpus)
+        json_object_object_add(object, "vcpu_stalls", vcpus);
     cli_print_json(object);
 }
 
@@ -91,7 +95,7 @@ static int host_info(struct gw_hv *hv, bool json, struct gw_error *err)
         text("logdirty_split", in_use(gw_split_name, own.split)),
         text("host_tracking", in_use(gw_tracking_name, own.host_tracking)),
     };
-    print_fields("godwit.host.v1", "host", fields, sizeof(fields) / sizeof(fields[0]), json);
+    print_fields("godwit.host.v1", "host", fields, sizeof(fields) / sizeof(fields[0]), json, NULL);
     return 0;
 }
 
@@ -129,7 +133,10 @@ static int guest_info(struct gw_hv *hv, const char *name, bool json, struct gw_e
     memcpy(all, fields, sizeof(fields));
     for (unsigned i = 0; i < CLI_COUNTERS; i++)
         all[n++] = number(cli_counters[i].name, cli_counter_value(&cli_counters[i], &s));
-    print_fields("godwit.guest.v1", guest.name, all, n, json);
+    print_fields("godwit.guest.v1", guest.name, all, n, json,
+                 json ? info_vcpus_json(hv, guest.info.domid) : NULL);
+    if (!json && s.logdirty)
+        info_vcpus_print(hv, guest.info.domid);
     return 0;
 }
 

@@ -434,6 +434,21 @@ static int do_dm_op(uint64_t domid, uint64_t count, const struct xen_dm_op_buf *
     return 0;
 }
 
+static int get_vcpu_stats(const struct fake_domain *d, struct godwit_vcpu_stats *stats)
+{
+    if (stats->vcpu >= 2)
+        return -ENOENT;
+    stats->faults = 30 + stats->vcpu;
+    stats->dirty_pages = 20 + stats->vcpu;
+    stats->fault_ns = 5000;
+    stats->throttle_ns = 6000;
+    stats->harvest_ns = 7000;
+    stats->pause_ns = 8000;
+    stats->throttle_percent = 50 * stats->vcpu;
+    stats->pages_per_count = d->logdirty ? 64 : 0;
+    return 0;
+}
+
 static int do_godwit(uint64_t op, void *argument)
 {
     struct fake_domain *d;
@@ -458,6 +473,8 @@ static int do_godwit(uint64_t op, void *argument)
         return set_logdirty(d, argument);
     else if (op == GODWIT_OP_READONLY)
         return get_readonly(d, argument);
+    else if (op == GODWIT_OP_VCPU_STATS)
+        return get_vcpu_stats(d, argument);
     else if (op == GODWIT_OP_DIRTY_RANGES)
         return take_ranges(d, argument);
     else

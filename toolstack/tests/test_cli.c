@@ -173,6 +173,7 @@ static void test_life_of_a_guest(void **state)
 
 static void test_json(void **state)
 {
+    struct fake_domain *web1;
     struct json_object *o, *guests, *row, *value;
 
     (void)state;
@@ -203,6 +204,18 @@ static void test_json(void **state)
     assert_contains(out, "logdirty:");
     assert_contains(out, "bits_set_vcpu:           2\n");
     assert_contains(out, "bits_set_model:          0\n");
+    assert_null(strstr(out, "dirty pages")); /* it is not logged */
+    assert_int_equal(run("info web1 --json"), 0);
+    assert_contains(out, "\"throttle_percent\":50,");
+    assert_contains(out, "\"stall_throttle_ns\":6000,");
+    assert_null(strstr(out, "\"dirty_pages\"")); /* nobody knows */
+    assert_int_equal(run("domid web1"), 0);
+    web1 = fake_domain((uint32_t)strtoul(out, NULL, 10));
+    web1->logdirty = true;
+    assert_int_equal(run("info web1"), 0);
+    assert_contains(out, "vcpu 1                   dirty pages 1344, faults 31, throttle 50 %; "
+                         "us lost to faults 5, throttle 6, harvests 7, pauses 8\n");
+    web1->logdirty = false;
     assert_int_equal(run("version --json"), 0);
     assert_contains(out, "\"xen_minor\":17");
     assert_int_equal(run("destroy web1"), 0);
