@@ -22,13 +22,13 @@ LIMITS = {
     "clean_per_dirty_page": 16,
     "ranges_idle": 4300,
     "ranges_per_dirty_page": 32,
-    "enable_per_page_in_blocks": 26,
-    "off_per_page": 85,
-    "longest_step_enable": 56000,
+    "enable_per_page_in_blocks": 2.7,
+    "off_per_page": 6.6,
+    "longest_step_enable": 14000,
     "longest_step_clean": 265000,
     "longest_step_clean_of_blocks": 435000,
     "longest_step_ranges": 275000,
-    "longest_step_off": 305000,
+    "longest_step_off": 40000,
 }
 # The same on n1, whose MMU notes writes.
 HARDWARE_LIMITS = {

@@ -72,6 +72,20 @@ void port_pages_free(void *va, unsigned order)
     pthread_mutex_unlock(&mutex);
 }
 
+void *port_run_alloc(uint64_t pages, uint64_t *ret_pages)
+{
+    (void)pages;
+    *ret_pages = 1;
+    return port_pages_alloc(0);
+}
+
+void port_run_free(void *va, uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        port_pages_free((char *)va + i * PAGE_SIZE_BYTES, 0);
+    }
+}
+
 unsigned port_s2_ipa_bits_max(void)
 {
     return 48;

@@ -60,13 +60,8 @@ LIMITS = {
     ("godwit-hardware", "harvest_per_dirty_page_sparse", "pages"): 300,
     ("godwit-hardware-ranges", "harvest_per_dirty_page_sparse", "pages"): 610,
     ("godwit-eager", "harvest_per_dirty_page_sparse", "pages"): 610,
-    (None, "enable", "pages"): 90,
-    ("godwit-fault", "enable", "pages"): 8.6,
-    ("godwit-fault-ranges", "enable", "pages"): 8.6,
-    (None, "enable", "blocks"): 6.8,
-    ("godwit-fault", "enable", "blocks"): 2.1,
-    ("godwit-fault-ranges", "enable", "blocks"): 2.1,
-    ("godwit-eager", "enable", "blocks"): 26.5,
+    (None, "enable", "blocks"): 0.85,
+    ("godwit-eager", "enable", "blocks"): 3.6,
 }
 
 ORDER = ["godwit-fault", "godwit-hardware", "godwit-eager", "", "ranges", "plain", "manual", "ring"]

@@ -240,6 +240,9 @@ int log_cover(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
     for (uint64_t gfn = ipa_gfn(ipa); error == 0 && gfn < end; gfn = log_chunk_end(gfn)) {
         error = log_add_bitmaps(vm, gfn);
     }
+    if (error == 0 && ipa_gfn(ipa) < vm->log.first_gfn) {
+        vm->log.first_gfn = ipa_gfn(ipa);
+    }
     if (error == 0 && end > vm->log.limit_gfn) {
         vm->log.limit_gfn = end;
     }

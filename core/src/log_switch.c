@@ -13,7 +13,8 @@
 #include "track.h"
 
 /* How much one call does. */
-#define STEP_PAGES   128u  /* allocated or freed */
+#define STEP_PAGES   128u  /* of bitmaps allocated */
+#define STEP_TABLES  512u  /* set aside, or given back: nobody clears them */
 #define STEP_GROUPS  4u    /* of bitmaps freed: 33 pages each */
 #define STEP_ENTRIES 8192u /* descriptors looked at */
 
@@ -45,7 +46,10 @@ static uint64_t find_limit_gfn(const struct s2_vm *vm)
 
     /* Most of the address space is empty: over it without a walk for each entry. */
     while (entries != 0 && s2_entry_load(&root[entries - 1]) == 0) {
-        entries--;
+        bool group =
+            entries % S2_EMPTY_AT_ONCE == 0 && s2_pte_are_empty(&root[entries - S2_EMPTY_AT_ONCE]);
+
+        entries -= group ? S2_EMPTY_AT_ONCE : 1;
     }
     end = entries << shift;
     while (end != 0) {
@@ -57,6 +61,22 @@ static uint64_t find_limit_gfn(const struct s2_vm *vm)
         end = pos.old == 0 ? s2_empty_begin(&pos).addr : pos.base.addr;
     }
     return end >> PAGE_SHIFT;
+}
+
+/* The first gfn of RAM, or limit. Write lock. */
+static uint64_t find_first_gfn(const struct s2_vm *vm, uint64_t limit)
+{
+    ipa_t ipa = ipa_make(0);
+
+    while (ipa_gfn(ipa) < limit) {
+        struct s2_pos pos = s2_find(vm, ipa);
+
+        if (is_ram_at(&pos)) {
+            return ipa_gfn(ipa);
+        }
+        ipa = pos.old == 0 ? s2_empty_end(&pos) : s2_pos_end(&pos);
+    }
+    return limit;
 }
 
 uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_type type)
@@ -82,6 +102,7 @@ static int start(struct s2_vm *vm, const struct dirty_log_options *options)
 
     s2_write_lock(vm);
     log->limit_gfn = find_limit_gfn(vm);
+    log->first_gfn = find_first_gfn(vm, log->limit_gfn);
     error = log_grow(vm, log->limit_gfn);
     if (error == 0) {
         log->options = *options;
@@ -102,6 +123,9 @@ static int prepare_bitmaps(struct s2_vm *vm, unsigned *pages)
     ipa_t *cursor = &vm->log.cursor;
     unsigned entries = 0;
 
+    if (ipa_gfn(*cursor) < vm->log.first_gfn) {
+        *cursor = ipa_from_gfn(vm->log.first_gfn);
+    }
     while (ipa_gfn(*cursor) < vm->log.limit_gfn) {
         struct s2_pos pos = s2_find(vm, *cursor);
 
@@ -122,27 +146,30 @@ static int prepare_bitmaps(struct s2_vm *vm, unsigned *pages)
 }
 
 /* A prepaid table for every split to come. Write lock. */
-static int prepare_tables(struct s2_vm *vm, unsigned pages)
+static int prepare_tables(struct s2_vm *vm)
 {
     struct dirty_log *log = &vm->log;
     uint64_t have = s2_pool_pages(vm);
+    bool counted = have >= log->tables_needed; /* else in an earlier step: more may have come */
     uint64_t missing;
 
-    if (have >= log->tables_needed) {
+    if (counted) {
         log->tables_needed =
-            log_count_tables(vm, ipa_make(0), log->limit_gfn << PAGE_SHIFT, S2_RAM_RW);
+            log_count_tables(vm, ipa_from_gfn(log->first_gfn),
+                             (log->limit_gfn - log->first_gfn) << PAGE_SHIFT, S2_RAM_RW);
     }
     if (have >= log->tables_needed) {
         return 0;
     }
     missing = log->tables_needed - have;
-    if (missing > STEP_PAGES) {
-        missing = STEP_PAGES;
+    if (missing > STEP_TABLES) {
+        missing = STEP_TABLES;
+        counted = false;
     }
-    if (missing + pages > STEP_PAGES) {
-        return -CORE_ERESTART;
+    if (s2_pool_grow(vm, missing) != missing) {
+        return -CORE_ENOMEM;
     }
-    return s2_pool_grow(vm, missing) == missing ? -CORE_ERESTART : -CORE_ENOMEM;
+    return counted ? 0 : -CORE_ERESTART;
 }
 
 static int prepare(struct s2_vm *vm)
@@ -153,7 +180,7 @@ static int prepare(struct s2_vm *vm)
     s2_write_lock(vm);
     result = prepare_bitmaps(vm, &pages);
     if (result == 0) {
-        result = prepare_tables(vm, pages);
+        result = prepare_tables(vm);
     }
     if (result == 0) {
         set_state(vm, DIRTY_LOG_PROTECT);
@@ -175,25 +202,25 @@ static int off_step(struct s2_vm *vm)
     case DIRTY_LOG_PREPARE:
     case DIRTY_LOG_PROTECT:
     case DIRTY_LOG_ON:
-        change_state(vm, DIRTY_LOG_OPEN);
-        break;
-    case DIRTY_LOG_OPEN:
-        if (log_sweep(vm, true)) {
-            change_state(vm, DIRTY_LOG_MERGE);
-        }
+        change_state(vm, DIRTY_LOG_MERGE);
         break;
     case DIRTY_LOG_MERGE:
         s2_write_lock(vm);
         result = s2_merge_step(vm, &vm->log.cursor);
         if (result == 0) {
-            set_state(vm, DIRTY_LOG_FREE);
+            set_state(vm, DIRTY_LOG_OPEN);
         }
         s2_write_unlock(vm);
+        break;
+    case DIRTY_LOG_OPEN:
+        if (log_sweep(vm, true)) {
+            change_state(vm, DIRTY_LOG_FREE);
+        }
         break;
     case DIRTY_LOG_FREE:
         /* Under the write lock, so that nobody who saw an earlier state is still at the bitmaps. */
         s2_write_lock(vm);
-        if (s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES && log_free(vm, STEP_GROUPS)) {
+        if (s2_pool_shrink(vm, STEP_TABLES) < STEP_TABLES && log_free(vm, STEP_GROUPS)) {
             set_state(vm, DIRTY_LOG_OFF);
         }
         s2_write_unlock(vm);

@@ -16,7 +16,9 @@
 static bool table_is_empty(const s2_entry_t *table)
 {
     for (unsigned i = 0; i < S2_ENTRIES; i++) {
-        if (s2_entry_load(&table[i]) != 0) {
+        if (i % S2_EMPTY_AT_ONCE == 0 && s2_pte_are_empty(&table[i])) {
+            i += S2_EMPTY_AT_ONCE - 1;
+        } else if (s2_entry_load(&table[i]) != 0) {
             return false;
         }
     }
@@ -28,6 +30,26 @@ static bool continues(uint64_t pte, unsigned level, unsigned i, uint64_t first)
 {
     return s2_pte_is_leaf(pte, level) && s2_pte_type(pte, level) == s2_pte_type(first, level) &&
            s2_pte_pa(pte, level).addr == s2_pte_pa(first, level).addr + i * s2_level_bytes(level);
+}
+
+/* The whole table does. The last entry first: a half-filled table is told by it. */
+static bool all_continue(const s2_entry_t *table, unsigned level, uint64_t first)
+{
+    uint64_t pte = first;
+
+    if (!continues(s2_entry_load(&table[S2_ENTRIES - 1]), level, S2_ENTRIES - 1, first)) {
+        return false;
+    }
+    for (unsigned i = 0; i < S2_ENTRIES; i += S2_GROUP) {
+        bool group = level == S2_LEVEL_PAGE && s2_pte_pages_follow(&table[i], pte);
+
+        for (unsigned k = 0; k < S2_GROUP; k++, pte = s2_pte_next(pte, level)) {
+            if (!group && !continues(s2_entry_load(&table[i + k]), level, i + k, first)) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 /*
@@ -56,11 +78,8 @@ static bool find_replacement(const struct s2_pos *pos, uint64_t *ret_pte)
         (pa.addr & (s2_level_bytes(pos->level) - 1)) != 0) {
         return false;
     }
-    /* The last entry first: a half-filled table is told by it. */
-    for (unsigned i = S2_ENTRIES - 1; i > 0; i--) {
-        if (!continues(s2_entry_load(&table[i]), level, i, first)) {
-            return false;
-        }
+    if (!all_continue(table, level, first)) {
+        return false;
     }
     *ret_pte = s2_pte_leaf(pa, pos->level, type, type != S2_RAM_RO);
     return true;
@@ -154,7 +173,7 @@ int s2_merge_step(struct s2_vm *vm, ipa_t *cursor)
             return -CORE_ERESTART;
         }
         tables += merge_table(vm, ipa, S2_LEVEL_2M);
-        ipa = s2_pos_end(&pos);
+        ipa = pos.old == 0 ? s2_empty_end(&pos) : s2_pos_end(&pos);
         /* Behind the last 2 MiB of a 1 GiB region: all of it has been merged as far as possible. */
         if (pos.level == S2_LEVEL_2M && (ipa.addr & (s2_level_bytes(S2_LEVEL_1G) - 1)) == 0) {
             tables += merge_table(vm, pos.base, S2_LEVEL_1G);

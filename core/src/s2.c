@@ -77,7 +77,9 @@ static void free_below(struct s2_vm *vm, s2_entry_t *root, uint64_t entries, uns
 
 void s2_table_free_all(struct s2_vm *vm, s2_entry_t *table, unsigned level)
 {
-    free_below(vm, table, S2_ENTRIES, level);
+    if (level < S2_LEVEL_PAGE) {
+        free_below(vm, table, S2_ENTRIES, level);
+    }
     s2_table_free(vm, table);
 }
 

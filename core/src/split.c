@@ -6,8 +6,6 @@
 #include "log.h"
 #include "pool.h"
 
-#define FILL_AT_ONCE 8u /* leaves, without a loop's overhead between them */
-
 /* Frames and type come from the block itself. */
 static void fill_from_block(const struct s2_pos *block, s2_entry_t *table, bool writable,
                             bool tracked)
@@ -16,13 +14,8 @@ static void fill_from_block(const struct s2_pos *block, s2_entry_t *table, bool 
     uint64_t pte = s2_pte_leaf(s2_pte_pa(block->old, block->level), level,
                                s2_pte_type(block->old, block->level), writable);
 
-    pte = tracked ? s2_pte_tracked(pte) : pte;
-    for (unsigned i = 0; i < S2_ENTRIES; i += FILL_AT_ONCE) {
-        for (unsigned k = 0; k < FILL_AT_ONCE; k++, pte = s2_pte_next(pte, level)) {
-            /* Nobody sees the table yet; the release in s2_entry_swap publishes it. */
-            atomic_store_explicit(&table[i + k], pte, memory_order_relaxed);
-        }
-    }
+    /* Nobody sees the table yet; the release in s2_entry_swap publishes it. */
+    s2_pte_fill(table, tracked ? s2_pte_tracked(pte) : pte, level);
 }
 
 static bool split(struct s2_vm *vm, const struct s2_pos *pos, void *page, bool writable)

@@ -127,13 +127,14 @@ static inline void s2_step(const struct s2_vm *vm, struct s2_pos *pos)
 }
 
 /* Descriptors that are looked at together for being empty. */
-#define S2_EMPTY_AT_ONCE 8u
+#define S2_EMPTY_GROUP 8u
 
 static inline bool s2_are_empty(const s2_entry_t *entries)
 {
     uint64_t any = 0;
 
-    for (unsigned i = 0; i < S2_EMPTY_AT_ONCE; i++) {
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < S2_EMPTY_GROUP; i++) {
         /* Relaxed: nothing is read through them. */
         any |= atomic_load_explicit(&entries[i], memory_order_relaxed);
     }
@@ -149,8 +150,10 @@ static inline ipa_t s2_empty_end(const struct s2_pos *pos)
     for (at++; at % S2_ENTRIES != 0;) {
         const s2_entry_t *entry = pos->entry + (at - first);
 
-        if (at % S2_EMPTY_AT_ONCE == 0 && s2_are_empty(entry)) {
+        if (at % S2_EMPTY_AT_ONCE == 0 && s2_pte_are_empty(entry)) {
             at += S2_EMPTY_AT_ONCE;
+        } else if (at % S2_EMPTY_GROUP == 0 && s2_are_empty(entry)) {
+            at += S2_EMPTY_GROUP;
         } else if (s2_entry_load(entry) == 0) {
             at++;
         } else {
@@ -169,8 +172,10 @@ static inline ipa_t s2_empty_begin(const struct s2_pos *pos)
     while (at % S2_ENTRIES != 0) {
         const s2_entry_t *entry = pos->entry - (first - at);
 
-        if (at % S2_EMPTY_AT_ONCE == 0 && s2_are_empty(entry - S2_EMPTY_AT_ONCE)) {
+        if (at % S2_EMPTY_AT_ONCE == 0 && s2_pte_are_empty(entry - S2_EMPTY_AT_ONCE)) {
             at -= S2_EMPTY_AT_ONCE;
+        } else if (at % S2_EMPTY_GROUP == 0 && s2_are_empty(entry - S2_EMPTY_GROUP)) {
+            at -= S2_EMPTY_GROUP;
         } else if (s2_entry_load(entry - 1) == 0) {
             at--;
         } else {

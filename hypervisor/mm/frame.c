@@ -258,6 +258,28 @@ void page_zero(void *page)
     cache_zero(page, PAGE_SIZE_BYTES);
 }
 
+/* The frames of a block become the hypervisor's: it is inside one bank, and so are its records. */
+static void own_frames(pa_t pa, uint64_t pages)
+{
+    struct frame *frame = frame_of(pa);
+
+    for (uint64_t i = 0; i < pages; i++) {
+        atomic_store_explicit(&frame[i].state, FRAME_HV, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&hv_pages, pages, memory_order_relaxed);
+}
+
+static void disown_frames(pa_t pa, uint64_t pages)
+{
+    struct frame *frame = frame_of(pa);
+
+    for (uint64_t i = 0; i < pages; i++) {
+        ASSERT(atomic_load_explicit(&frame[i].state, memory_order_relaxed) == FRAME_HV);
+        atomic_store_explicit(&frame[i].state, FRAME_RESERVED, memory_order_relaxed);
+    }
+    atomic_fetch_sub_explicit(&hv_pages, pages, memory_order_relaxed);
+}
+
 void *frame_alloc_hv(unsigned order)
 {
     pa_t pa;
@@ -265,12 +287,7 @@ void *frame_alloc_hv(unsigned order)
     if (!frame_block_take(order, &pa)) {
         return NULL;
     }
-    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
-        struct frame *frame = frame_of(pa_add(pa, i << PAGE_SHIFT));
-
-        atomic_store_explicit(&frame->state, FRAME_HV, memory_order_relaxed);
-    }
-    atomic_fetch_add_explicit(&hv_pages, UINT64_C(1) << order, memory_order_relaxed);
+    own_frames(pa, UINT64_C(1) << order);
     frame_scrub(pa, order);
     return pa_to_va(pa);
 }
@@ -279,14 +296,43 @@ void frame_free_hv(void *va, unsigned order)
 {
     pa_t pa = va_to_pa(va);
 
-    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
-        struct frame *frame = frame_of(pa_add(pa, i << PAGE_SHIFT));
-
-        ASSERT(atomic_load_explicit(&frame->state, memory_order_relaxed) == FRAME_HV);
-        atomic_store_explicit(&frame->state, FRAME_RESERVED, memory_order_relaxed);
-    }
-    atomic_fetch_sub_explicit(&hv_pages, UINT64_C(1) << order, memory_order_relaxed);
+    disown_frames(pa, UINT64_C(1) << order);
     frame_block_give(pa, order);
+}
+
+void *frame_alloc_hv_run(uint64_t pages, uint64_t *ret_pages)
+{
+    unsigned order = 0;
+    pa_t pa;
+
+    while (order < FRAME_ORDER_MAX && UINT64_C(2) << order <= pages) {
+        order++;
+    }
+    while (!frame_block_take(order, &pa)) {
+        if (order-- == 0) {
+            return NULL;
+        }
+    }
+    *ret_pages = UINT64_C(1) << order;
+    own_frames(pa, *ret_pages);
+    return pa_to_va(pa);
+}
+
+void frame_free_hv_run(void *va, uint64_t pages)
+{
+    for (uint64_t at = va_to_pa(va).addr, end = at + (pages << PAGE_SHIFT); at < end;) {
+        uint64_t bank_end = bank_of(at >> PAGE_SHIFT)->end_mfn << PAGE_SHIFT;
+        unsigned order = 0;
+
+        /* The largest block that begins here and ends in the run, and in the bank. */
+        while (order < FRAME_ORDER_MAX && (at & (PAGE_SIZE_BYTES << order)) == 0 &&
+               at + (PAGE_SIZE_BYTES << (order + 1)) <= (end < bank_end ? end : bank_end)) {
+            order++;
+        }
+        disown_frames(pa_make(at), UINT64_C(1) << order);
+        frame_block_give(pa_make(at), order);
+        at += PAGE_SIZE_BYTES << order;
+    }
 }
 
 uint64_t frame_total_pages(void)

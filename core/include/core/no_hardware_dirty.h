@@ -25,6 +25,13 @@ static inline uint64_t s2_pte_untracked(uint64_t pte)
     return pte;
 }
 
+static inline bool s2_pte_track_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    (void)pages;
+    (void)ret_old;
+    return false;
+}
+
 static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
 {
     (void)pages;

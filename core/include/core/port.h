@@ -19,11 +19,27 @@
  *   uint64_t s2_pte_opened(uint64_t pte, unsigned level);    the same, writable
  *   uint64_t s2_pte_closed(uint64_t pte, unsigned level);    the same, not writable
  *   uint64_t s2_pte_next(uint64_t pte, unsigned level);    the same leaf, of the next frames
- *   uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level);
- *   uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level);
- *                                    s2_pte_opened and s2_pte_closed of what entry holds, in one
+ *   void s2_pte_fill(_Atomic uint64_t *table, uint64_t pte, unsigned level);
+ *                                    a table that nobody sees yet: pte, s2_pte_next of it, and so
+ * on uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level); uint64_t s2_pte_close(_Atomic
+ * uint64_t *entry, unsigned level); s2_pte_opened and s2_pte_closed of what entry holds, in one
  *                                    atomic read-modify-write (acquire and release); they return
  *                                    what it held
+ *
+ * The following may say false when in doubt, and core/ goes on one by one. Then nothing was
+ * changed. Descriptors are read and stored singly and whole, in any order.
+ *   bool s2_pte_are_empty(const _Atomic uint64_t *entries);
+ *                                    S2_EMPTY_AT_ONCE descriptors are 0
+ *   bool s2_pte_pages_follow(const _Atomic uint64_t *pages, uint64_t pte);
+ *                                    S2_GROUP descriptors of a leaf table are pte, s2_pte_next of
+ *                                    it, and so on, but for permission and tracking
+ *   bool s2_pte_close_pages(_Atomic uint64_t *pages, uint64_t *ret_old);
+ *                                    S2_GROUP descriptors of a leaf table are pages of S2_RAM_RW,
+ *                                    open and not tracked: closes them
+ *   bool s2_pte_track_pages(_Atomic uint64_t *pages, uint64_t *ret_old);
+ *                                    the same: makes them tracked and closed
+ *   bool s2_pte_open_pages(_Atomic uint64_t *pages, uint64_t *ret_old);
+ *                                    they are pages of S2_RAM_RW: makes them open and not tracked
  *
  * and, for pages only (level 3), where the hardware notes writes in the descriptor. A tracked page
  * that is closed is clean: the first write makes the hardware open it, atomically and without a
@@ -83,12 +99,22 @@
 #include <port/atomic.h>
 #include <port/inline.h>
 
-#define S2_PAGES_AT_ONCE 8u /* see s2_pte_pages_are_closed */
+#define S2_PAGES_AT_ONCE 8u  /* see s2_pte_pages_are_closed */
+#define S2_EMPTY_AT_ONCE 32u /* see s2_pte_are_empty */
+#define S2_GROUP         8u  /* see s2_pte_close_pages */
 
 /* 2^order contiguous zeroed pages, aligned to their size; NULL when there are none. Any lock held.
  */
 void *port_pages_alloc(unsigned order);
 void port_pages_free(void *va, unsigned order);
+/*
+ * At least one and at most pages contiguous pages, contents undefined; *ret_pages is how many. NULL
+ * when there are none. Any lock held. Each is freed by itself (port_pages_free, order 0), or with
+ * others.
+ */
+void *port_run_alloc(uint64_t pages, uint64_t *ret_pages);
+/* Contiguous pages, each from port_run_alloc or from port_pages_alloc(0). */
+void port_run_free(void *va, uint64_t pages);
 
 /* Widest IPA space (32 to 48 bits) that this machine translates. */
 unsigned port_s2_ipa_bits_max(void);

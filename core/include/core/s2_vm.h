@@ -69,8 +69,8 @@ enum dirty_log_state {
     DIRTY_LOG_PREPARE, /* enabling: bitmaps and prepaid tables are being allocated */
     DIRTY_LOG_PROTECT, /* enabling: leaves are being write-protected, faults mark */
     DIRTY_LOG_ON,      /* faults mark */
-    DIRTY_LOG_OPEN,    /* turning off: leaves are being opened, nothing is marked any more */
-    DIRTY_LOG_MERGE,   /* turning off: tables are being merged back to blocks */
+    DIRTY_LOG_MERGE,   /* turning off: tables become open blocks, nothing is marked any more */
+    DIRTY_LOG_OPEN,    /* turning off: the leaves that are left are being opened */
     DIRTY_LOG_FREE,    /* turning off: bitmaps and prepaid tables are being freed */
 };
 
@@ -107,15 +107,15 @@ struct dirty_log {
     struct dirty_log_group **groups;  /* by gfn >> 19; NULL: no RAM in there */
     struct dirty_log_top *top;        /* one for every 64 chunks; behind groups */
     uint64_t group_count;
-    unsigned groups_order; /* pages that groups and top occupy, as a power of two */
-    uint64_t limit_gfn;
-    uint64_t tables_needed;    /* to split every block, as last counted */
-    ipa_t cursor;              /* how far the state's steps have come */
-    uint64_t epoch;            /* of the open or next harvest session */
-    _Atomic uint32_t session;  /* 1: a harvest session is open */
-    _Atomic uint32_t sampling; /* asked for: who writes is to be found out. Relaxed */
-    uint32_t sample;           /* the session's: 1 + which of 64 pages; LOG_SAMPLE_*, see log.h */
-    uint64_t returned_to;      /* the session's: pages below are put back; 0: no abort has begun */
+    unsigned groups_order;         /* pages that groups and top occupy, as a power of two */
+    uint64_t first_gfn, limit_gfn; /* all RAM is between */
+    uint64_t tables_needed;        /* to split every block, as last counted */
+    ipa_t cursor;                  /* how far the state's steps have come */
+    uint64_t epoch;                /* of the open or next harvest session */
+    _Atomic uint32_t session;      /* 1: a harvest session is open */
+    _Atomic uint32_t sampling;     /* asked for: who writes is to be found out. Relaxed */
+    uint32_t sample;      /* the session's: 1 + which of 64 pages; LOG_SAMPLE_*, see log.h */
+    uint64_t returned_to; /* the session's: pages below are put back; 0: no abort has begun */
 };
 
 /* Pages that others may write without a fault: a hash table from gfn to count. */

@@ -102,6 +102,25 @@ void port_pages_free(void *va, unsigned order)
     free(va);
 }
 
+void *port_run_alloc(uint64_t pages, uint64_t *ret_pages)
+{
+    void *va = port_pages_alloc(0);
+
+    (void)pages;
+    *ret_pages = 1;
+    if (va != NULL) {
+        memset(va, 0xa5, PAGE_SIZE_BYTES); /* nobody may rely on what it holds */
+    }
+    return va;
+}
+
+void port_run_free(void *va, uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        port_pages_free((char *)va + i * PAGE_SIZE_BYTES, 0);
+    }
+}
+
 unsigned port_s2_ipa_bits_max(void)
 {
     return pa_bits;

@@ -191,6 +191,8 @@ MUTANTS = {
     "merge-ignores-frames": ("s2", "merge.c",
         "           s2_pte_pa(pte, level).addr == s2_pte_pa(first, level).addr + i * s2_level_bytes(level);",
         "           i != 0;"),
+    "merge-looks-at-the-last-only": ("s2", "merge.c",
+        "if (!group && !continues(", "if (false && !continues("),
     "merge-of-misaligned-frames": ("s2", "merge.c",
         "        (pa.addr & (s2_level_bytes(pos->level) - 1)) != 0) {", "        pa.addr == 1) {"),
     "merge-frees-before-the-break": ("s2", "merge.c", """
@@ -219,7 +221,7 @@ MUTANTS = {
 """),
     "enable-without-invalidation": ("log", "sweep.c", "        port_tlb_flush_vm(vm);", ""),
     "sweep-forgets-the-rest-of-a-table": ("model", "sweep.c",
-        "    for (; entry < end; entry++) {", "    for (; entry < entry; entry++) {"),
+        "i < S2_GROUP && entry < end; i++, entry++)", "i < S2_GROUP && entry < end; i++, entry = end)"),
     "empty-descriptors-hide-a-leaf": ("model", "walk.h", "        any |= ", "        any = "),
     # What is left behind when memory runs out.
     "reserve-keeps-what-it-got": ("memory", "pool.c", "        s2_pool_shrink(vm, added);", ""),
@@ -315,7 +317,7 @@ TRACKED_MUTANTS = {
         if ((tracked & 1) == 0) {
             gfn = log_chunk_end(gfn) + 0 * """),
     "swept-tables-are-not-scanned": ("model@hardware", "sweep.c",
-        "        log_note_tracked(sweep->vm, gfn);", ";"),
+        "        log_note_tracked(vm, gfn);", ";"),
     "split-tables-are-not-scanned": ("log@hardware", "split.c",
         "        log_note_tracked(vm, ipa_gfn(pos->base));", ";"),
     "new-tables-are-not-scanned": ("tracked", "map.c",
@@ -354,12 +356,12 @@ TRACKED_MUTANTS = {
     "sample-survives-the-logging": ("sample", "log_switch.c",
         "        log->sample = LOG_SAMPLE_NEVER;\n", ""),
     "blocks-are-tracked": ("log@hardware", "sweep.c",
-        "if (level != S2_LEVEL_PAGE || !sweep->vm->log.options.hardware) {",
-        "if (!sweep->vm->log.options.hardware) {"),
+        ": s2_pte_closed(pos->old, pos->level);",
+        ": s2_pte_tracked(pos->old);"),
     "split-does-not-track": ("numbers@hardware", "split.c",
         "tracked ? s2_pte_tracked(pte) : pte", "tracked ? s2_pte_closed(pte, level) : pte"),
     "off-leaves-pages-tracked": ("log@hardware", "sweep.c",
-        "level == S2_LEVEL_PAGE ? s2_pte_untracked(pte) : pte, level", "pte, level"),
+        "        sweep_table(sweep, S2_SWEEP_OPEN);", "        ;"),
     "set-type-drops-what-was-noted": ("tracked", "unmap.c",
         "s2_is_dirty(old, pos->level)", "false"),
     "set-type-gives-up": ("tracked", "unmap.c",
@@ -427,8 +429,8 @@ BUG_MUTANTS = {
         "        atomic_store_explicit(&log->session, 0, memory_order_relaxed); /* write lock */", ";"),
     "second-session-is-let-in": ("session.c", "            result = -CORE_EBUSY;\n        }", "        }"),
     "off-keeps-the-marks": ("log_switch.c",
-        "s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES && log_free(vm, STEP_GROUPS)",
-        "s2_pool_shrink(vm, STEP_PAGES) < STEP_PAGES"),
+        "s2_pool_shrink(vm, STEP_TABLES) < STEP_TABLES && log_free(vm, STEP_GROUPS)",
+        "s2_pool_shrink(vm, STEP_TABLES) < STEP_TABLES"),
 }
 MUTANTS.update({name: (None, *rest) for name, rest in BUG_MUTANTS.items()})
 

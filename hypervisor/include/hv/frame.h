@@ -4,7 +4,7 @@
  *
  * A frame of a domain has a count: 1 for being the domain's, plus 1 for each foreign mapping and
  * each copy in progress. At 0 it is freed; its owner's page count drops at that moment. Every
- * allocation is zeroed before it is handed out.
+ * allocation is zeroed before it is handed out, except runs of the hypervisor's own.
  */
 #ifndef HV_FRAME_H
 #define HV_FRAME_H
@@ -30,6 +30,12 @@ void frame_add_region(pa_t start, uint64_t bytes);
 /* For the hypervisor itself: naturally aligned, zeroed; NULL when there is none. Locks inside. */
 void *frame_alloc_hv(unsigned order);
 void frame_free_hv(void *va, unsigned order);
+/*
+ * The same for contiguous pages that are freed singly or together: at least one and at most pages,
+ * *ret_pages of them. Not zeroed: they hold what somebody has left there.
+ */
+void *frame_alloc_hv_run(uint64_t pages, uint64_t *ret_pages);
+void frame_free_hv_run(void *va, uint64_t pages);
 
 /* For a domain: zeroed, count 1, owner set, its page count raised. False: out of memory or over
  * max_pages. */

@@ -82,6 +82,13 @@ static inline uint64_t s2_pte_next(uint64_t pte, unsigned level)
     return pte + (PAGE_SIZE_BYTES << 9 * (3 - level));
 }
 
+static inline void s2_pte_fill(_Atomic uint64_t *table, uint64_t pte, unsigned level)
+{
+    for (unsigned i = 0; i < 512; i++, pte = s2_pte_next(pte, level)) {
+        atomic_store_explicit(&table[i], pte, memory_order_relaxed);
+    }
+}
+
 static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
 {
     return atomic_fetch_or(entry, TOY_WRITABLE);
@@ -90,6 +97,27 @@ static inline uint64_t s2_pte_open(_Atomic uint64_t *entry, unsigned level)
 static inline uint64_t s2_pte_close(_Atomic uint64_t *entry, unsigned level)
 {
     return atomic_fetch_and(entry, ~TOY_WRITABLE);
+}
+
+/* One by one is fast enough for a toy. */
+static inline bool s2_pte_are_empty(const _Atomic uint64_t *entries)
+{
+    return false;
+}
+
+static inline bool s2_pte_pages_follow(const _Atomic uint64_t *pages, uint64_t pte)
+{
+    return false;
+}
+
+static inline bool s2_pte_close_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    return false;
+}
+
+static inline bool s2_pte_open_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    return false;
 }
 
 #endif

@@ -75,6 +75,16 @@ void port_pages_free(void *va, unsigned order)
     frame_free_hv(va, order);
 }
 
+void *port_run_alloc(uint64_t pages, uint64_t *ret_pages)
+{
+    return frame_alloc_hv_run(pages, ret_pages);
+}
+
+void port_run_free(void *va, uint64_t pages)
+{
+    frame_free_hv_run(va, pages);
+}
+
 unsigned port_s2_pa_bits(void)
 {
     static const uint8_t bits[] = {32, 36, 40, 42, 44, 48};

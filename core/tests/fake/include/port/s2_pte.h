@@ -185,4 +185,75 @@ static inline unsigned s2_pte_closed_runs(const _Atomic uint64_t *pages, unsigne
     return run;
 }
 
+static inline void s2_pte_fill(_Atomic uint64_t *table, uint64_t pte, unsigned level)
+{
+    for (unsigned i = 0; i < 512; i++, pte = s2_pte_next(pte, level)) {
+        atomic_store_explicit(&table[i], pte, memory_order_relaxed);
+    }
+}
+
+static inline bool s2_pte_are_empty(const _Atomic uint64_t *entries)
+{
+    uint64_t any = 0;
+
+    fake_point();
+    for (unsigned i = 0; i < 32; i++) {
+        any |= atomic_load_explicit(&entries[i], memory_order_relaxed);
+    }
+    return any == 0;
+}
+
+static inline bool s2_pte_pages_follow(const _Atomic uint64_t *pages, uint64_t pte)
+{
+    const uint64_t ignored = FAKE_CLOSED | FAKE_TRACKED;
+    bool follow = true;
+
+    fake_point();
+    for (unsigned i = 0; i < 8; i++, pte = s2_pte_next(pte, 3)) {
+        uint64_t found = fake_fields(atomic_load_explicit(&pages[i], memory_order_relaxed), 3);
+
+        follow &= (found | ignored) == (fake_fields(pte, 3) | ignored);
+    }
+    return follow;
+}
+
+/* Eight descriptors change if they are S2_RAM_RW and have these bits of mask. */
+static inline bool fake_change_pages(_Atomic uint64_t *pages, uint64_t mask, uint64_t bits,
+                                     uint64_t clear, uint64_t set, uint64_t *ret_old)
+{
+    bool fit = true;
+
+    mask |= FAKE_KIND_MASK | UINT64_C(7) << FAKE_TYPE_SHIFT;
+    bits |= FAKE_KIND_LEAF | (uint64_t)S2_RAM_RW << FAKE_TYPE_SHIFT;
+    fake_point();
+    for (unsigned i = 0; i < 8; i++) {
+        ret_old[i] = atomic_load_explicit(&pages[i], memory_order_relaxed);
+        fit &= ret_old[i] != 0 && ret_old[i] != s2_pte_locked() &&
+               (fake_fields(ret_old[i], 3) & mask) == bits;
+    }
+    fake_point(); /* as far as the stores may be behind the loads */
+    for (unsigned i = 0; fit && i < 8; i++) {
+        atomic_store_explicit(&pages[i],
+                              fake_encode((fake_fields(ret_old[i], 3) & ~clear) | set, 3),
+                              memory_order_relaxed);
+    }
+    return fit;
+}
+
+static inline bool s2_pte_close_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    return fake_change_pages(pages, FAKE_CLOSED | FAKE_TRACKED, 0, 0, FAKE_CLOSED, ret_old);
+}
+
+static inline bool s2_pte_track_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    return fake_change_pages(pages, FAKE_CLOSED | FAKE_TRACKED, 0, 0, FAKE_CLOSED | FAKE_TRACKED,
+                             ret_old);
+}
+
+static inline bool s2_pte_open_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    return fake_change_pages(pages, 0, 0, FAKE_CLOSED | FAKE_TRACKED, 0, ret_old);
+}
+
 #endif

@@ -157,6 +157,108 @@ static inline uint64_t s2_pte_untracked(uint64_t pte)
     return pte & ~S2_PTE_DBM;
 }
 
+/* Eight descriptors, each read and stored whole, as LDP and STP promise. */
+#define PORT_LOAD_GROUP(pages, pte)                                                                \
+    __asm__ volatile("ldp %0, %1, [%8]\n\tldp %2, %3, [%8, #16]\n\tldp %4, %5, [%8, #32]\n\t"      \
+                     "ldp %6, %7, [%8, #48]"                                                       \
+                     : "=&r"((pte)[0]), "=&r"((pte)[1]), "=&r"((pte)[2]), "=&r"((pte)[3]),         \
+                       "=&r"((pte)[4]), "=&r"((pte)[5]), "=&r"((pte)[6]), "=&r"((pte)[7])          \
+                     : "r"(pages), "m"(*(const _Atomic uint64_t(*)[8])(pages)))
+#define PORT_STORE_GROUP(pages, pte)                                                               \
+    __asm__ volatile("stp %1, %2, [%9]\n\tstp %3, %4, [%9, #16]\n\tstp %5, %6, [%9, #32]\n\t"      \
+                     "stp %7, %8, [%9, #48]"                                                       \
+                     : "=m"(*(_Atomic uint64_t(*)[8])(pages))                                      \
+                     : "r"((pte)[0]), "r"((pte)[1]), "r"((pte)[2]), "r"((pte)[3]), "r"((pte)[4]),  \
+                       "r"((pte)[5]), "r"((pte)[6]), "r"((pte)[7]), "r"(pages))
+
+/* All of eight descriptors are pages of S2_RAM_RW and have these bits of mask. */
+static inline bool port_group_has(const uint64_t *pte, uint64_t mask, uint64_t bits)
+{
+    uint64_t all = ~UINT64_C(0), any = 0;
+
+    mask |= S2_PTE_VALID | S2_PTE_TABLE | S2_PTE_TYPE_MASK << S2_PTE_TYPE_SHIFT;
+    bits |= S2_PTE_VALID | S2_PTE_TABLE | (uint64_t)S2_RAM_RW << S2_PTE_TYPE_SHIFT;
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < 8; i++) {
+        all &= pte[i];
+        any |= pte[i];
+    }
+    return (((all ^ bits) | (any ^ bits)) & mask) == 0;
+}
+
+/* Sets bits in eight descriptors that were read, then flips others. */
+static inline void port_change_group(_Atomic uint64_t *pages, uint64_t *pte, uint64_t set,
+                                     uint64_t flip, uint64_t *ret_old)
+{
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < 8; i++) {
+        ret_old[i] = pte[i];
+        pte[i] = (pte[i] | set) ^ flip;
+    }
+    PORT_STORE_GROUP(pages, pte);
+}
+
+/* Eight open pages of S2_RAM_RW without tracking. */
+static inline bool port_flip_open_pages(_Atomic uint64_t *pages, uint64_t flip, uint64_t *ret_old)
+{
+    uint64_t pte[8];
+
+    PORT_LOAD_GROUP(pages, pte);
+    if (!port_group_has(pte, S2_PTE_S2AP_W | S2_PTE_DBM, S2_PTE_S2AP_W)) {
+        return false;
+    }
+    port_change_group(pages, pte, 0, flip, ret_old);
+    return true;
+}
+
+static inline bool s2_pte_close_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    return port_flip_open_pages(pages, S2_PTE_S2AP_W, ret_old);
+}
+
+static inline bool s2_pte_track_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    return port_flip_open_pages(pages, S2_PTE_S2AP_W | S2_PTE_DBM, ret_old);
+}
+
+static inline bool s2_pte_open_pages(_Atomic uint64_t *pages, uint64_t *ret_old)
+{
+    uint64_t pte[8];
+
+    PORT_LOAD_GROUP(pages, pte);
+    if (!port_group_has(pte, 0, 0)) {
+        return false;
+    }
+    port_change_group(pages, pte, S2_PTE_S2AP_W | S2_PTE_DBM, S2_PTE_DBM, ret_old);
+    return true;
+}
+
+static inline bool s2_pte_pages_follow(const _Atomic uint64_t *pages, uint64_t pte)
+{
+    uint64_t differ = 0, found[8];
+
+    PORT_LOAD_GROUP(pages, found);
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < 8; i++) {
+        differ |= (found[i] - i * PAGE_SIZE_BYTES) ^ pte;
+    }
+    return (differ & ~(S2_PTE_S2AP_W | S2_PTE_DBM)) == 0;
+}
+
+static inline void s2_pte_fill(_Atomic uint64_t *table, uint64_t pte, unsigned level)
+{
+    uint64_t group[8];
+
+    for (unsigned i = 0; i < 512; i += 8) {
+#pragma GCC unroll 8
+        for (unsigned k = 0; k < 8; k++) {
+            group[k] = pte;
+            pte = s2_pte_next(pte, level);
+        }
+        PORT_STORE_GROUP(table + i, group);
+    }
+}
+
 /* Two descriptors, each read once and whole, as LDP promises. */
 #define PORT_OR_PAIR(offset)                                                                       \
     "ldp %2, %3, [%4, #" #offset "]\n\torr %0, %0, %2\n\torr %1, %1, %3\n\t"
@@ -174,6 +276,21 @@ static inline bool s2_pte_pages_are_closed(const _Atomic uint64_t *pages)
                      : "=&r"(any_even), "=&r"(any_odd), "=&r"(even), "=&r"(odd)
                      : "r"(pages), "m"(*(const _Atomic uint64_t(*)[8])pages));
     return ((any_even | any_odd) & S2_PTE_S2AP_W) == 0;
+}
+
+/* S2_EMPTY_AT_ONCE of them. */
+static inline bool s2_pte_are_empty(const _Atomic uint64_t *entries)
+{
+    uint64_t any_even, any_odd, even, odd;
+
+    __asm__ volatile("ldp %0, %1, [%4]\n\t" PORT_OR_PAIR(16) PORT_OR_PAIR(32) PORT_OR_PAIR(48)
+                         PORT_OR_PAIR(64) PORT_OR_PAIR(80) PORT_OR_PAIR(96) PORT_OR_PAIR(112)
+                             PORT_OR_PAIR(128) PORT_OR_PAIR(144) PORT_OR_PAIR(160) PORT_OR_PAIR(176)
+                                 PORT_OR_PAIR(192) PORT_OR_PAIR(208) PORT_OR_PAIR(224)
+                                     PORT_OR_PAIR(240)
+                     : "=&r"(any_even), "=&r"(any_odd), "=&r"(even), "=&r"(odd)
+                     : "r"(entries), "m"(*(const _Atomic uint64_t(*)[32])entries));
+    return (any_even | any_odd) == 0;
 }
 
 /* In closed_runs.S, with SIMD registers, which it leaves as they were. */
