@@ -5,6 +5,8 @@
  */
 #include "store_driver.h"
 
+#include <godwit/ext.h>
+#include <guest/hypercall.h>
 #include <guest/main.h>
 #include <guest/print.h>
 #include <guest/report.h>
@@ -51,6 +53,15 @@ static struct shadow_result clean(uint32_t mode)
                           STORE_END_GFN);
 }
 
+/* From the middle on pages are left to faults, where the MMU notes writes: nothing else changes. */
+static void sample_writers(void)
+{
+    struct godwit_writer_sample op = {.domid = driver.guest.domid, .enable = 1};
+    int64_t rc = hypercall(GODWIT_HYPERCALL, GODWIT_OP_WRITER_SAMPLE, (uint64_t)&op, 0, 0, 0);
+
+    report(rc == 0, "a sample of writers: %ld", rc);
+}
+
 static void migrate_in_place(uint32_t vcpus, uint32_t rounds)
 {
     uint64_t copied, dirty = 0;
@@ -60,6 +71,9 @@ static void migrate_in_place(uint32_t vcpus, uint32_t rounds)
     report(result.rc == 0, "ENABLE: %ld", result.rc);
     copied = copy_dirty(NULL);
     for (uint32_t round = 0; round < rounds; round++) {
+        if (round == rounds / 2) {
+            sample_writers();
+        }
         if (clean(0).rc != 0) {
             report(false, "CLEAN of round %u", round);
         }
