@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <libgodwit/migrate.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "transport_options.h"
 
-enum { OPT_MAX_ROUNDS = CLI_OPT_OWN, OPT_MAX_DOWNTIME, OPT_VERIFY };
+enum { OPT_MAX_ROUNDS = CLI_OPT_OWN, OPT_MAX_DOWNTIME, OPT_VERIFY, OPT_COMPRESS };
 
 static const struct option migrate_options[] = {
     {"help", no_argument, NULL, 'h'},
@@ -16,12 +17,24 @@ static const struct option migrate_options[] = {
     {"ssh", required_argument, NULL, 's'},
     CLI_TRANSPORT_OPTIONS,
     {"tls-name", required_argument, NULL, CLI_OPT_TLS_NAME},
+    {"compress", optional_argument, NULL, OPT_COMPRESS},
     {"max-rounds", required_argument, NULL, OPT_MAX_ROUNDS},
     {"max-downtime", required_argument, NULL, OPT_MAX_DOWNTIME},
     {"verify", no_argument, NULL, OPT_VERIFY},
     {"debug", no_argument, NULL, OPT_VERIFY}, /* xl's name for it */
     {0},
 };
+
+/* --compress, --compress=LEVEL, --compress=none. */
+static int parse_compress(const char *name, struct gw_migrate_options *m)
+{
+    unsigned long level = optarg && !strcmp(optarg, "none") ? 0 : 1;
+
+    if (optarg && level && cli_parse_number(optarg, 1, 19, &level) < 0)
+        return cli_usage(name, "'%s' is not a level from 1 to 19, nor \"none\"", optarg);
+    m->compress_level = (int)level;
+    return 0;
+}
 
 static int parse_option(int c, const char *name, struct gw_migrate_options *m,
                         struct cli_transport *t)
@@ -46,6 +59,8 @@ static int parse_option(int c, const char *name, struct gw_migrate_options *m,
     case OPT_VERIFY:
         m->verify = true;
         return 0;
+    case OPT_COMPRESS:
+        return parse_compress(name, m);
     case OPT_MAX_ROUNDS:
         if (cli_parse_number(optarg, 1, 64, &number) < 0)
             return cli_usage(name, "'%s' is not a number of rounds from 1 to 64", optarg);

@@ -22,8 +22,14 @@ struct handover_header {
     uint32_t magic, type, length, reserved;
 };
 
+/* What a destination can do beyond version 1. A source uses nothing else. */
+enum handover_capability {
+    HANDOVER_CAN_ZSTD = 1u << 0,    /* GODWIT_PAGES_ZSTD */
+    HANDOVER_CAN_STREAMS = 1u << 1, /* BEGIN, JOIN and what follows from them */
+};
+
 struct handover_hello {
-    uint32_t version, reserved;
+    uint32_t version, capabilities;
 };
 
 struct handover_ready {

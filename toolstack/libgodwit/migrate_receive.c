@@ -27,7 +27,8 @@ static const struct migrate_opener *opener_of(const struct gw_receive_options *o
 
 static int greet(struct receiver *r)
 {
-    const struct handover_hello hello = {.version = HANDOVER_VERSION};
+    const struct handover_hello hello = {.version = HANDOVER_VERSION,
+                                         .capabilities = HANDOVER_CAN_ZSTD};
 
     if (migrate_step("dest-hello", r->err))
         return -1;

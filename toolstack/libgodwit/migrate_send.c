@@ -8,6 +8,7 @@
 #include "handover_guard.h"
 #include "migrate_report.h"
 #include "migrate_step.h"
+#include "migrate_streams.h"
 #include "migrate_transport.h"
 #include "precopy.h"
 #include <libgodwit/migrate.h>
@@ -26,6 +27,7 @@ struct sender {
     struct gw_error *err;
     struct migrate_host host;
     struct migrate_transport transport;
+    struct migrate_streams streams;
     struct save_source source;
     struct precopy precopy;
     struct migrate_report report;
@@ -70,7 +72,9 @@ static int connect_receiver(struct sender *s)
         return gw_error_set(s->err, GW_EXIT_UNSUPPORTED,
                             "%s speaks version %u of the handover, this is version %u",
                             s->options->host, hello.version, HANDOVER_VERSION);
-    return migrate_step("source-hello", s->err);
+    if (migrate_step("source-hello", s->err))
+        return -1;
+    return migrate_streams_open(&s->streams, s->options, &hello, io, &s->source, s->err);
 }
 
 static int introduce_guest(struct sender *s)
@@ -184,12 +188,18 @@ static void add_outcome(const char *name, const struct handover_guard *guard, st
              guard->was_paused ? "stays paused" : "runs on");
 }
 
+static int stop_transport(struct sender *s)
+{
+    migrate_streams_close(&s->streams);
+    return migrate_transport_stop(&s->transport);
+}
+
 /* Before GO: the guest runs on here. Says so, with the reason first. */
 static void undo(struct sender *s)
 {
     struct gw_error second = {0};
     bool was_found = s->source.memory_pages > 0;
-    int status = migrate_transport_stop(&s->transport);
+    int status = stop_transport(s);
 
     if (!was_found)
         return; /* nothing was touched, and the code of the error is the right one */
@@ -225,7 +235,7 @@ static void hold(struct sender *s)
 {
     struct gw_error unused = {0};
 
-    migrate_transport_stop(&s->transport);
+    stop_transport(s);
     migrate_transport_explain(&s->transport, s->err);
     s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, &unused);
     if (s->guard->was_paused) /* paused twice: one unpause by the operator must be enough */
@@ -235,7 +245,7 @@ static void hold(struct sender *s)
 
 static int finish(struct sender *s)
 {
-    migrate_transport_stop(&s->transport);
+    stop_transport(s);
     if (s->host.ops->destroy(s->host.ctx, s->source.guest.domid, s->err) == 0)
         return 0;
     gw_error_prefix(s->err, "\"%s\" runs at %s, but its old copy here could not be destroyed",
@@ -251,7 +261,7 @@ static void report(struct sender *s, bool moved, bool gone)
     s->report.total_ms = precopy_now_ms() - s->report.began_ms;
     s->report.pages = s->source.pages;
     s->report.zero_pages = s->source.zero_pages;
-    s->report.bytes = s->source.writer.bytes;
+    s->report.bytes = save_source_bytes(&s->source);
     s->report.result = moved ? "moved" : gone ? "unknown" : cancelled ? "cancelled" : "failed";
     s->report.runs_at = moved ? "destination" : gone ? "nowhere" : "source";
     if (moved)

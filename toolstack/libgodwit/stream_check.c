@@ -55,6 +55,8 @@ static int next_stage(const struct stream_checker *checker, uint32_t version, ui
         return stage == STREAM_WANT_VERIFY && version > 3 ? (int)stage : -1;
     case STREAM_STATIC_DATA_END:
         return stage == STREAM_WANT_STATIC_END ? STREAM_WANT_PAGES : -1;
+    case STREAM_PAGES_ZSTD:
+        return version > 3 ? next_stage(checker, version, STREAM_PAGE_DATA) : -1;
     case STREAM_PAGE_DATA:
         return stage == STREAM_WANT_PAGES || stage == STREAM_WANT_VERIFY_PAGES ? (int)stage : -1;
     case STREAM_READONLY:
@@ -122,6 +124,8 @@ static int check_body(struct stream_checker *checker, const struct stream_reader
         return stream_view_memory(record->body, record->length, &checker->memory, ret_why);
     case STREAM_PAGE_DATA:
         return stream_view_pages(record->body, record->length, &checker->memory, &pages, ret_why);
+    case STREAM_PAGES_ZSTD:
+        return stream_view_zipped(record->body, record->length, &checker->memory, &pages, ret_why);
     case STREAM_READONLY:
         return stream_view_readonly(record->body, record->length, &checker->memory, &readonly,
                                     ret_why);
@@ -155,6 +159,16 @@ static int check_optional(struct stream_checker *checker, const struct stream_re
     return stream_view_chain(record->body, record->length, &checker->chain, ret_why);
 }
 
+int stream_check_refuse(struct stream_reader *reader, const struct stream_record *record,
+                        const char *why)
+{
+    size_t padded = (record->length + STREAM_ALIGN - 1) & ~(size_t)(STREAM_ALIGN - 1);
+
+    reader->why = why;
+    reader->why_offset = reader->offset - padded - sizeof(struct stream_record_header);
+    return -1;
+}
+
 int stream_check_record(struct stream_checker *checker, struct stream_reader *reader,
                         const struct stream_record *record)
 {
@@ -167,12 +181,8 @@ int stream_check_record(struct stream_checker *checker, struct stream_reader *re
         next = next_stage(checker, reader->version, record->type);
         rc = next < 0 ? -1 : check_body(checker, reader, record, &why);
     }
-    if (rc) {
-        size_t padded = (record->length + STREAM_ALIGN - 1) & ~(size_t)(STREAM_ALIGN - 1);
-        reader->why = why;
-        reader->why_offset = reader->offset - padded - sizeof(struct stream_record_header);
-        return -1;
-    }
+    if (rc)
+        return stream_check_refuse(reader, record, why);
     checker->stage = (enum stream_stage)next;
     checker->sealed = record->type == STREAM_DIGEST;
     if (checker->sealed)

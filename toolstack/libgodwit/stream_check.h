@@ -42,6 +42,10 @@ int stream_check_record(struct stream_checker *checker, struct stream_reader *re
 /* reader.why after a checksum that is well formed and not that of the stream. */
 extern const char stream_why_damaged[];
 
+/* A refusal of the record that reader has just read; returns -1. why: a constant sentence. */
+int stream_check_refuse(struct stream_reader *reader, const struct stream_record *record,
+                        const char *why);
+
 /* An optional record that this version does not use. */
 bool stream_check_is_skipped(const struct stream_record *record);
 

@@ -5,6 +5,7 @@
 
 #include "stream_check.h"
 #include "stream_damage.h"
+#include "stream_unzip.h"
 #include "stream_view.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,9 @@ struct inspector {
     struct stream_damages damages;
     struct gw_stream_summary *summary;
     const struct gw_stream_watcher *watcher;
-    uint8_t *seen; /* bit per page; NULL until the memory is known */
+    struct stream_unzip *unzip;
+    uint8_t *plain; /* STREAM_BODY_MAX bytes. Both: once a compressed record has come. */
+    uint8_t *seen;  /* bit per page; NULL until the memory is known */
     uint64_t seen_pages, memory_pages;
     uint32_t crc32; /* in the last digest */
 };
@@ -41,6 +44,7 @@ const char *gw_stream_record_name(uint32_t type)
         {STREAM_MEMORY, "GODWIT_MEMORY"},
         {STREAM_DIGEST, "GODWIT_DIGEST"},
         {STREAM_READONLY, "GODWIT_READONLY"},
+        {STREAM_PAGES_ZSTD, "GODWIT_PAGES_ZSTD"},
         {STREAM_VERSIONS, "GODWIT_VERSIONS"},
         {STREAM_BASE, "GODWIT_BASE"},
         {STREAM_CHAIN, "GODWIT_CHAIN"},
@@ -154,6 +158,22 @@ static void judge_refused(struct inspector *i, uint64_t offset)
         stream_damage_digest_right(&i->damages);
 }
 
+/* Also unpacks compressed pages into a PAGE_DATA record. */
+static int check_record(struct inspector *i, struct stream_record *record)
+{
+    if (stream_check_record(&i->checker, &i->reader, record))
+        return -1;
+    if (record->type != STREAM_PAGES_ZSTD)
+        return 0;
+    if (!i->unzip)
+        i->unzip = stream_unzip_open();
+    if (!i->plain)
+        i->plain = malloc(STREAM_BODY_MAX);
+    if (!i->unzip || !i->plain)
+        return stream_check_refuse(&i->reader, record, "there is no memory to unpack the pages");
+    return stream_unzip(i->unzip, &i->checker.memory, &i->reader, record, i->plain);
+}
+
 /* 1: there is more. 0: the end, of the stream or of what can be understood. -1: err. */
 static int inspect_record(struct inspector *i, struct gw_error *err)
 {
@@ -169,7 +189,7 @@ static int inspect_record(struct inspector *i, struct gw_error *err)
     info.number = r->records - 1;
     info.type = record.type;
     info.length = record.length;
-    if (stream_check_record(&i->checker, r, &record) == 0) {
+    if (check_record(i, &record) == 0) {
         if (note_record(i, &record, &info, err))
             return -1;
     } else if (r->why == stream_why_damaged) {
@@ -274,6 +294,8 @@ int stream_inspect(const struct stream_reader *reader, const char *path,
 
     memset(ret_summary, 0, sizeof(*ret_summary));
     rc = inspect(&i, path, err);
+    stream_unzip_close(i.unzip);
+    free(i.plain);
     free(i.seen);
     return rc;
 }

@@ -2,6 +2,7 @@
 #include "stream_parser.h"
 
 #include "stream_check.h"
+#include "stream_unzip.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
@@ -49,7 +50,20 @@ static void hand_over(int fd, uint32_t type, const void *body, uint32_t length)
     write_all(fd, body, length);
 }
 
-static void parse(struct stream_reader *reader, int fd)
+/* The next record as the builder gets it: checked, its pages unpacked. */
+static int next_record(struct stream_reader *reader, struct stream_checker *checker,
+                       struct stream_unzip *unzip, struct stream_record *ret_record)
+{
+    static uint8_t plain[STREAM_BODY_MAX];
+
+    if (stream_read_record(reader, ret_record) || stream_check_record(checker, reader, ret_record))
+        return -1;
+    if (ret_record->type != STREAM_PAGES_ZSTD)
+        return 0;
+    return stream_unzip(unzip, &checker->memory, reader, ret_record, plain);
+}
+
+static void parse(struct stream_reader *reader, struct stream_unzip *unzip, int fd)
 {
     struct stream_checker checker = {0};
     struct stream_record record;
@@ -57,8 +71,7 @@ static void parse(struct stream_reader *reader, int fd)
     char text[256];
 
     if (stream_read_headers(reader, &major, &minor) == 0) {
-        while (stream_read_record(reader, &record) == 0 &&
-               stream_check_record(&checker, reader, &record) == 0) {
+        while (next_record(reader, &checker, unzip, &record) == 0) {
             if (!stream_check_is_skipped(&record))
                 hand_over(fd, record.type, record.body, record.length);
             if (checker.stage == STREAM_ENDED)
@@ -87,8 +100,9 @@ static _Noreturn void run_child(int stream_fd, int pipe_fd)
     static const char refusal[] = "the process that reads the stream cannot be confined";
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (confine(stream_fd, pipe_fd) == 0)
-        parse(&reader, 1);
+    struct stream_unzip *unzip = stream_unzip_open(); /* once confined, nothing can be allocated */
+    if (unzip && confine(stream_fd, pipe_fd) == 0)
+        parse(&reader, unzip, 1);
     else
         hand_over(1, REFUSAL, refusal, sizeof(refusal) - 1);
     leave();

@@ -114,7 +114,8 @@ uint32_t stream_body_limit(uint32_t type)
 
 static bool type_is_known(uint32_t type)
 {
-    return type == STREAM_PAGE_DATA || stream_body_limit(type) != STREAM_BODY_MAX;
+    return type == STREAM_PAGE_DATA || type == STREAM_PAGES_ZSTD ||
+           stream_body_limit(type) != STREAM_BODY_MAX;
 }
 
 int stream_read_record(struct stream_reader *r, struct stream_record *ret_record)

@@ -165,8 +165,9 @@ static int check_words(struct stream_pages *pages, const struct stream_memory *m
     return 0;
 }
 
-int stream_view_pages(const uint8_t *body, size_t length, const struct stream_memory *memory,
-                      struct stream_pages *ret_pages, const char **ret_why)
+/* The list of pages; contents begin behind it. */
+static int view_page_list(const uint8_t *body, size_t length, const struct stream_memory *memory,
+                          struct stream_pages *ret_pages, const char **ret_why)
 {
     struct stream_count_header h;
 
@@ -184,11 +185,27 @@ int stream_view_pages(const uint8_t *body, size_t length, const struct stream_me
     ret_pages->count = h.count;
     ret_pages->pfns = body + sizeof(h);
     ret_pages->contents = body + sizeof(h) + list_bytes;
-    if (check_words(ret_pages, memory, ret_why))
+    return check_words(ret_pages, memory, ret_why);
+}
+
+int stream_view_pages(const uint8_t *body, size_t length, const struct stream_memory *memory,
+                      struct stream_pages *ret_pages, const char **ret_why)
+{
+    if (view_page_list(body, length, memory, ret_pages, ret_why))
         return -1;
-    size_t contents_bytes = (size_t)ret_pages->with_contents * STREAM_PAGE_BYTES;
-    if (length != sizeof(h) + list_bytes + contents_bytes)
+    if (length !=
+        (size_t)(ret_pages->contents - body) + (size_t)ret_pages->with_contents * STREAM_PAGE_BYTES)
         return refuse(ret_why, "the contents of the pages do not fit their number");
+    return 0;
+}
+
+int stream_view_zipped(const uint8_t *body, size_t length, const struct stream_memory *memory,
+                       struct stream_pages *ret_pages, const char **ret_why)
+{
+    if (view_page_list(body, length, memory, ret_pages, ret_why))
+        return -1;
+    if (ret_pages->with_contents == 0)
+        return refuse(ret_why, "compressed pages without a page that has contents");
     return 0;
 }
 

@@ -23,6 +23,10 @@ int stream_view_memory(const uint8_t *body, size_t length, struct stream_memory 
 int stream_view_pages(const uint8_t *body, size_t length, const struct stream_memory *memory,
                       struct stream_pages *ret_pages, const char **ret_why);
 
+/* The same of GODWIT_PAGES_ZSTD; the contents are the rest of the body, unseen. */
+int stream_view_zipped(const uint8_t *body, size_t length, const struct stream_memory *memory,
+                       struct stream_pages *ret_pages, const char **ret_why);
+
 /* memory: every range must lie in it. */
 int stream_view_readonly(const uint8_t *body, size_t length, const struct stream_memory *memory,
                          struct stream_readonly *ret_readonly, const char **ret_why);

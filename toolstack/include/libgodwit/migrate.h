@@ -70,7 +70,9 @@ struct gw_migrate_options {
     const char *host; /* for messages */
     struct gw_transport transport;
     bool verify;
-    bool paused; /* leave it paused at the destination */
+    unsigned streams;   /* connections, 1 to 16; 0: 1 */
+    int compress_level; /* of zstd, 1 to 19; 0: no compression */
+    bool paused;        /* leave it paused at the destination */
     bool json;   /* a report on stdout */
     enum gw_progress progress;
     unsigned max_rounds;

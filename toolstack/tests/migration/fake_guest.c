@@ -159,6 +159,7 @@ void *fake_vcpus(void *arg)
     struct fake_world *world = arg;
     uint32_t random = 1;
 
+    atomic_store(&world->started, true);
     while (!atomic_load(&world->stop)) {
         for (unsigned i = 0; i < FAKE_GUESTS; i++) {
             step(world, &world->hosts[0].guests[i], &random);
@@ -173,6 +174,16 @@ void *fake_vcpus(void *arg)
         usleep(50);
     }
     return NULL;
+}
+
+pthread_t fake_vcpus_start(struct fake_world *world)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, fake_vcpus, world);
+    while (!atomic_load(&world->started))
+        usleep(100);
+    return thread;
 }
 
 struct fake_world *fake_world_open(int fd)

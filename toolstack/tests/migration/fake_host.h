@@ -8,6 +8,7 @@
 #define FAKE_HOST_H
 
 #include "libgodwit/migrate_host.h"
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define FAKE_GUESTS      4
@@ -68,7 +69,8 @@ struct fake_host {
 
 struct fake_world {
     struct fake_host hosts[2];
-    _Atomic bool stop; /* ends the vCPU thread */
+    _Atomic bool stop;    /* ends the vCPU thread */
+    _Atomic bool started; /* it runs */
     /* Pages that each vCPU writes in a step; all 0: an idle guest. */
     _Atomic unsigned busy, busy_second;
     _Atomic uint64_t steps;
@@ -89,6 +91,9 @@ bool fake_guest_is_sound(const struct fake_guest *guest);
 
 /* What a vCPU does: runs in a thread of the test. */
 void *fake_vcpus(void *world);
+/* Starts it, and returns when it runs: a fork while a thread starts hangs under a sanitizer, whose
+ * allocator may be locked in the copy for good. */
+pthread_t fake_vcpus_start(struct fake_world *world);
 /* Pauses without a hypercall's error handling. */
 void fake_guest_pause(struct fake_guest *guest);
 void fake_guest_unpause(struct fake_guest *guest);

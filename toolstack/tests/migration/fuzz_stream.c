@@ -4,6 +4,7 @@
  * checksum is put right before, so that the fuzzer also gets behind it.
  */
 #include "libgodwit/stream_check.h"
+#include "libgodwit/stream_unzip.h"
 #include "libgodwit/stream_view.h"
 
 #include <stdlib.h>
@@ -50,7 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
-    static uint8_t body[STREAM_BODY_MAX + STREAM_ALIGN];
+    static uint8_t body[STREAM_BODY_MAX + STREAM_ALIGN], plain[STREAM_BODY_MAX];
+    static struct stream_unzip *unzip;
     struct bytes source = {.data = data + 1, .length = length - 1};
     struct stream_reader reader = {.read = read_bytes, .source = &source, .body = body};
     struct stream_checker checker = {0};
@@ -58,6 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     uint32_t major, minor;
     char text[256];
 
+    if (!unzip)
+        unzip = stream_unzip_open();
     if (length == 0)
         return 0;
     if (stream_read_headers(&reader, &major, &minor) == 0) {
@@ -65,6 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
             if (data[0] & 1 && record.type == STREAM_DIGEST && record.length == 8)
                 memcpy(body, &reader.crc_before, 4);
             if (stream_check_record(&checker, &reader, &record))
+                break;
+            if (record.type == STREAM_PAGES_ZSTD &&
+                stream_unzip(unzip, &checker.memory, &reader, &record, plain))
                 break;
             if (record.type == STREAM_PAGE_DATA)
                 use_pages(&checker.memory, &record);

@@ -51,7 +51,7 @@ static int set_up(void **state)
         .opener = &f->source,
     };
     f->world->busy = 8;
-    pthread_create(&f->vcpus, NULL, fake_vcpus, f->world);
+    f->vcpus = fake_vcpus_start(f->world);
     *state = f;
     return 0;
 }

@@ -46,7 +46,7 @@ static int set_up(void **state)
     f->save = (struct gw_save_options){.name = "web", .path = f->file, .opener = &f->opener};
     f->restore = (struct gw_restore_options){.path = f->file, .opener = &f->opener};
     f->world->busy = 8;
-    pthread_create(&f->vcpus, NULL, fake_vcpus, f->world);
+    f->vcpus = fake_vcpus_start(f->world);
     *state = f;
     return 0;
 }
