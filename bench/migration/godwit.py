@@ -14,6 +14,7 @@ HYPERVISOR = os.path.join(ROOT, "build/el2-release/hypervisor/godwit.bin")
 HANDLERS = ("s2_fault_write", "s2_fault_write_fast")
 CONTROL_MEMORY = "512M"
 GUEST = "load"
+PORT = 7001
 
 
 def symbols():
@@ -55,12 +56,20 @@ class Godwit(pair.Pair):
     def console(self, host):
         return self.command(host, "cat /var/log/godwit/%s.log 2>/dev/null || true" % GUEST)
 
+    def listen(self, host):
+        """A receiver on plain TCP, as QEMU's is; it stays for later moves."""
+        self.command(host, "rm -f /var/log/godwit/%s.log; [ -e /run/receiver ] || "
+                     "{ touch /run/receiver; setsid godwit migrate-receive --insecure --listen tcp://0.0.0.0:%d "
+                     "</dev/null >/run/receiver.log 2>&1 & sleep 1; }" % (GUEST, PORT))
+
     def move(self, limits):
-        target = pair.NAMES[1 - self.at]
-        self.command(1 - self.at, "wire --serve; rm -f /var/log/godwit/%s.log" % GUEST)
-        words = ["godwit", "migrate", "--json", "-s", "wire", GUEST, target]
+        target = 1 - self.at
+        self.listen(target)
+        words = ["godwit", "migrate", "--json", "--insecure"]
+        if limits.get("bandwidth"):
+            words += ["--bandwidth", "%dMiB/s" % (limits["bandwidth"] >> 20)]
         with self.watch():
-            report = json.loads(self.command(self.at, words))
+            report = json.loads(self.command(self.at, words + [GUEST, "tcp://%s:%d" % (pair.NAMES[target], PORT)]))
         if report["result"] not in ("moved", "resumed"):
             raise Failed("bench: godwit: the migration ended as %s" % report["result"])
         return self.take(report)
@@ -68,6 +77,7 @@ class Godwit(pair.Pair):
     @staticmethod
     def take(report):
         """The numbers of `godwit migrate --json` that the table has."""
-        pages, memory = report["pages"], report["memory_pages"]
-        return {"total_ms": report["total_ms"], "downtime_ms": report["downtime_ms"], "rounds": report["rounds"],
-                "pages": pages, "pages_again": pages - memory, "report": report}
+        rounds, pages = report["rounds"], report["pages"]
+        return {"total_ms": report["total_ms"], "downtime_ms": report["downtime_ms"],
+                "rounds": len(rounds) if isinstance(rounds, list) else rounds, "pages": pages,
+                "pages_again": report.get("resent_pages", pages - report["memory_pages"]), "report": report}

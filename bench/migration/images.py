@@ -13,6 +13,7 @@ import image  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(ROOT, "build/migration")
+DISK = os.path.join(OUT, "disk.img")
 QEMU = os.path.join(ROOT, "build/qemu")
 LIBS = "usr/lib/aarch64-linux-gnu"
 GUEST_MIB = 192
@@ -65,7 +66,7 @@ def build():
     for command in (["scripts/build", "host", "el2-release", "dom0", "image"], ["scripts/deps", "--qemu"]):
         if subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode != 0:
             raise Failed("bench: %s failed" % " ".join(command))
-    stage, disk = OUT + "/srv", OUT + "/disk.img"
+    stage, disk = OUT + "/srv", DISK
     os.makedirs(OUT, exist_ok=True)
     shutil.rmtree(stage, ignore_errors=True)
     os.makedirs(stage + "/guests")

@@ -286,20 +286,6 @@ static int host_create(void *ctx, const struct stream_config *c, const char *nam
     return 0;
 }
 
-static int host_prepare(void *ctx, uint32_t domid, const struct stream_memory *memory,
-                        struct gw_error *err)
-{
-    struct migrate_xen *x = ctx;
-
-    for (uint32_t i = 0; i < memory->count; i++) {
-        int rc =
-            gw_hv_cache_flush(x->hv, domid, memory->ranges[i].first_gfn, memory->ranges[i].pages);
-        if (rc < 0)
-            return gw_error_errno(err, rc, "cannot clean the caches over the guest's memory");
-    }
-    return 0;
-}
-
 static int host_rename(void *ctx, uint32_t domid, const char *from, const char *to,
                        struct gw_error *err)
 {
@@ -332,7 +318,6 @@ static const struct migrate_host_ops host_ops = {
     .set_state = host_set_state,
     .settle_console = host_settle_console,
     .create = host_create,
-    .prepare = host_prepare,
     .rename = host_rename,
 };
 

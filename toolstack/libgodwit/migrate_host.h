@@ -115,7 +115,10 @@ struct migrate_host_ops {
     int (*map_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                      struct migrate_window *ret_window, struct gw_error *err);
     void (*unmap_pages)(void *ctx, struct migrate_window *window);
-    /* At most STREAM_PAGES_MAX frames, by way of such windows. Several threads at once. */
+    /*
+     * At most STREAM_PAGES_MAX frames, by way of such windows. Several threads at once. What is
+     * written is in memory, not only in caches: the guest may have its MMU off.
+     */
     int (*write_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                        const void *data, struct gw_error *err);
 
@@ -143,9 +146,6 @@ struct migrate_host_ops {
      */
     int (*create)(void *ctx, const struct stream_config *config, const char *name,
                   uint32_t *ret_domid, struct gw_error *err);
-    /* Everything that can fail before the guest may run: caches. */
-    int (*prepare)(void *ctx, uint32_t domid, const struct stream_memory *memory,
-                   struct gw_error *err);
     /* Gives the guest its real name. */
     int (*rename)(void *ctx, uint32_t domid, const char *from, const char *to,
                   struct gw_error *err);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "cache_clean.h"
 #include "migrate_host_xen.h"
 
 #define TYPES_AT_ONCE 1024u
@@ -204,6 +205,7 @@ int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, uns
             return map_failed("write", gfns + done, step, err);
         memcpy(window, (const char *)data + (size_t)done * GW_PAGE_BYTES,
                (size_t)step * GW_PAGE_BYTES);
+        cache_clean(window, (size_t)step * GW_PAGE_BYTES);
         gw_hv_unmap(x->hv, window, step);
     }
     return 0;

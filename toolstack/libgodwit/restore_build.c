@@ -238,10 +238,7 @@ static int complete(struct restore_builder *b, struct gw_error *err)
     if (b->verifying && b->verified_pages != b->memory_pages)
         return gw_error_set(err, GW_EXIT_CONFIG, "%llu pages were not sent again to be compared",
                             (unsigned long long)(b->memory_pages - b->verified_pages));
-    if (b->host->ops->prepare(b->host->ctx, b->domid, &b->memory, err) ||
-        migrate_step("dest-state", err))
-        return -1;
-    if (restore_types_apply(b, err))
+    if (migrate_step("dest-state", err) || restore_types_apply(b, err))
         return -1;
     return b->host->ops->set_state(b->host->ctx, b->domid, b->state, b->state_bytes, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The checksum of streams: CRC-32 as zlib's. How it is computed is the CPU's matter: sum/. */
+/* The checksum of streams: CRC-32 as zlib's. How it is computed is the CPU's matter: cpu/. */
 #ifndef STREAM_SUM_H
 #define STREAM_SUM_H
 

@@ -389,12 +389,6 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
     return 0;
 }
 
-static int fake_prepare(void *ctx, uint32_t domid, const struct stream_memory *memory,
-                        struct gw_error *err)
-{
-    return 0;
-}
-
 static int fake_rename(void *ctx, uint32_t domid, const char *from, const char *to,
                        struct gw_error *err)
 {
@@ -432,7 +426,6 @@ static const struct migrate_host_ops fake_ops = {
     .set_state = fake_set_state,
     .settle_console = fake_settle_console,
     .create = fake_create,
-    .prepare = fake_prepare,
     .rename = fake_rename,
 };
 
