@@ -41,6 +41,8 @@ static void fail(struct transport_pump *p, const struct gw_error *why)
     if (!p->failed)
         *p->err = *why;
     p->failed = true;
+    if (p->alone_ms == 0)
+        p->alone_ms = now_ms();
 }
 
 static void deafen(struct transport_pump *p)
@@ -88,10 +90,10 @@ static void move(struct transport_pump *p)
     }
     if (p->out_fd < 0)
         transport_queue_drop(&p->opened, transport_queue_used(&p->opened));
-    if (p->peer_done && transport_queue_used(&p->opened) == 0 && p->alone_ms == 0) {
-        deafen(p);
+    if (p->peer_done && p->alone_ms == 0)
         p->alone_ms = now_ms();
-    }
+    if (p->peer_done && transport_queue_used(&p->opened) == 0)
+        deafen(p);
 }
 
 /* --- descriptors ----------------------------------------------------------------------------- */
@@ -172,10 +174,12 @@ static void write_out(struct transport_pump *p)
     ssize_t done =
         write(p->out_fd, transport_queue_front(&p->opened), transport_queue_used(&p->opened));
 
-    if (done > 0)
+    if (done > 0) {
         transport_queue_drop(&p->opened, (size_t)done);
-    else if (!may_wait(done))
+        p->taken_ms = now_ms();
+    } else if (!may_wait(done)) {
         deafen(p);
+    }
 }
 
 /* Descriptors that nothing is wanted of are left out: they would report their end for ever. */
@@ -187,6 +191,8 @@ static void choose(const struct transport_pump *p, struct pollfd fds[SOURCES])
         socket_events |= POLLIN;
     if (transport_queue_used(&p->wire.out) > 0)
         socket_events |= POLLOUT;
+    if (p->alone_ms == 0)
+        socket_events |= POLLRDHUP; /* also while our side takes nothing */
     fds[SOCKET] = (struct pollfd){.fd = socket_events ? p->socket : -1, .events = socket_events};
     fds[IN] = (struct pollfd){.fd = p->greeted && !p->failed && !p->in_ended &&
                                             transport_queue_room(&p->to_seal) > 0
@@ -209,6 +215,8 @@ static void wait_and_transfer(struct transport_pump *p, int64_t most_ms)
         write_socket(p);
     if (fds[SOCKET].revents && (fds[SOCKET].events & POLLIN))
         read_socket(p);
+    if ((fds[SOCKET].revents & (POLLRDHUP | POLLHUP | POLLERR)) && p->alone_ms == 0)
+        p->alone_ms = now_ms();
     if (fds[IN].revents)
         read_in(p);
     if (fds[OUT].revents)
@@ -224,11 +232,16 @@ static void check_limits(struct transport_pump *p, int64_t began_ms)
 
     if (transport_queue_used(&p->wire.out) == 0)
         p->moved_ms = now;
+    if (transport_queue_used(&p->opened) == 0)
+        p->taken_ms = now;
     if (!p->greeted && now - began_ms > p->greet_ms)
         gw_error_set(&why, GW_EXIT_TIMEOUT, "%s did not show who it is within %u s", p->peer,
                      (p->greet_ms + 999) / 1000);
     else if (now - p->moved_ms > p->stall_ms)
         gw_error_set(&why, GW_EXIT_TIMEOUT, "%s took nothing for %u s", p->peer,
+                     (p->stall_ms + 999) / 1000);
+    else if (now - p->taken_ms > p->stall_ms)
+        gw_error_set(&why, GW_EXIT_TIMEOUT, "nobody here took what %s sent for %u s", p->peer,
                      (p->stall_ms + 999) / 1000);
     if (why.code)
         fail(p, &why);
@@ -247,10 +260,10 @@ static bool is_over(const struct transport_pump *p)
 {
     int64_t now = now_ms();
 
+    if (p->alone_ms && now - p->alone_ms > LINGER_MS)
+        return true; /* our side has had the time to take what came, and to end: it hangs */
     if (p->failed)
         return p->out_fd < 0 || transport_queue_used(&p->opened) == 0;
-    if (p->alone_ms && now - p->alone_ms > LINGER_MS)
-        return true; /* our side has had the time to notice: it hangs */
     return p->linger_ms && (p->peer_done || now - p->linger_ms > LINGER_MS);
 }
 
@@ -273,7 +286,9 @@ static void part(struct transport_pump *p)
 
 void transport_pump_run(struct transport_pump *p)
 {
-    int64_t began_ms = p->moved_ms = now_ms();
+    int64_t began_ms = now_ms();
+
+    p->moved_ms = p->taken_ms = began_ms;
 
     while (!p->greeted && !p->failed) {
         greet(p);

@@ -18,8 +18,9 @@ struct transport_pump {
 
     bool greeted, in_ended, finished, peer_done, failed;
     int64_t moved_ms;  /* when the socket last took something, or had nothing to take */
+    int64_t taken_ms;  /* the same of our side */
     int64_t linger_ms; /* when everything had been sent; 0: not yet */
-    int64_t alone_ms;  /* when the other side had gone and all it sent was handed on; 0: not yet */
+    int64_t alone_ms;  /* when the other side ended, or the connection; 0: not yet */
 };
 
 /* Buffers only; -1: out of memory. */

@@ -256,7 +256,7 @@ void tls_assert_at_source(struct tls_fixture *f)
     for (int i = 0; i < 500 && f->world->steps == before; i++)
         usleep(10000);
     assert_true(f->world->steps > before);
-    for (int i = 0; i < 500 && (at_destination(f, "web") || at_destination(f, "web--incoming"));
+    for (int i = 0; i < 3000 && (at_destination(f, "web") || at_destination(f, "web--incoming"));
          i++)
         usleep(10000);
     assert_null(at_destination(f, "web"));
