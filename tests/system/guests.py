@@ -63,8 +63,8 @@ class Guest:
             self.bench.run(to, ["wire", "--serve"])
         return self.migrate_by_ssh(to, *options, status=status)
 
-    def migrate_by_ssh(self, to, *options, status=0):
-        words = ["godwit", "migrate", "--json", "--max-rounds", "3", *options, self.name, to]
+    def migrate_by_ssh(self, to, *options, status=0, url=None):
+        words = ["godwit", "migrate", "--json", "--max-rounds", "3", *options, self.name, url or to]
         result = self.bench.run(self.host, words, seconds=600)
         expect(result.returncode == status, "%s: ended with %d, not %d\n%s%s"
                % (" ".join(words), result.returncode, status, result.stdout, result.stderr))

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Live migration between two hosts, and every way in which it may fail."""
 
+import os
+import subprocess
+import tempfile
+import time
+
 from guests import LINUX, TWO_HOSTS, free_pages, guest
-from harness import LONG, expect
+from harness import LONG, ROOT, expect
 
 LAB = TWO_HOSTS
 
@@ -61,6 +66,42 @@ def test_over_ssh(bench):
         g.expect_only_at("south")
         g.wait_more(5)
         g.expect_whole()
+
+
+def copy_keys(bench, host, folder):
+    """Puts the keys of one role where godwit looks for them, and sets the clock that judges them."""
+    script = ["date -s @%d >/dev/null" % time.time(), "umask 077", "rm -rf /etc/godwit/tls",
+              "mkdir -p /etc/godwit/tls"]
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        with open(os.path.join(folder, name)) as f:
+            script.append("cat >/etc/godwit/tls/%s <<'END'\n%sEND" % (name, f.read()))
+    bench.check(host, "\n".join(script))
+
+
+def test_over_tls(bench):
+    """By certificates, through a receiver that goes on listening; a stranger's guest stays at home."""
+    make_keys = os.path.join(ROOT, "toolstack/tests/migration/make_keys.sh")
+    with tempfile.TemporaryDirectory() as keys, guest(bench, "sealed", vcpus=2) as g:
+        subprocess.run([make_keys, keys], check=True)
+        copy_keys(bench, "south", keys + "/south")
+        bench.check("south", "setsid godwit migrate-receive --listen tls://:7700 >/dev/null 2>/run/receive.log"
+                    " </dev/null & echo $! >/run/receive.pid")
+        bench.wait("south listens", lambda: "listening on tls://" in bench.check("south", "cat /run/receive.log"))
+        try:
+            g.wait_count(3)
+            copy_keys(bench, "north", keys + "/foreign")
+            g.migrate_by_ssh("south", "--tls-name", "south.example", url="tls://south:7700", status=10)
+            g.expect_only_at("north")
+            copy_keys(bench, "north", keys + "/north")
+            check_report(g.migrate_by_ssh("south", "--verify", "--tls-name", "south.example",
+                                          url="tls://south:7700"))
+            g.expect_only_at("south")
+            g.wait_more(5)
+            g.expect_whole()
+        finally:
+            log = bench.run("south", "kill $(cat /run/receive.pid); sleep 1; cat /run/receive.log").stdout
+        for line in ("refused: the certificate of", "(north.example): received sealed", "stopped"):
+            expect(line in log, "the receiver's log lacks \"%s\":\n%s" % (line, log))
 
 
 def test_paused_stays_paused(bench):

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mutations that keep a stream a stream: records are repeated, left out and shortened, their
+ * lengths and counts changed a little. Without them nearly every input ends at its first record.
+ */
+#include "libgodwit/stream_format.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORDS_MAX   64
+#define FIRST_RECORD  (1 + sizeof(struct stream_image_header) + sizeof(struct stream_domain_header))
+#define HEADER_BYTES  sizeof(struct stream_record_header)
+#define COUNT_BYTES   sizeof(struct stream_count_header)
+#define ZERO_PAGE_TOP 0x50 /* the highest byte of a frame number's word */
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+struct record {
+    size_t at, bytes; /* with header and padding */
+};
+
+static uint32_t get(const uint8_t *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+static void put(uint8_t *at, uint32_t value)
+{
+    memcpy(at, &value, sizeof(value));
+}
+
+static unsigned find_records(const uint8_t *data, size_t size, struct record ret[RECORDS_MAX])
+{
+    unsigned n = 0;
+
+    for (size_t at = FIRST_RECORD; n < RECORDS_MAX && at + HEADER_BYTES <= size;) {
+        size_t bytes = HEADER_BYTES + (((size_t)get(data + at + 4) + 7) & ~(size_t)7);
+        if (bytes > size - at)
+            break;
+        ret[n++] = (struct record){at, bytes};
+        at += bytes;
+    }
+    return n;
+}
+
+static size_t cut_out(uint8_t *data, size_t size, size_t at, size_t bytes)
+{
+    memmove(data + at, data + at + bytes, size - at - bytes);
+    return size - bytes;
+}
+
+static size_t repeat(uint8_t *data, size_t size, size_t max_size, const struct record *r)
+{
+    if (size + r->bytes > max_size)
+        return size;
+    memmove(data + r->at + r->bytes, data + r->at, size - r->at);
+    return size + r->bytes;
+}
+
+/* A list of pages without contents: every count is then nearly right. */
+static size_t empty_pages(uint8_t *data, size_t size, const struct record *r)
+{
+    uint32_t count;
+    size_t keep;
+
+    if (get(data + r->at) != STREAM_PAGE_DATA || r->bytes < HEADER_BYTES + COUNT_BYTES)
+        return size;
+    count = get(data + r->at + HEADER_BYTES);
+    keep = HEADER_BYTES + COUNT_BYTES + (size_t)count * 8;
+    if (count == 0 || keep > r->bytes)
+        return size;
+    for (uint32_t i = 0; i < count; i++)
+        data[r->at + HEADER_BYTES + COUNT_BYTES + i * 8 + 7] = ZERO_PAGE_TOP;
+    put(data + r->at + 4, (uint32_t)(COUNT_BYTES + count * 8));
+    return cut_out(data, size, r->at + keep, r->bytes - keep);
+}
+
+static void nudge(uint8_t *at, unsigned random)
+{
+    put(at, get(at) + (random % 2 ? 1u : -1u) * (1u << (random / 2 % 6)));
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    struct record records[RECORDS_MAX];
+    unsigned n = find_records(data, size, records), random = seed / 8;
+    const struct record *r = n ? &records[random % n] : NULL;
+
+    random /= RECORDS_MAX;
+    switch (r ? seed % 8 : 7) {
+    case 0:
+        return repeat(data, size, max_size, r);
+    case 1:
+        return cut_out(data, size, r->at, r->bytes);
+    case 2:
+        nudge(data + r->at + 4, random);
+        return size;
+    case 3:
+        if (r->bytes > HEADER_BYTES)
+            nudge(data + r->at + HEADER_BYTES, random);
+        return size;
+    case 4:
+        return empty_pages(data, size, r);
+    default:
+        return LLVMFuzzerMutate(data, size, max_size);
+    }
+}
