@@ -16,6 +16,10 @@ enum handover_type {
     HANDOVER_GO = 4,
     HANDOVER_RESUMED = 5,
     HANDOVER_REFUSED = 6,
+    HANDOVER_BEGIN = 7,
+    HANDOVER_TOKEN = 8,
+    HANDOVER_JOIN = 9,
+    HANDOVER_JOINED = 10,
 };
 
 struct handover_header {
@@ -34,6 +38,17 @@ struct handover_hello {
 
 struct handover_ready {
     uint64_t pages, zero_pages, verified_pages;
+};
+
+#define HANDOVER_TOKEN_BYTES 16u
+
+struct handover_begin {
+    uint32_t streams, reserved;
+};
+
+struct handover_join {
+    uint8_t token[HANDOVER_TOKEN_BYTES];
+    uint32_t index, reserved;
 };
 
 struct handover_message {

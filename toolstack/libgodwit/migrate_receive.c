@@ -2,6 +2,7 @@
 /* The destination of a migration. The functions stand in the order in which they run. */
 #include "handover.h"
 #include "handover_guard.h"
+#include "migrate_join.h"
 #include "migrate_step.h"
 #include "restore_build.h"
 #include <libgodwit/migrate.h>
@@ -15,7 +16,8 @@ struct receiver {
     struct handover_guard *guard;
     struct gw_error *err;
     struct handover_io io;
-    struct stream_parser parser;
+    struct migrate_joined joined;
+    struct stream_parser parser, side_parsers[STREAM_STREAMS_MAX - 1];
     struct migrate_host host;
     struct restore_builder builder;
 };
@@ -28,7 +30,7 @@ static const struct migrate_opener *opener_of(const struct gw_receive_options *o
 static int greet(struct receiver *r)
 {
     const struct handover_hello hello = {.version = HANDOVER_VERSION,
-                                         .capabilities = HANDOVER_CAN_ZSTD};
+                                         .capabilities = HANDOVER_CAN_ZSTD | HANDOVER_CAN_STREAMS};
 
     if (migrate_step("dest-hello", r->err))
         return -1;
@@ -51,6 +53,8 @@ static int build(struct receiver *r)
         return -1;
     r->builder.host = &r->host;
     r->builder.parser = &r->parser;
+    r->builder.sides = r->joined.n;
+    r->builder.side_parsers = r->side_parsers;
     r->builder.accept = accept_guest;
     r->builder.accept_arg = r;
     return restore_build(&r->builder, r->err);
@@ -93,7 +97,7 @@ static int receive(struct receiver *r)
 {
     struct gw_error deaf = {0};
 
-    if (greet(r) || build(r) || await_go(r) || resume(r)) {
+    if (build(r) || await_go(r) || resume(r)) {
         restore_build_undo(&r->builder);
         handover_refuse(&r->io, r->err);
         return -1;
@@ -104,19 +108,37 @@ static int receive(struct receiver *r)
     return 0;
 }
 
+/* They come before the hypervisor is opened: they must not inherit it. */
+static int start_parsers(struct receiver *r)
+{
+    if (stream_parser_start(&r->parser, r->io.in_fd, r->io.peer, r->io.stall_ms,
+                            &handover_cancelled, r->err))
+        return -1;
+    for (unsigned i = 0; i < r->joined.n; i++)
+        if (stream_parser_start(&r->side_parsers[i], r->joined.in_fd[i], r->io.peer, r->io.stall_ms,
+                                &handover_cancelled, r->err))
+            return -1;
+    return 0;
+}
+
 static int work(struct handover_guard *guard, void *arg)
 {
     struct receiver r = *(struct receiver *)arg;
+    enum migrate_role role = MIGRATE_MAIN;
 
     r.guard = guard;
     r.builder.guard = guard;
     r.err = &guard->error;
     r.io.cancelled = &handover_cancelled;
-    /* The parser comes first: it must not inherit what the builder opens. */
-    if (stream_parser_start(&r.parser, r.io.in_fd, r.io.peer, r.io.stall_ms, &handover_cancelled,
-                            r.err) == 0)
+    if (greet(&r) || migrate_join(&r.io, &r.joined, &role, r.err) ||
+        (role == MIGRATE_MAIN && start_parsers(&r)))
+        handover_refuse(&r.io, r.err);
+    else if (role == MIGRATE_MAIN)
         receive(&r);
     stream_parser_stop(&r.parser);
+    for (unsigned i = 0; i < r.joined.n; i++)
+        stream_parser_stop(&r.side_parsers[i]);
+    migrate_join_close(&r.joined);
     restore_build_free(&r.builder);
     if (r.host.ops)
         r.host.ops->close(r.host.ctx);

@@ -115,7 +115,7 @@ static int send_rest(struct sender *s)
         (migrate_step("source-verify", s->err) || save_source_send_verify(&s->source, s->err)))
         return -1;
     s->report.verify_ms = s->options->verify ? precopy_now_ms() - began : 0;
-    return stream_write_end(&s->source.writer, s->err);
+    return save_source_send_end(&s->source, s->err);
 }
 
 /* The destination says *ready* only for a guest that is complete, and equal if that was asked. */

@@ -12,15 +12,6 @@
 
 #define INCOMING_SUFFIX "--incoming"
 
-static bool bit_set(uint8_t *bits, uint64_t i) /* returns whether it was clear */
-{
-    uint8_t mask = (uint8_t)(1u << (i % 8));
-    bool was_clear = !(bits[i / 8] & mask);
-
-    bits[i / 8] |= mask;
-    return was_clear;
-}
-
 void restore_incoming_name(const char *name, char ret_name[STREAM_NAME_BYTES_MAX + 1])
 {
     snprintf(ret_name, STREAM_NAME_BYTES_MAX + 1, "%.*s%s",
@@ -96,7 +87,7 @@ static int create_guest(struct restore_builder *b, struct gw_error *err)
 {
     struct stream_memory ours;
 
-    if (!b->text || b->memory_pages == 0 || b->created)
+    if (!b->text || b->memory_pages == 0 || b->created || b->introduced != (b->sides > 0))
         return distrust("records out of order", err);
     snprintf(b->guard->name, sizeof(b->guard->name), "%s", b->incoming_name);
     handover_guard_add(b->guard, HANDOVER_BUILDING);
@@ -115,98 +106,43 @@ static int create_guest(struct restore_builder *b, struct gw_error *err)
     b->seen = calloc(1, bytes);
     b->written = calloc(1, bytes);
     b->verified = calloc(1, bytes);
-    b->scratch = calloc(STREAM_PAGES_MAX, STREAM_PAGE_BYTES);
-    if (!b->seen || !b->written || !b->verified || !b->scratch)
+    if (!b->seen || !b->written || !b->verified)
         return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
-    return b->accept ? b->accept(b->accept_arg, err) : 0;
-}
-
-/* A page that was never written since the guest was made is zero already. */
-static int store_pages(struct restore_builder *b, const struct stream_pages *pages,
-                       struct gw_error *err)
-{
-    uint64_t full[STREAM_PAGES_MAX], zero[STREAM_PAGES_MAX], index = 0;
-    unsigned full_n = 0, zero_n = 0;
-
-    for (uint32_t i = 0; i < pages->count; i++) {
-        uint64_t word = stream_pages_word(pages, i), gfn = stream_word_gfn(word);
-
-        stream_memory_index(&b->memory, gfn, &index);
-        b->seen_pages += bit_set(b->seen, index);
-        if (stream_word_type(word) == STREAM_PFN_NORMAL) {
-            full[full_n++] = gfn;
-            bit_set(b->written, index);
-        } else if (b->written[index / 8] & (1u << (index % 8))) {
-            zero[zero_n++] = gfn;
-        }
-    }
-    b->pages += pages->count;
-    b->zero_pages += pages->count - pages->with_contents;
-    if (full_n &&
-        b->host->ops->write_pages(b->host->ctx, b->domid, full, full_n, pages->contents, err))
+    if (restore_lanes_start(b, err))
         return -1;
-    if (zero_n == 0)
-        return 0;
-    memset(b->scratch, 0, (size_t)zero_n * STREAM_PAGE_BYTES);
-    return b->host->ops->write_pages(b->host->ctx, b->domid, zero, zero_n, b->scratch, err);
-}
-
-/* Compares what a window shows with the n pages from pages->words[first] on. */
-static void compare_window(struct restore_builder *b, const struct migrate_window *window,
-                           const struct stream_pages *pages, uint32_t first,
-                           const uint8_t **contents)
-{
-    static const uint8_t zero_page[STREAM_PAGE_BYTES];
-    uint64_t index = 0;
-
-    for (unsigned i = 0; i < window->n; i++) {
-        uint64_t word = stream_pages_word(pages, first + i);
-        const uint8_t *theirs = zero_page;
-
-        if (stream_word_type(word) == STREAM_PFN_NORMAL) {
-            theirs = *contents;
-            *contents += STREAM_PAGE_BYTES;
-        }
-        stream_memory_index(&b->memory, stream_word_gfn(word), &index);
-        b->verified_pages += bit_set(b->verified, index);
-        if (memcmp(theirs, window->pages[i], STREAM_PAGE_BYTES) != 0) {
-            if (b->different_pages++ == 0)
-                b->first_different_gfn = stream_word_gfn(word);
-        }
-    }
-}
-
-static int verify_pages(struct restore_builder *b, const struct stream_pages *pages,
-                        struct gw_error *err)
-{
-    const uint8_t *contents = pages->contents;
-    uint64_t gfns[MIGRATE_WINDOW_PAGES];
-    struct migrate_window window;
-
-    for (uint32_t done = 0, n; done < pages->count; done += n) {
-        for (n = 0; n < MIGRATE_WINDOW_PAGES && done + n < pages->count; n++)
-            gfns[n] = stream_word_gfn(stream_pages_word(pages, done + n));
-        if (b->host->ops->map_pages(b->host->ctx, b->domid, gfns, n, &window, err))
-            return -1;
-        compare_window(b, &window, pages, done, &contents);
-        b->host->ops->unmap_pages(b->host->ctx, &window);
-    }
-    return 0;
+    return b->accept ? b->accept(b->accept_arg, err) : 0;
 }
 
 static int take_pages(struct restore_builder *b, const struct stream_record *record,
                       struct gw_error *err)
 {
-    struct stream_pages pages;
-    const char *why;
-
-    if (!b->scratch)
+    if (!b->verified)
         return distrust("pages without a guest", err);
-    if (stream_view_pages(record->body, record->length, &b->memory, &pages, &why))
-        return distrust(why, err);
-    if (b->verifying)
-        return migrate_step("dest-verify", err) || verify_pages(b, &pages, err) ? -1 : 0;
-    return migrate_step("dest-pages", err) || store_pages(b, &pages, err) ? -1 : 0;
+    return restore_lane_take_pages(&b->lanes[0], record, err);
+}
+
+/* GODWIT_LANE: the source must mean as many connections as there are. */
+static int take_lane(struct restore_builder *b, const struct stream_record *record,
+                     struct gw_error *err)
+{
+    struct stream_lane lane = {0};
+
+    if (record->length == sizeof(lane))
+        memcpy(&lane, record->body, sizeof(lane));
+    if (b->created || lane.index != 0 || lane.count != b->lanes_n)
+        return distrust("the stream has another number of connections", err);
+    b->introduced = true;
+    return 0;
+}
+
+static int take_lane_ends(struct restore_builder *b, const struct stream_record *record,
+                          struct gw_error *err)
+{
+    if (record->length != b->sides * sizeof(b->lane_ends[0]))
+        return distrust("the list of the ends of connections has the wrong size", err);
+    memcpy(b->lane_ends, record->body, record->length);
+    b->lanes_ended = true;
+    return 0;
 }
 
 static int take_state(struct restore_builder *b, const struct stream_record *record,
@@ -222,11 +158,34 @@ static int take_state(struct restore_builder *b, const struct stream_record *rec
     return 0;
 }
 
+/* What all lanes did, when they are over. */
+static int add_up(struct restore_builder *b, struct gw_error *err)
+{
+    if (b->sides && !b->lanes_ended)
+        return distrust("the stream does not say how its connections ended", err);
+    if (restore_lanes_join(b, 0, err) || restore_lanes_compare(b, err))
+        return -1;
+    for (unsigned i = 0; i < b->lanes_n; i++) {
+        const struct restore_lane *lane = &b->lanes[i];
+
+        b->seen_pages += lane->seen_pages;
+        b->verified_pages += lane->verified_pages;
+        b->pages += lane->pages;
+        b->zero_pages += lane->zero_pages;
+        if (lane->different_pages && !b->different_pages)
+            b->first_different_gfn = lane->first_different_gfn;
+        b->different_pages += lane->different_pages;
+    }
+    return 0;
+}
+
 /* END: nothing may be missing. */
 static int complete(struct restore_builder *b, struct gw_error *err)
 {
     if (!b->created || !b->state)
         return distrust("the stream ends before the guest is complete", err);
+    if (add_up(b, err))
+        return -1;
     if (b->seen_pages != b->memory_pages)
         return gw_error_set(err, GW_EXIT_CONFIG, "the stream lacks %llu of the guest's %llu pages",
                             (unsigned long long)(b->memory_pages - b->seen_pages),
@@ -261,8 +220,12 @@ static int take_record(struct restore_builder *b, const struct stream_record *re
         return restore_types_take(b, record, err);
     case STREAM_HVM_CONTEXT:
         return take_state(b, record, err);
+    case STREAM_LANE:
+        return take_lane(b, record, err);
+    case STREAM_LANE_ENDS:
+        return take_lane_ends(b, record, err);
     case STREAM_VERIFY:
-        b->verifying = true;
+        b->verifying = b->lanes[0].verifying = true;
         return 0;
     case STREAM_DIGEST:
         return 0;
@@ -273,13 +236,24 @@ static int take_record(struct restore_builder *b, const struct stream_record *re
     }
 }
 
+static void make_lanes(struct restore_builder *b)
+{
+    b->lanes_n = 1 + b->sides;
+    for (unsigned i = 0; i < b->lanes_n; i++) {
+        b->lanes[i].builder = b;
+        b->lanes[i].index = i;
+        b->lanes[i].parser = i ? &b->side_parsers[i - 1] : b->parser;
+    }
+}
+
 int restore_build(struct restore_builder *b, struct gw_error *err)
 {
     struct stream_record record;
 
+    make_lanes(b);
     do {
         if (stream_parser_next(b->parser, &record, err) || take_record(b, &record, err))
-            return -1;
+            return restore_lanes_join(b, -1, err);
     } while (record.type != STREAM_END);
     return 0;
 }
@@ -315,6 +289,6 @@ void restore_build_free(struct restore_builder *b)
     free(b->seen);
     free(b->written);
     free(b->verified);
-    free(b->scratch);
+    restore_lanes_free(b);
     free(b->readonly);
 }

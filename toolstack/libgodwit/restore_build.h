@@ -5,12 +5,16 @@
 
 #include "handover_guard.h"
 #include "migrate_host.h"
+#include "restore_lane.h"
 #include "stream_parser.h"
 
 struct restore_builder {
     struct migrate_host *host;
     struct stream_parser *parser;
-    struct handover_guard *guard; /* learns what there is to undo */
+    /* Further connections; their parsers are set by the caller, before the first record. */
+    unsigned sides;
+    struct stream_parser *side_parsers; /* sides of them */
+    struct handover_guard *guard;       /* learns what there is to undo */
     /* Called at STATIC_DATA_END, when the guest exists; NULL: nothing to do. */
     int (*accept)(void *arg, struct gw_error *err);
     void *accept_arg;
@@ -23,10 +27,14 @@ struct restore_builder {
     uint32_t domid;
     bool created;
 
-    uint8_t *seen, *written, *verified; /* bit per page, see stream_memory_index */
-    uint8_t *scratch;                   /* STREAM_PAGES_MAX pages */
-    uint8_t *readonly;                  /* bit per page; NULL: there are none */
-    uint64_t seen_pages, verified_pages;
+    uint8_t *seen, *written, *verified;            /* bit per page, see stream_memory_index */
+    uint8_t *readonly;                             /* bit per page; NULL: there are none */
+    unsigned lanes_n;                              /* 1 + sides */
+    struct restore_lane lanes[STREAM_STREAMS_MAX]; /* the first is the main stream's */
+    struct stream_lane_end lane_ends[STREAM_STREAMS_MAX - 1];
+    bool introduced, lanes_ended;        /* GODWIT_LANE, GODWIT_LANE_ENDS came */
+    _Atomic bool given_up;               /* a lane failed. Relaxed: a hint to the others to end. */
+    uint64_t seen_pages, verified_pages; /* all lanes', as the following, from END on */
     bool verifying;
     void *state; /* of CPUs and devices; loaded last, since the guest's clock runs from then on */
     uint32_t state_bytes;

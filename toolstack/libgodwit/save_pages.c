@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory of a guest on its way into a stream: one pass over some or all of its pages. */
+#include "handover.h"
 #include "page_pipe.h"
 #include "save_source.h"
 #include "stream_view.h"
 #include <string.h>
+#include <unistd.h>
+
+#define REASON_MS 1000 /* how long a broken side connection waits for the main one */
 
 struct pass {
     struct save_source *source;
@@ -175,6 +179,24 @@ static int send_windows(struct pass *pass, const uint8_t *wanted, uint64_t total
     return n > 0 ? send_window(pass, gfns, n, err) : 0;
 }
 
+/* When a side connection breaks, the destination may just be saying why on the main one. */
+static void hear_reason(struct save_source *s, struct gw_error *err)
+{
+    struct gw_error said = {0};
+
+    if (s->streams < 2 || err->code == GW_EXIT_MIGRATE_CANCELLED)
+        return;
+    for (unsigned waited_ms = 0; waited_ms < REASON_MS; waited_ms += 10) {
+        if (handover_io_has_input(s->writer.io)) {
+            handover_expect(s->writer.io, HANDOVER_REFUSED, NULL, 0, &said);
+            if (strstr(said.message, " refused: "))
+                *err = said;
+            return;
+        }
+        usleep(10000);
+    }
+}
+
 /* On return all of it has left this process, or the pipe is gone and nobody uses the streams. */
 static int run(struct pass *pass, const uint8_t *wanted, uint64_t total, struct gw_error *err)
 {
@@ -192,6 +214,7 @@ static int run(struct pass *pass, const uint8_t *wanted, uint64_t total, struct 
     }
     page_pipe_close(s->pipe);
     s->pipe = NULL;
+    hear_reason(s, err);
     return -1;
 }
 

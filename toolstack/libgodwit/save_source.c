@@ -35,6 +35,33 @@ void save_source_close(struct save_source *s)
     s->pipe = NULL;
 }
 
+static int send_side_head(struct save_source *s, unsigned i,
+                          const struct migrate_versions *versions, struct gw_error *err)
+{
+    struct stream_writer *w = &s->more[i - 1];
+
+    if (stream_write_headers(w, versions->xen_major, versions->xen_minor, err) ||
+        stream_write_lane(w, i, s->streams, err))
+        return -1;
+    return stream_write_memory(w, &s->memory, err);
+}
+
+int save_source_send_end(struct save_source *s, struct gw_error *err)
+{
+    struct stream_lane_end ends[STREAM_STREAMS_MAX - 1] = {0};
+    struct iovec part = {.iov_base = ends, .iov_len = (s->streams - 1) * sizeof(ends[0])};
+
+    for (unsigned i = 1; i < s->streams; i++) {
+        if (stream_write_end(&s->more[i - 1], err))
+            return -1;
+        ends[i - 1].pages = s->more[i - 1].pages;
+        ends[i - 1].crc32 = s->more[i - 1].sealed_crc;
+    }
+    if (s->streams > 1 && stream_write_record(&s->writer, STREAM_LANE_ENDS, &part, 1, err))
+        return -1;
+    return stream_write_end(&s->writer, err);
+}
+
 int save_source_send_head(struct save_source *s, struct gw_error *err)
 {
     struct stream_host facts = {0};
@@ -51,9 +78,15 @@ int save_source_send_head(struct save_source *s, struct gw_error *err)
         stream_write_record(w, STREAM_HOST, &facts_part, 1, err) ||
         stream_write_config(w, &s->guest.config, err) || stream_write_memory(w, &s->memory, err) ||
         (s->base && stream_write_base(w, s->base, err)) ||
+        (s->streams > 1 && stream_write_lane(w, 0, s->streams, err)) ||
         stream_write_digest(w, err)) /* a damaged head never makes a guest */
         return -1;
-    return stream_write_record(w, STREAM_STATIC_DATA_END, NULL, 0, err);
+    if (stream_write_record(w, STREAM_STATIC_DATA_END, NULL, 0, err))
+        return -1;
+    for (unsigned i = 1; i < s->streams; i++)
+        if (send_side_head(s, i, &versions, err))
+            return -1;
+    return 0;
 }
 
 int save_source_take_state(struct save_source *s, struct gw_error *err)

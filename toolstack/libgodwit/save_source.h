@@ -70,6 +70,8 @@ int save_source_send_pages(struct save_source *source, const uint8_t *wanted, ui
 int save_source_take_state(struct save_source *source, struct gw_error *err);
 /* GODWIT_READONLY if there is such memory, then HVM_CONTEXT as taken. The guest is paused. */
 int save_source_send_state(struct save_source *source, struct gw_error *err);
+/* The end of the stream, on all connections. */
+int save_source_send_end(struct save_source *source, struct gw_error *err);
 /* VERIFY and all pages again. The guest is paused. */
 int save_source_send_verify(struct save_source *source, struct gw_error *err);
 

@@ -34,6 +34,39 @@ static int stage_after_end(const struct stream_checker *checker)
                : -1;
 }
 
+/* The same in a stream that only carries some of the pages. */
+static int next_side_stage(const struct stream_checker *checker, uint32_t type)
+{
+    enum stream_stage stage = checker->stage;
+    bool pages = stage == STREAM_WANT_PAGES || stage == STREAM_WANT_VERIFY_PAGES;
+
+    switch (type) {
+    case STREAM_MEMORY:
+        return stage == STREAM_WANT_MEMORY ? STREAM_WANT_PAGES : -1;
+    case STREAM_PAGE_DATA:
+    case STREAM_PAGES_ZSTD:
+        return pages ? (int)stage : -1;
+    case STREAM_VERIFY:
+        return stage == STREAM_WANT_PAGES ? STREAM_WANT_VERIFY_PAGES : -1;
+    case STREAM_DIGEST:
+        return (int)stage;
+    case STREAM_END:
+        return pages && checker->sealed ? STREAM_ENDED : -1;
+    default:
+        return -1;
+    }
+}
+
+/* A lane says what it is first; the main stream says it last before its guest is made. */
+static int stage_after_lane(const struct stream_checker *checker, uint32_t version)
+{
+    if (version < 4 || checker->lane.count)
+        return -1;
+    if (checker->stage == STREAM_WANT_HOST)
+        return STREAM_WANT_MEMORY;
+    return checker->stage == STREAM_WANT_STATIC_END ? STREAM_WANT_STATIC_END : -1;
+}
+
 /* The stage after a record of this type, or -1 if it may not come now. */
 static int next_stage(const struct stream_checker *checker, uint32_t version, uint32_t type)
 {
@@ -41,7 +74,13 @@ static int next_stage(const struct stream_checker *checker, uint32_t version, ui
 
     if (checker->chained && type != STREAM_DIGEST && type != STREAM_END)
         return -1;
+    if (checker->lane.index)
+        return next_side_stage(checker, type);
     switch (type) {
+    case STREAM_LANE:
+        return stage_after_lane(checker, version);
+    case STREAM_LANE_ENDS:
+        return checker->lane.count && may_end(stage) ? (int)stage : -1;
     case STREAM_HOST:
         return stage == STREAM_WANT_HOST ? STREAM_WANT_CONFIG : -1;
     case STREAM_CONFIG:
@@ -107,13 +146,57 @@ static int check_sums(struct stream_checker *checker, const struct stream_record
     return 0;
 }
 
+/* Index 0 is the main stream, and only that one describes a guest. */
+static int check_lane(struct stream_checker *checker, const struct stream_record *record,
+                      const char **ret_why)
+{
+    *ret_why = "the number of the connection is wrong";
+    if (record->length != sizeof(checker->lane))
+        return -1;
+    memcpy(&checker->lane, record->body, sizeof(checker->lane));
+    if (checker->lane.count < 2 || checker->lane.count > STREAM_STREAMS_MAX ||
+        checker->lane.index >= checker->lane.count)
+        return -1;
+    return (checker->lane.index > 0) == (checker->stage == STREAM_WANT_HOST) ? 0 : -1;
+}
+
+/* A page must always come the same way: only so is the last one that comes the latest. */
+static int check_way(const struct stream_checker *checker, const struct stream_pages *pages,
+                     const char **ret_why)
+{
+    *ret_why = "a page came on a connection that is not its own";
+    for (uint32_t i = 0; checker->lane.count && i < pages->count; i++)
+        if (stream_of_gfn(stream_word_gfn(stream_pages_word(pages, i)), checker->lane.count) !=
+            checker->lane.index)
+            return -1;
+    return 0;
+}
+
+static int check_pages(const struct stream_checker *checker, const struct stream_record *record,
+                       const char **ret_why)
+{
+    struct stream_pages pages;
+    int rc =
+        record->type == STREAM_PAGE_DATA
+            ? stream_view_pages(record->body, record->length, &checker->memory, &pages, ret_why)
+            : stream_view_zipped(record->body, record->length, &checker->memory, &pages, ret_why);
+
+    return rc ? rc : check_way(checker, &pages, ret_why);
+}
+
+static int check_lane_ends(const struct stream_checker *checker, const struct stream_record *record,
+                           const char **ret_why)
+{
+    *ret_why = "the list of the ends of connections has the wrong size";
+    return record->length == (checker->lane.count - 1) * sizeof(struct stream_lane_end) ? 0 : -1;
+}
+
 static int check_body(struct stream_checker *checker, const struct stream_reader *reader,
                       const struct stream_record *record, const char **ret_why)
 {
     struct stream_host host;
     struct stream_config config;
     struct stream_readonly readonly;
-    struct stream_pages pages;
 
     switch (record->type) {
     case STREAM_HOST:
@@ -122,10 +205,13 @@ static int check_body(struct stream_checker *checker, const struct stream_reader
         return stream_view_config(record->body, record->length, &config, ret_why);
     case STREAM_MEMORY:
         return stream_view_memory(record->body, record->length, &checker->memory, ret_why);
+    case STREAM_LANE:
+        return check_lane(checker, record, ret_why);
+    case STREAM_LANE_ENDS:
+        return check_lane_ends(checker, record, ret_why);
     case STREAM_PAGE_DATA:
-        return stream_view_pages(record->body, record->length, &checker->memory, &pages, ret_why);
     case STREAM_PAGES_ZSTD:
-        return stream_view_zipped(record->body, record->length, &checker->memory, &pages, ret_why);
+        return check_pages(checker, record, ret_why);
     case STREAM_READONLY:
         return stream_view_readonly(record->body, record->length, &checker->memory, &readonly,
                                     ret_why);

@@ -32,6 +32,8 @@ enum stream_record_type {
     STREAM_BASE = 0x47570007u,
     STREAM_PAGE_SUMS = 0x47570010u,
     STREAM_PAGES_ZSTD = 0x47570006u,
+    STREAM_LANE = 0x47570011u,
+    STREAM_LANE_ENDS = 0x47570012u,
 };
 #define STREAM_CHAIN    0xC7570002u
 #define STREAM_VERSIONS 0xC7570001u /* does not fit an enumerator of ISO C */
@@ -103,6 +105,15 @@ struct stream_config_header {
     uint8_t uuid[16];
     uint8_t on_poweroff, on_reboot, on_crash, reserved0;
     uint32_t name_length, text_length, reserved1;
+};
+
+struct stream_lane { /* GODWIT_LANE */
+    uint32_t index, count;
+};
+
+struct stream_lane_end { /* GODWIT_LANE_ENDS: one for each side connection */
+    uint64_t pages;
+    uint32_t crc32, reserved;
 };
 
 struct stream_digest {

@@ -45,6 +45,8 @@ const char *gw_stream_record_name(uint32_t type)
         {STREAM_DIGEST, "GODWIT_DIGEST"},
         {STREAM_READONLY, "GODWIT_READONLY"},
         {STREAM_PAGES_ZSTD, "GODWIT_PAGES_ZSTD"},
+        {STREAM_LANE, "GODWIT_LANE"},
+        {STREAM_LANE_ENDS, "GODWIT_LANE_ENDS"},
         {STREAM_VERSIONS, "GODWIT_VERSIONS"},
         {STREAM_BASE, "GODWIT_BASE"},
         {STREAM_CHAIN, "GODWIT_CHAIN"},

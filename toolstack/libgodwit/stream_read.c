@@ -97,6 +97,10 @@ uint32_t stream_body_limit(uint32_t type)
     case STREAM_READONLY:
         return sizeof(struct stream_count_header) +
                STREAM_READONLY_MAX * sizeof(struct stream_range);
+    case STREAM_LANE:
+        return sizeof(struct stream_lane);
+    case STREAM_LANE_ENDS:
+        return (STREAM_STREAMS_MAX - 1) * sizeof(struct stream_lane_end);
     case STREAM_DIGEST:
         return sizeof(struct stream_digest);
     case STREAM_VERSIONS:

@@ -68,6 +68,7 @@ int stream_write_digest(struct stream_writer *w, struct gw_error *err)
     if (write_record(w, STREAM_DIGEST, &part, 1, err))
         return -1;
     w->sealed_bytes = w->bytes;
+    w->sealed_crc = digest.crc32;
     return 0;
 }
 
@@ -111,6 +112,14 @@ static int write_ranges(struct stream_writer *w, uint32_t type, const struct str
         {.iov_base = (void *)(uintptr_t)ranges, .iov_len = n * sizeof(*ranges)}};
 
     return stream_write_record(w, type, parts, 2, err);
+}
+
+int stream_write_lane(struct stream_writer *w, uint32_t index, uint32_t count, struct gw_error *err)
+{
+    struct stream_lane lane = {.index = index, .count = count};
+    struct iovec part = {.iov_base = &lane, .iov_len = sizeof(lane)};
+
+    return stream_write_record(w, STREAM_LANE, &part, 1, err);
 }
 
 int stream_write_memory(struct stream_writer *w, const struct stream_memory *memory,

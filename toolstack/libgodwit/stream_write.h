@@ -12,6 +12,7 @@ struct stream_writer {
     uint64_t pages;        /* in all page records */
     uint64_t sealed_bytes; /* up to where a GODWIT_DIGEST has confirmed them */
     uint32_t crc;
+    uint32_t sealed_crc; /* in the last GODWIT_DIGEST */
 };
 
 /*
@@ -37,6 +38,9 @@ int stream_write_pages(struct stream_writer *writer, const uint64_t *words, uint
 /* The same with the contents as one zstd frame. */
 int stream_write_zipped(struct stream_writer *writer, const uint64_t *words, uint32_t n,
                         const void *frame, uint32_t frame_bytes, struct gw_error *err);
+/* GODWIT_LANE: this stream is number index of count. */
+int stream_write_lane(struct stream_writer *writer, uint32_t index, uint32_t count,
+                      struct gw_error *err);
 /* GODWIT_DIGEST, unless nothing has come since the last one. */
 int stream_write_digest(struct stream_writer *writer, struct gw_error *err);
 /* GODWIT_DIGEST and END. */

@@ -104,7 +104,7 @@ static void assert_moves(struct fixture *f, unsigned from)
 
 static void test_all_combinations(void **state)
 {
-    static const unsigned streams[] = {1};
+    static const unsigned streams[] = {1, 2, 4, 16};
     static const int levels[] = {0, 1, 19};
     struct fixture *f = *state;
     unsigned from = 0;
