@@ -78,6 +78,21 @@ static inline uint64_t log_set(struct s2_vm *vm, struct dirty_log_chunk *chunk, 
     return bits & ~old;
 }
 
+/*
+ * log_set for the harvest that is going to take these bits. It must find them: another marker, of
+ * another page, may have set the word and not its summary yet, or the summary and not top. So both
+ * are said whoever was first; top by the caller, with log_set_top.
+ */
+static inline uint64_t log_set_found(struct s2_vm *vm, struct dirty_log_chunk *chunk, uint64_t gfn,
+                                     uint64_t bits)
+{
+    /* Release: as in log_set. */
+    uint64_t old = port_fetch_or(&chunk->bits[log_word_of(gfn)], bits, memory_order_release);
+
+    log_set_summary(vm, chunk, gfn);
+    return bits & ~old;
+}
+
 /* Takes the mark that says that the chunk of gfn has any; before log_take_summary. */
 static inline void log_take_top(struct s2_vm *vm, uint64_t gfn)
 {

@@ -122,12 +122,12 @@ static void mark_word(struct s2_vm *vm, struct s2_gather *gather, struct dirty_l
     /* Clean pages between are invalidated too: one range is cheaper than many. */
     s2_gather_add(gather, ipa_from_gfn(gfn + first), (uint64_t)(end - first) << PAGE_SHIFT,
                   PAGE_SIZE_BYTES);
-    dirty = log_set(vm, chunk, gfn, dirty);
+    dirty = log_set_found(vm, chunk, gfn, dirty);
     log_count_bits(vm, DIRTY_WRITER_HARDWARE, log_bit_count(dirty));
 }
 
-/* Collects the open pages of a word: page i of the run is its first. */
-static __attribute__((noinline)) void collect_word(struct s2_vm *vm, struct s2_gather *gather,
+/* Collects the open pages of a word: page i of the run is its first. Whether there were any. */
+static __attribute__((noinline)) bool collect_word(struct s2_vm *vm, struct s2_gather *gather,
                                                    const struct scan_run *run, unsigned i,
                                                    uint64_t open)
 {
@@ -148,6 +148,7 @@ static __attribute__((noinline)) void collect_word(struct s2_vm *vm, struct s2_g
     if (dirty != 0) {
         mark_word(vm, gather, run->chunk, gfn, dirty);
     }
+    return dirty != 0;
 }
 
 void log_collect(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint64_t end)
@@ -157,12 +158,17 @@ void log_collect(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint6
 
     end = (end + LOG_WORD_PAGES - 1) & ~(uint64_t)(LOG_WORD_PAGES - 1);
     for (; next_run(vm, gfn, end, &run); gfn = run.gfn + run.pages) {
+        bool found = false;
+
         for (unsigned i = 0; i < run.pages; i += LOG_WORD_PAGES) {
             i += LOG_WORD_PAGES *
                  s2_pte_closed_runs(&run.entries[i], (run.pages - i) / LOG_WORD_PAGES, &open);
             if (i < run.pages) {
-                collect_word(vm, gather, &run, i, open);
+                found |= collect_word(vm, gather, &run, i, open);
             }
+        }
+        if (found) {
+            log_set_top(vm, run.gfn);
         }
     }
 }

@@ -3,6 +3,8 @@
  * Pages whose first write the hardware notes in the descriptor. It may do so at any moment, also
  * while the write lock is held: here another CPU stores at each point inside an operation in turn.
  */
+#include "log.h"
+
 #include "log_util.h"
 
 #define PAGES 512u
@@ -363,6 +365,28 @@ static void harvests_by_words_find_all_notes(void **state)
     end_vm(&vm);
 }
 
+/*
+ * Another page's mark is half made, by a CPU that stands still: the word is set and its summary
+ * is not; or the summary is, and top is not. What the hardware noted is taken all the same.
+ */
+static void half_a_mark_hides_no_note(void **state)
+{
+    struct dirty_log_chunk *chunk;
+
+    (void)state;
+    for (unsigned level = 0; level < 2; level++) {
+        start(MIB(4));
+        chunk = log_chunk_of(&vm, 0);
+        chunk->bits[level] = UINT64_C(1) << 5;
+        chunk->summary[0] = level << 1;
+        store(KIB(12));
+        assert_int_equal(harvest(), 2);
+        assert_true(test_bit(bits, 3) && test_bit(bits, level * 64 + 5));
+        assert_int_equal(harvest(), 0);
+        end_vm(&vm);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +402,7 @@ int main(void)
         TEST(a_fault_on_a_tracked_page_opens_it),
         TEST(memory_mapped_meanwhile_is_tracked),
         TEST(harvests_by_words_find_all_notes),
+        TEST(half_a_mark_hides_no_note),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

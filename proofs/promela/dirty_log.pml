@@ -7,7 +7,7 @@
  * shows, and what not, is in docs/design/proofs.md.
  *
  * Chosen with -D: VCPUS, HARDWARE (the MMU notes first writes), EMPTY_POOL, HYP_WRITER, FOREIGN,
- * SPLITTER, MERGER, RETYPER, ABORTS, ROUNDS; and M_..., a mutant that breaks one rule. models.py
+ * SPLITTER, MERGER, RETYPER, ABORTS, ROUNDS, SAMPLE (with HARDWARE: pages are left to a fault); and M_..., a mutant that breaks one rule. models.py
  * has all that are checked.
  */
 #ifndef VCPUS
@@ -72,6 +72,13 @@ inline mark(bits)
     fi
 }
 
+/* log_set_found: another marker may be between the two, and who marks here takes next. */
+#ifdef M_COLLECT_TRUSTS_THE_SUMMARY
+#define mark_found(bits) mark(bits)
+#else
+#define mark_found(bits) word = word | (bits); summary = true
+#endif
+
 /* Pages are as open as their block. */
 #ifdef M_SPLIT_OPENS_PAGES
 #define split_leaf(block) (TRACKED | W)
@@ -113,6 +120,13 @@ inline split(block)
     fi
 }
 
+/* open_tracked: a page of the sample becomes what the hardware would make of it. */
+#if defined(SAMPLE) && !defined(M_SAMPLE_IS_OPENED_UNTRACKED)
+#define FAULT_OPENS (DBM | W)
+#else
+#define FAULT_OPENS W
+#endif
+
 /* s2_fault_write under the read lock. For a page: open, mark; the caller invalidates. */
 inline handle_fault(q)
 {
@@ -134,7 +148,7 @@ inline handle_fault(q)
 #elif defined(M_FAULT_DOES_NOT_MARK)
     :: atomic { root == TABLE && leaf[q] == CLOSED -> leaf[q] = W; break }
 #else
-    :: atomic { root == TABLE && leaf[q] == CLOSED -> leaf[q] = W };
+    :: atomic { root == TABLE && leaf[q] == CLOSED -> leaf[q] = FAULT_OPENS };
        mark(bit(q));
        break
 #endif
@@ -380,7 +394,7 @@ inline collect(q)
     fi;
     if
     :: d_step { (seen & W) != 0 -> seen = 0; gather = gather | bit(q) };
-       mark(bit(q))
+       mark_found(bit(q))
     :: d_step { (seen & W) == 0 -> seen = 0 }
     fi
 #else
@@ -392,11 +406,24 @@ inline collect(q)
 #endif
        };
 #ifndef M_HARDWARE_CLEAR_DOES_NOT_MARK
-       mark(bit(q))
+       mark_found(bit(q))
 #endif
     :: root != TABLE || leaf[q] != (DBM | W)
     fi
 #endif
+}
+
+/* log_place_sample: a closed page comes into the sample, or leaves it, or stays. */
+inline place(q)
+{
+    if
+    :: d_step { root == TABLE && leaf[q] == DBM -> leaf[q] = CLOSED; gather = gather | bit(q) }
+    :: d_step { root == TABLE && leaf[q] == CLOSED -> leaf[q] = DBM }
+#ifdef M_SAMPLE_TAKES_OPEN_PAGES
+    :: d_step { root == TABLE && leaf[q] == (DBM | W) -> leaf[q] = W; gather = gather | bit(q) }
+#endif
+    :: true
+    fi
 }
 
 /* The caller copies pages, one after the other. */
@@ -422,6 +449,10 @@ inline harvest()
 #ifdef HARDWARE
     collect(0);
     collect(1);
+#ifdef SAMPLE
+    place(0);
+    place(1);
+#endif
 #endif
 #ifdef M_PROTECT_BEFORE_TAKE
     taken = word;

@@ -339,6 +339,9 @@ TRACKED_MUTANTS = {
     "harvest-skips-chunks-without-marks": ("tracked", "harvest.c",
         "    gfn = log_next_noted(harvest->vm, gfn, *end);",
         "    gfn = log_next_marked(harvest->vm, gfn, *end);"),
+    "collect-trusts-the-summary": ("tracked", "scan.c", "log_set_found(vm, chunk, gfn, dirty);",
+        "log_set(vm, chunk, gfn, dirty);"),
+    "collect-trusts-top": ("tracked", "scan.c", "            log_set_top(vm, run.gfn);\n", ""),
     # The sample of pages that are left to a fault.
     "sample-stays-where-it-is": ("sample", "session.c",
         "        sample = sample % DIRTY_LOG_SAMPLE_PAGES + 1;", "        sample = 1;"),
