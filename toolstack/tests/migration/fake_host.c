@@ -250,6 +250,12 @@ static int fake_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memo
     return 0;
 }
 
+static int no_page(struct fake_host *host, struct gw_error *err)
+{
+    host->strays++;
+    return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+}
+
 static uint8_t *page_at(struct fake_guest *guest, uint64_t gfn)
 {
     if (gfn == FAKE_CONSOLE_GFN)
@@ -266,7 +272,7 @@ static int fake_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsig
     for (unsigned i = 0; guest && i < n; i++) {
         ret_window->pages[i] = page_at(guest, gfns[i]);
         if (!ret_window->pages[i] || n > MIGRATE_WINDOW_PAGES)
-            return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+            return no_page(ctx, err);
     }
     ret_window->n = n;
     if (guest)
@@ -287,7 +293,7 @@ static int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, uns
     for (unsigned i = 0; guest && i < n; i++) {
         uint8_t *page = page_at(guest, gfns[i]);
         if (!page)
-            return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+            return no_page(ctx, err);
         if (guest->readonly[(page - guest->memory[0]) / STREAM_PAGE_BYTES])
             return gw_error_set(err, GW_EXIT_FAILED, "the page is read-only");
         memcpy(page, (const uint8_t *)data + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES);
@@ -328,7 +334,7 @@ static int fake_set_readonly(void *ctx, uint32_t domid, const struct stream_rang
         return -1;
     if (!page_at(guest, range->first_gfn) || !page_at(guest, range->first_gfn + range->pages - 1) ||
         range->pages == 0)
-        return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+        return no_page(ctx, err);
     for (uint64_t i = 0; i < range->pages && !((struct fake_host *)ctx)->forget_readonly; i++)
         guest->readonly[1 + range->first_gfn + i - FAKE_RAM_GFN] = true;
     return 0;
@@ -380,7 +386,9 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
     guest->domid = ++host->next_domid;
     guest->config = *config;
     guest->config.text = NULL;
-    memcpy(guest->text, config->text, config->text_length);
+    memcpy(guest->text, config->text,
+           config->text_length < sizeof(guest->text) ? config->text_length
+                                                     : sizeof(guest->text) - 1);
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     guest->pauses = 1;
     guest->used = true;

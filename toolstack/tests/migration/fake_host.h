@@ -63,6 +63,7 @@ struct fake_host {
     bool hardware;  /* the MMU notes writes: a vCPU is known by the sample only */
     bool refuse_throttle;
     _Atomic unsigned mapped_pages; /* now */
+    _Atomic unsigned strays;       /* pages asked for that the guest has not */
     _Atomic unsigned log_takes, merges, throttles;
     struct fake_guest guests[FAKE_GUESTS];
 };
