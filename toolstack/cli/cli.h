@@ -74,6 +74,7 @@ int cmd_list(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_migrate_receive(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_save(int argc, char **argv);
 int cmd_shutdown(int argc, char **argv);

@@ -85,6 +85,15 @@ const struct cli_command cli_commands[] = {
      "See godwit-migration(7) for keys.\n",
      cmd_migrate_receive},
     {"pause", "GUEST", "stop a guest where it is", "  godwit pause web1\n", cmd_pause},
+    {"report", "[-o FILE] FILE", "draw a finished migration as a page for browsers",
+     "  godwit migrate --json web1 south >web1.json\n"
+     "  godwit report web1.json -o web1.html\n"
+     "\n"
+     "  -o, --output FILE  the page (standard output)\n"
+     "\n"
+     "FILE is what migrate --json or migrate-status --json printed; - is standard input. The page\n"
+     "needs no network. Needs no hypervisor. Exit code 6: FILE holds no report.\n",
+     cmd_report},
     {"restore", "[OPTION...] FILE", "start a saved guest where it was stopped",
      "  godwit restore web1.save\n"
      "\n"
