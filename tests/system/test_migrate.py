@@ -59,6 +59,15 @@ def test_linux(bench):
     move_once(bench, "linux", config=LINUX)
 
 
+def test_four_connections_compressed(bench):
+    with guest(bench, "lanes", vcpus=2) as g:
+        g.wait_count(3)
+        check_report(g.migrate("south", "--verify", "--streams", "4", "--compress=1"))
+        g.expect_only_at("south")
+        g.wait_more(5)
+        g.expect_whole()
+
+
 def test_over_ssh(bench):
     with guest(bench, "secret") as g:
         g.wait_count(3)

@@ -7,7 +7,7 @@
 #include "cli.h"
 #include "transport_options.h"
 
-enum { OPT_MAX_ROUNDS = CLI_OPT_OWN, OPT_MAX_DOWNTIME, OPT_VERIFY, OPT_COMPRESS };
+enum { OPT_MAX_ROUNDS = CLI_OPT_OWN, OPT_MAX_DOWNTIME, OPT_VERIFY, OPT_COMPRESS, OPT_STREAMS };
 
 static const struct option migrate_options[] = {
     {"help", no_argument, NULL, 'h'},
@@ -17,6 +17,7 @@ static const struct option migrate_options[] = {
     {"ssh", required_argument, NULL, 's'},
     CLI_TRANSPORT_OPTIONS,
     {"tls-name", required_argument, NULL, CLI_OPT_TLS_NAME},
+    {"streams", required_argument, NULL, OPT_STREAMS},
     {"compress", optional_argument, NULL, OPT_COMPRESS},
     {"max-rounds", required_argument, NULL, OPT_MAX_ROUNDS},
     {"max-downtime", required_argument, NULL, OPT_MAX_DOWNTIME},
@@ -58,6 +59,11 @@ static int parse_option(int c, const char *name, struct gw_migrate_options *m,
         return 0;
     case OPT_VERIFY:
         m->verify = true;
+        return 0;
+    case OPT_STREAMS:
+        if (cli_parse_number(optarg, 1, 16, &number) < 0)
+            return cli_usage(name, "'%s' is not a number of connections from 1 to 16", optarg);
+        m->streams = (unsigned)number;
         return 0;
     case OPT_COMPRESS:
         return parse_compress(name, m);

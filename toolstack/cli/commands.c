@@ -64,6 +64,8 @@ const struct cli_command cli_commands[] = {
      "      --verify           compare every page while it is stopped (also --debug)\n"
      "      --max-downtime MS  stop when the rest can be sent in so long (300)\n"
      "      --max-rounds N     stop after so many rounds at the latest (30)\n"
+     "      --streams N        use N connections at once, up to 16 (1)\n"
+     "      --compress[=LEVEL] compress pages with zstd, level 1 to 19 (1)\n"
      "      --json             a report on stdout\n"
      "  -q, --quiet            no progress\n"
      "\n"

@@ -13,7 +13,8 @@ static int write_parts(struct stream_writer *w, struct iovec *iov, int n, struct
     size_t bytes = 0;
 
     for (int i = 0; i < n; i++) {
-        w->crc = stream_sum(w->crc, iov[i].iov_base, iov[i].iov_len);
+        if (iov[i].iov_len) /* zlib takes no bytes at NULL for a wish to begin anew */
+            w->crc = stream_sum(w->crc, iov[i].iov_base, iov[i].iov_len);
         bytes += iov[i].iov_len;
     }
     switch (handover_io_write(w->io, iov, n, err)) {
