@@ -73,7 +73,7 @@ struct gw_migrate_options {
     unsigned streams;   /* connections, 1 to 16; 0: 1 */
     int compress_level; /* of zstd, 1 to 19; 0: no compression */
     bool paused;        /* leave it paused at the destination */
-    bool json;   /* a report on stdout */
+    bool json;          /* a report on stdout */
     enum gw_progress progress;
     unsigned max_rounds;
     unsigned max_downtime_ms; /* stop when the rest can be sent in this time */
