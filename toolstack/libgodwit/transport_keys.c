@@ -118,7 +118,7 @@ static int take_peer(struct transport_keys *keys, char *line, const char *path, 
     if (keys->peer_count == TRANSPORT_PEERS_MAX)
         return gw_error_set(err, GW_EXIT_CONFIG, "%s: more than %d names", path,
                             TRANSPORT_PEERS_MAX);
-    strcpy(keys->peers[keys->peer_count++], line);
+    memcpy(keys->peers[keys->peer_count++], line, strlen(line) + 1);
     return 0;
 }
 

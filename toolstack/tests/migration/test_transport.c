@@ -150,6 +150,7 @@ static void test_strangers_at_the_listener(void **state)
 {
     static const char http[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     struct tls_fixture *f = *state;
+    static const unsigned char handshake[] = {0x16, 3, 1, 2}; /* how one begins */
     unsigned char noise[4096];
     char command[512];
     int fd;
@@ -163,7 +164,7 @@ static void test_strangers_at_the_listener(void **state)
     fd = tls_connect(f);
     for (size_t i = 0; i < sizeof(noise); i++)
         noise[i] = (unsigned char)(i * 2654435761u >> 7);
-    memcpy(noise, "\x16\x03\x01\x02", 4); /* as a handshake begins */
+    memcpy(noise, handshake, sizeof(handshake));
     assert_int_equal(send(fd, noise, sizeof(noise), MSG_NOSIGNAL), sizeof(noise));
     tls_wait_log(f, "TLS with 127.0.0.1:");
     close(fd);
@@ -203,8 +204,9 @@ static pid_t serve_once(struct tls_fixture *f, const char *answer, size_t n, enu
     pid = fork();
     if (pid == 0) {
         peer = accept(fd, NULL, NULL);
-        while (manners == SAYS_NOTHING)
-            pause();
+        if (manners == SAYS_NOTHING)
+            for (;;)
+                pause();
         if (manners == ANSWERS && read(peer, heard, sizeof(heard)) <= 0)
             _exit(1);
         _exit(write(peer, answer, n) < 0);

@@ -211,8 +211,10 @@ static void look_at_descriptors(pid_t pid, unsigned *ret_sockets, unsigned *ret_
     *ret_sockets = *ret_pipes = *ret_others = 0;
     snprintf(path, sizeof(path), "/proc/%d/fd", pid);
     dir = opendir(path);
-    if (!dir)
-        skip(); /* a confined process hides from all but root */
+    if (!dir) { /* a confined process hides from all but root */
+        skip();
+        return;
+    }
     while ((entry = readdir(dir))) {
         ssize_t n;
 
