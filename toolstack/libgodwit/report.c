@@ -145,7 +145,7 @@ int gw_report_write(const char *from, const char *to, struct gw_error *err)
     if (!rc)
         rc = gw_report_page(input ? "standard input" : from, file.data, file.bytes, &page, &length,
                             err);
-    if (!rc && to && strcmp(to, "-"))
+    if (!rc && to && strcmp(to, "-") != 0)
         rc = write_file(to, page, length, err);
     else if (!rc)
         rc = write_all("standard output", stdout, page, length, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report_read.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,7 +200,7 @@ static int enter_member(struct report_fields *ret, const struct report_fields *f
     if (ret->object && !json_object_is_type(ret->object, json_type_object))
         return gw_error_set(f->err, GW_EXIT_CONFIG,
                             "%s is no report of a migration: %s is not an object", f->what, key);
-    strcat(strcpy(ret->where, key), ".");
+    snprintf(ret->where, sizeof(ret->where), "%s.", key);
     return 0;
 }
 
@@ -248,7 +249,7 @@ static int read_top(const struct report_fields *f, struct report *r)
 
     if (report_take_text(f, "schema", "", &schema) < 0)
         return -1;
-    if (strcmp(schema, SCHEMA))
+    if (strcmp(schema, SCHEMA) != 0)
         return gw_error_set(f->err, GW_EXIT_CONFIG,
                             "%s is no report of a migration: its schema is not \"" SCHEMA
                             "\"; it should come from godwit migrate --json",

@@ -21,7 +21,7 @@ static void put_verdict(FILE *f, const struct report *r)
 {
     size_t i = 0, n = sizeof(verdicts) / sizeof(verdicts[0]);
 
-    while (i < n && strcmp(verdicts[i].result, r->result))
+    while (i < n && strcmp(verdicts[i].result, r->result) != 0)
         i++;
     fprintf(f, "<p class=\"verdict %s\">", i < n ? verdicts[i].class : "stopped");
     if (i < n)

@@ -9,14 +9,15 @@ enum { BAND = 28 };
 
 double report_nice(double value)
 {
+    static const double steps[] = {1, 2, 5};
     double power;
 
     if (value <= 0)
         return 1;
     power = pow(10, floor(log10(value)));
-    for (double step = 1; step < 10; step = step * 2 == 4 ? 5 : step * 2)
-        if (step * power >= value * 0.9999)
-            return step * power;
+    for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        if (steps[i] * power >= value * 0.9999)
+            return steps[i] * power;
     return 10 * power;
 }
 

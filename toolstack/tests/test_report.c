@@ -303,12 +303,14 @@ static void test_bounds(void **state)
 /* The largest report there can be: its page stays one that a browser shows. */
 static void test_largest(void **state)
 {
-    char round[4096] = "{\"ms\": 5, \"dirtied_pages\": 7, \"heat\": [1", *text, *page;
+    static const char head[] = "{\"ms\": 5, \"dirtied_pages\": 7, \"heat\": [1";
+    char round[4096], *text, *page, *at = round;
 
     (void)state;
-    for (unsigned i = 1; i < 256; i++)
-        strcat(round, ",1");
-    strcat(round, "]}");
+    at += snprintf(at, sizeof(round), "%s", head);
+    for (unsigned i = 1; i < 256; i++, at += 2)
+        memcpy(at, ",1", 2);
+    snprintf(at, 8, "]}");
     text = long_list("rounds", round, 1001);
     page = good_page(text);
     assert_int_equal(times(page, "<rect class=\"round"), 1001);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Looks at the pages of `godwit report` with a headless Chromium.
 
-usage: run.py GODWIT FOLDER     the program, and where pages and pictures of them go
+usage: run.py GODWIT FOLDER [NAME...]   the program, where pages and pictures go, which reports (all)
 
 Exit status 77: there is no Chromium (scripts/deps installs it).
 """
@@ -206,6 +206,8 @@ def main():
     try:
         b.size(1060, 900)
         for source in sorted(glob.glob(os.path.join(HERE, "*.json"))):
+            if sys.argv[3:] and os.path.basename(source)[:-5] not in sys.argv[3:]:
+                continue
             try:
                 look(b, godwit, source, folder)
                 print("PASS", os.path.basename(source), flush=True)
