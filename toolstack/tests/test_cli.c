@@ -119,6 +119,16 @@ static void test_wrong_command_lines(void **state)
         {"shutdown", "needs the name of one guest, or -a"},
         {"shutdown -t x web1", "'x' is not a number of seconds"},
         {"info a b", "takes at most one guest"},
+        {"migrate web1 tls://south", "has not the form tls://HOST:PORT"},
+        {"migrate web1 tls://fe80::1:7700", "has not the form tls://HOST:PORT"},
+        {"migrate web1 tls://south:70000", "has not the form tls://HOST:PORT"},
+        {"migrate web1 tls://:7700", "needs the name of a host"},
+        {"migrate web1 tcp://south:7700", "or add --insecure"},
+        {"migrate web1 http://south:7700", "begins with neither tls:// nor tcp://"},
+        {"migrate -s wire web1 tls://south:7700", "exclude each other"},
+        {"migrate-receive --listen south:7700", "--listen needs tls://ADDRESS:PORT"},
+        {"migrate-receive --listen tcp://:7700", "or add --insecure"},
+        {"migrate-receive --max-connections 0", "is not a number of connections"},
     };
 
     (void)state;
