@@ -64,7 +64,7 @@ class Guest:
         return self.migrate_by_ssh(to, *options, status=status)
 
     def migrate_by_ssh(self, to, *options, status=0, url=None):
-        words = ["godwit", "migrate", "--json", "--max-rounds", "3", *options, self.name, url or to]
+        words = ["godwit", "migrate", "--json", "--max-rounds", "3", "--on-timeout", "stop", *options, self.name, url or to]
         result = self.bench.run(self.host, words, seconds=600)
         expect(result.returncode == status, "%s: ended with %d, not %d\n%s%s"
                % (" ".join(words), result.returncode, status, result.stdout, result.stderr))

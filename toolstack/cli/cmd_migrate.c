@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "migrate_limits.h"
 #include "transport_options.h"
 
-enum { OPT_MAX_ROUNDS = CLI_OPT_OWN, OPT_MAX_DOWNTIME, OPT_VERIFY, OPT_COMPRESS, OPT_STREAMS };
+enum { OPT_VERIFY = CLI_OPT_OWN, OPT_COMPRESS, OPT_STREAMS };
 
 static const struct option migrate_options[] = {
     {"help", no_argument, NULL, 'h'},
@@ -19,8 +20,7 @@ static const struct option migrate_options[] = {
     {"tls-name", required_argument, NULL, CLI_OPT_TLS_NAME},
     {"streams", required_argument, NULL, OPT_STREAMS},
     {"compress", optional_argument, NULL, OPT_COMPRESS},
-    {"max-rounds", required_argument, NULL, OPT_MAX_ROUNDS},
-    {"max-downtime", required_argument, NULL, OPT_MAX_DOWNTIME},
+    CLI_LIMIT_OPTIONS,
     {"verify", no_argument, NULL, OPT_VERIFY},
     {"debug", no_argument, NULL, OPT_VERIFY}, /* xl's name for it */
     {0},
@@ -40,7 +40,8 @@ static int parse_compress(const char *name, struct gw_migrate_options *m)
 static int parse_option(int c, const char *name, struct gw_migrate_options *m,
                         struct cli_transport *t)
 {
-    unsigned long number = 0;
+    unsigned long number;
+    unsigned set = 0;
 
     if (cli_transport_take(t, c))
         return 0;
@@ -67,16 +68,8 @@ static int parse_option(int c, const char *name, struct gw_migrate_options *m,
         return 0;
     case OPT_COMPRESS:
         return parse_compress(name, m);
-    case OPT_MAX_ROUNDS:
-        if (cli_parse_number(optarg, 1, 64, &number) < 0)
-            return cli_usage(name, "'%s' is not a number of rounds from 1 to 64", optarg);
-        m->max_rounds = (unsigned)number;
-        return 0;
-    default: /* OPT_MAX_DOWNTIME */
-        if (cli_parse_number(optarg, 1, 3600000, &number) < 0)
-            return cli_usage(name, "'%s' is not a number of milliseconds", optarg);
-        m->max_downtime_ms = (unsigned)number;
-        return 0;
+    default:
+        return cli_take_limit(c, name, optarg, &m->limits, &set);
     }
 }
 

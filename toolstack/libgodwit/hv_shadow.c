@@ -66,36 +66,67 @@ int gw_hv_dirty_epoch(struct gw_hv *hv, uint32_t domid, uint64_t *ret_epoch)
     return errno == ENOSYS ? 0 : -errno;
 }
 
-/* One call: as many ranges as there is room for in the scratch memory. */
-static int take_some(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint64_t *gfn,
-                     uint8_t *bitmap, uint64_t *epoch)
+#define SCRATCH_RANGES                                                                             \
+    ((HV_SCRATCH_BYTES - sizeof(struct godwit_dirty_ranges)) / sizeof(struct godwit_range))
+
+struct asked {
+    const struct godwit_range *ranges; /* in the scratch memory: until the next call */
+    uint32_t n;
+};
+
+/*
+ * One call, for frames [*gfn, end): as many ranges as there is room for. *gfn becomes where it
+ * ended. *epoch as in gw_hv_dirty_take().
+ */
+static int ask_ranges(struct gw_hv *hv, uint32_t domid, uint32_t flags, uint64_t *gfn, uint64_t end,
+                      uint64_t *epoch, struct asked *ret_asked)
 {
-    const uint32_t room =
-        (HV_SCRATCH_BYTES - sizeof(struct godwit_dirty_ranges)) / sizeof(struct godwit_range);
     struct godwit_dirty_ranges *request = hv->scratch;
     const struct godwit_range *ranges = (const struct godwit_range *)(const void *)(request + 1);
 
     *request = (struct godwit_dirty_ranges){
         .domid = (uint16_t)domid,
-        .flags = final ? GODWIT_DIRTY_FINAL : 0,
+        .flags = flags,
         .first_gfn = *gfn,
-        .end_gfn = pages,
+        .end_gfn = end,
         .ranges = (uintptr_t)ranges,
-        .count = room,
+        .count = SCRATCH_RANGES,
         .epoch = *epoch,
     };
     if (xencall2(hv->call, GODWIT_HYPERCALL, GODWIT_OP_DIRTY_RANGES, (uintptr_t)request) < 0)
         return -errno;
-    if (request->count > room || request->first_gfn <= *gfn || request->first_gfn > pages)
+    if (request->count > SCRATCH_RANGES || request->first_gfn <= *gfn || request->first_gfn > end)
         return -EIO;
-    for (uint32_t i = 0; i < request->count; i++) {
-        if (ranges[i].first_gfn >= pages || ranges[i].pages > pages - ranges[i].first_gfn)
+    for (uint32_t i = 0; i < request->count; i++)
+        if (ranges[i].first_gfn >= end || ranges[i].pages > end - ranges[i].first_gfn)
             return -EIO;
-        set_bits(bitmap, ranges[i].first_gfn, ranges[i].pages);
-    }
     *gfn = request->first_gfn;
     *epoch = request->epoch;
+    *ret_asked = (struct asked){.ranges = ranges, .n = request->count};
     return 0;
+}
+
+static int take_some(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool final, uint64_t *gfn,
+                     uint8_t *bitmap, uint64_t *epoch)
+{
+    struct asked asked = {0};
+    int rc = ask_ranges(hv, domid, final ? GODWIT_DIRTY_FINAL : 0, gfn, pages, epoch, &asked);
+
+    for (uint32_t i = 0; rc == 0 && i < asked.n; i++)
+        set_bits(bitmap, asked.ranges[i].first_gfn, asked.ranges[i].pages);
+    return rc;
+}
+
+int gw_hv_dirty_peek(struct gw_hv *hv, uint32_t domid, uint64_t first_gfn, uint64_t end_gfn,
+                     const struct godwit_range **ret_ranges, uint32_t *ret_n)
+{
+    uint64_t gfn = first_gfn & ~UINT64_C(63), epoch = 0;
+    struct asked asked = {0};
+    int rc = ask_ranges(hv, domid, GODWIT_DIRTY_PEEK, &gfn, end_gfn, &epoch, &asked);
+
+    *ret_ranges = asked.ranges;
+    *ret_n = asked.n;
+    return rc;
 }
 
 /* By CLEAN, for a hypervisor that has no ranges. */

@@ -305,6 +305,7 @@ static const struct migrate_host_ops host_ops = {
     .log_take = migrate_xen_log_take,
     .log_mark = migrate_xen_log_mark,
     .log_resume = migrate_xen_log_resume,
+    .log_peek = migrate_xen_log_peek,
     .vcpu_stats = migrate_xen_vcpu_stats,
     .vcpu_throttle = migrate_xen_vcpu_throttle,
     .writer_sample = migrate_xen_writer_sample,

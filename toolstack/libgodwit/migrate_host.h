@@ -75,12 +75,18 @@ struct migrate_host_ops {
     int (*log_start)(void *ctx, uint32_t domid, struct gw_error *err);
     int (*log_stop)(void *ctx, uint32_t domid, struct gw_error *err);
     /*
-     * Takes and clears the marks of frames [0, pages) into *ret_bitmap, which belongs to the host
-     * and is valid until the next call. final: the guest is paused, count what the hypervisor has
-     * mapped too.
+     * Takes and clears the marks of frames [0, pages) into *ret_bitmap, which belongs to the host,
+     * ends with zeros up to a multiple of 64, and is valid until the next call. final: the guest is
+     * paused, count what the hypervisor has mapped too.
      */
     int (*log_take)(void *ctx, uint32_t domid, uint64_t pages, bool final,
                     const uint8_t **ret_bitmap, struct gw_error *err);
+    /*
+     * Which of these frames, in ascending order, are marked now; takes nothing. Looks at a bounded
+     * part of the log: false may also mean that it did not look. At most STREAM_PAGES_MAX.
+     */
+    int (*log_peek)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, bool *ret_dirty,
+                    struct gw_error *err);
 
     /*
      * While logging is on. stats: of vCPUs [0, *ret_n), at most STREAM_VCPUS_MAX; *ret_n is 0 if

@@ -25,6 +25,8 @@ int migrate_xen_log_mark(void *ctx, uint32_t domid, struct migrate_log_mark *ret
                          struct gw_error *err);
 int migrate_xen_log_resume(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
                            struct gw_error *err);
+int migrate_xen_log_peek(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                         bool *ret_dirty, struct gw_error *err);
 int migrate_xen_vcpu_stats(void *ctx, uint32_t domid, struct migrate_vcpu *ret_vcpus,
                            unsigned *ret_n, struct gw_error *err);
 int migrate_xen_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned percent,

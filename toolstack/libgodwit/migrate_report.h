@@ -1,38 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* What a migration tells its user: lines while it runs, a summary at the end, and the same as JSON.
- */
+/* What a migration knows about itself, and what it tells its user while it runs and at the end. */
 #ifndef MIGRATE_REPORT_H
 #define MIGRATE_REPORT_H
 
 #include "precopy.h"
 #include <libgodwit/migrate.h>
 
-struct migrate_report {
-    const char *guest, *host;
-    enum gw_progress progress;
-    uint64_t began_ms; /* monotonic clock */
-    uint64_t shown_ms; /* when the line on the terminal was last rewritten */
-    unsigned round;    /* now being sent */
-    uint64_t total_ms, downtime_ms, verify_ms;
-    uint64_t pages, zero_pages, bytes, memory_pages, verified_pages;
-    const char *result;  /* for JSON: "moved", "failed", "cancelled", "unknown" */
-    const char *runs_at; /* "destination", "source", "nowhere" */
+#define MIGRATE_EVENTS_MAX 256u
+
+struct migrate_event {
+    uint64_t ms; /* since the beginning */
+    char what[112];
 };
 
-/* Rewrites the line, at most twice a second, on a terminal. */
-void migrate_report_pass(struct migrate_report *report, const char *phase, uint64_t done,
-                         uint64_t total);
+struct migrate_report {
+    const char *guest, *destination;
+    char source[65]; /* this host's name */
+    enum gw_progress progress;
+    const char *phase;   /* "setup", "rounds", "stop", "verify", "handover", "done" */
+    const char *result;  /* as in docs/migrate.schema.json */
+    const char *runs_at; /* "source", "destination", "unknown" */
+    uint64_t began_ms;   /* monotonic clock */
+    uint64_t began_unix_ms;
+    uint64_t shown_ms; /* when the line on the terminal was last rewritten */
+    uint64_t total_ms, downtime_ms, verify_ms, handover_ms;
+    uint64_t memory_pages, verified_pages;
+    uint64_t pages, zero_pages, raw_bytes, bytes; /* sent so far: migrate_report_count() */
+    unsigned streams;
+    int compress_level; /* 0: not */
+    struct migrate_event events[MIGRATE_EVENTS_MAX];
+    unsigned events_n; /* later ones are dropped */
+};
+
+/* The beginning: clocks and names. destination must outlive the report. */
+void migrate_report_begin(struct migrate_report *report, const char *guest, const char *destination,
+                          enum gw_progress progress);
+void migrate_report_count(struct migrate_report *report, const struct save_source *source);
+void migrate_report_event(struct migrate_report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Rewrites the line, at most twice a second, on a terminal. done, total: pages of this pass. */
+void migrate_report_pass(struct migrate_report *report, const struct precopy *precopy,
+                         uint64_t done, uint64_t total);
 /* One round is over. */
 void migrate_report_round(struct migrate_report *report, const struct precopy *precopy);
 /* A plain line, whatever the output is. */
 void migrate_report_say(struct migrate_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Pages per second that the guest dirtied while it was being sent. */
-uint64_t migrate_report_dirty_rate(const struct precopy *precopy);
 /* The end of a migration that worked. */
 void migrate_report_summary(struct migrate_report *report, const struct precopy *precopy);
-/* On stdout. error: NULL if it worked. */
-void migrate_report_json(const struct migrate_report *report, const struct precopy *precopy,
-                         const struct gw_error *error);
 
 #endif

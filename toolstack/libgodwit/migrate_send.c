@@ -6,6 +6,7 @@
  */
 #include "handover.h"
 #include "handover_guard.h"
+#include "migrate_json.h"
 #include "migrate_report.h"
 #include "migrate_step.h"
 #include "migrate_streams.h"
@@ -16,10 +17,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define DEFAULT_ROUNDS      30
-#define DEFAULT_DOWNTIME_MS 300
-#define DEFAULT_STALL_MS    60000
-#define FEW_PAGES           50
+#define DEFAULT_STALL_MS 60000
 
 struct sender {
     const struct gw_migrate_options *options;
@@ -29,6 +27,7 @@ struct sender {
     struct migrate_transport transport;
     struct migrate_streams streams;
     struct save_source source;
+    struct rate_limit bandwidth;
     struct precopy precopy;
     struct migrate_report report;
 };
@@ -41,18 +40,37 @@ static const struct migrate_opener *opener_of(const struct gw_migrate_options *o
 static void on_progress(void *arg, uint64_t done, uint64_t total)
 {
     struct sender *s = arg;
-    char phase[40];
 
-    if (s->precopy.stopped_at_ms)
-        snprintf(phase, sizeof(phase), "guest stopped, last pages");
-    else
-        snprintf(phase, sizeof(phase), "round %u", s->report.round + 1);
-    migrate_report_pass(&s->report, phase, done, total);
+    if (s->precopy.stopped && !strcmp(s->report.phase, "rounds"))
+        s->report.phase = "stop";
+    migrate_report_count(&s->report, &s->source);
+    migrate_report_pass(&s->report, &s->precopy, done, total);
 }
 
-static void on_round(void *arg, const struct precopy *precopy)
+static void note_throttle(struct migrate_report *r, const struct precopy *p)
 {
-    migrate_report_round(&((struct sender *)arg)->report, precopy);
+    const struct precopy_round *last = &p->rounds[p->n - 1], *before = p->n > 1 ? last - 1 : NULL;
+
+    for (unsigned i = 0; i < last->vcpus; i++) {
+        unsigned was = before ? before->throttle_percent[i] : 0;
+        if (last->throttle_percent[i] != was)
+            migrate_report_event(r, "throttle: vCPU %u gets %u %% less CPU time", i,
+                                 last->throttle_percent[i]);
+    }
+}
+
+static void on_round(void *arg, const struct precopy *p)
+{
+    struct sender *s = arg;
+
+    migrate_report_count(&s->report, &s->source);
+    if (!p->stopped) {
+        note_throttle(&s->report, p);
+    } else {
+        migrate_report_event(&s->report, "stopped %llu ms ago: %s",
+                             (unsigned long long)(precopy_now_ms() - p->stopped_at_ms), p->why);
+    }
+    migrate_report_round(&s->report, p);
 }
 
 static int connect_receiver(struct sender *s)
@@ -87,20 +105,14 @@ static int introduce_guest(struct sender *s)
 
 static int send_memory(struct sender *s)
 {
-    const struct gw_migrate_options *o = s->options;
-
-    s->precopy = (struct precopy){
-        .source = &s->source,
-        .guard = s->guard,
-        .limits = {.max_rounds = o->max_rounds ? o->max_rounds : DEFAULT_ROUNDS,
-                   .few_pages = FEW_PAGES,
-                   .max_downtime_ms =
-                       o->max_downtime_ms ? o->max_downtime_ms : DEFAULT_DOWNTIME_MS},
-        .on_round = on_round,
-        .on_round_arg = s,
-    };
+    s->precopy.source = &s->source;
+    s->precopy.on_round = on_round;
+    s->precopy.arg = s;
     s->source.on_progress = on_progress;
     s->source.progress_arg = s;
+    s->source.limit = &s->bandwidth;
+    rate_limit_set(&s->bandwidth, s->precopy.limits.bandwidth_bytes_per_s);
+    s->report.phase = "rounds";
     return precopy_run(&s->precopy, s->err);
 }
 
@@ -111,6 +123,7 @@ static int send_rest(struct sender *s)
     if (save_source_send_state(&s->source, s->err) || migrate_step("source-state", s->err))
         return -1;
     began = precopy_now_ms();
+    s->report.phase = s->options->verify ? "verify" : "handover";
     if (s->options->verify &&
         (migrate_step("source-verify", s->err) || save_source_send_verify(&s->source, s->err)))
         return -1;
@@ -134,6 +147,7 @@ static int await_ready(struct sender *s)
                             s->options->host, (unsigned long long)ready.verified_pages,
                             (unsigned long long)s->source.memory_pages);
     s->report.verified_pages = ready.verified_pages;
+    s->report.phase = "handover";
     if (migrate_step("source-ready", s->err))
         return -1;
     if (handover_cancelled)
@@ -152,6 +166,7 @@ static int await_ready(struct sender *s)
  */
 static int send_go(struct sender *s)
 {
+    uint64_t began = precopy_now_ms();
     int rc;
 
     handover_guard_add(s->guard, HANDOVER_GONE);
@@ -160,6 +175,7 @@ static int send_go(struct sender *s)
          handover_send(&s->transport.io, HANDOVER_GO, NULL, 0, s->err) ||
          migrate_step("source-gone", s->err) ||
          handover_expect(&s->transport.io, HANDOVER_RESUMED, NULL, 0, s->err);
+    s->report.handover_ms = precopy_now_ms() - began;
     s->report.downtime_ms = precopy_now_ms() - s->precopy.stopped_at_ms;
     return rc ? -1 : 0;
 }
@@ -213,7 +229,9 @@ static void undo(struct sender *s)
         gw_error_prefix(s->err, "no connection to %s", s->options->host);
     if (s->err->code == GW_EXIT_STATE || s->err->code == GW_EXIT_NO_GUEST)
         return; /* it ended by itself meanwhile, or may not be moved now */
-    if (s->err->code != GW_EXIT_MIGRATE_CANCELLED)
+    if (s->err->code == GW_EXIT_MIGRATE_DIVERGED)
+        gw_error_prefix(s->err, "it did not converge");
+    else if (s->err->code != GW_EXIT_MIGRATE_CANCELLED)
         s->err->code = GW_EXIT_MIGRATE_FAILED;
     add_outcome(s->options->name, s->guard, s->err);
 }
@@ -237,6 +255,7 @@ static void hold(struct sender *s)
 
     stop_transport(s);
     migrate_transport_explain(&s->transport, s->err);
+    throttle_undo(s->guard, &s->host, &unused);
     s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, &unused);
     if (s->guard->was_paused) /* paused twice: one unpause by the operator must be enough */
         s->host.ops->unpause(s->host.ctx, s->source.guest.domid, &unused);
@@ -245,7 +264,10 @@ static void hold(struct sender *s)
 
 static int finish(struct sender *s)
 {
+    struct gw_error unused = {0};
+
     stop_transport(s);
+    throttle_read(&s->precopy.throttle, &unused); /* the last counts, for the report */
     if (s->host.ops->destroy(s->host.ctx, s->source.guest.domid, s->err) == 0)
         return 0;
     gw_error_prefix(s->err, "\"%s\" runs at %s, but its old copy here could not be destroyed",
@@ -254,22 +276,37 @@ static int finish(struct sender *s)
     return -1;
 }
 
+static const char *result_of(const struct sender *s, bool moved, bool gone)
+{
+    if (moved || gone)
+        return moved ? "moved" : "unknown";
+    switch (s->err->code) {
+    case GW_EXIT_MIGRATE_CANCELLED:
+        return "cancelled";
+    case GW_EXIT_MIGRATE_DIVERGED:
+        return "diverged";
+    default:
+        return "failed";
+    }
+}
+
 static void report(struct sender *s, bool moved, bool gone)
 {
-    bool cancelled = s->err->code == GW_EXIT_MIGRATE_CANCELLED;
-
-    s->report.total_ms = precopy_now_ms() - s->report.began_ms;
-    s->report.pages = s->source.pages;
-    s->report.zero_pages = s->source.zero_pages;
-    s->report.bytes = save_source_bytes(&s->source);
-    s->report.result = moved ? "moved" : gone ? "unknown" : cancelled ? "cancelled" : "failed";
-    s->report.runs_at = moved ? "destination" : gone ? "nowhere" : "source";
+    migrate_report_count(&s->report, &s->source);
+    s->report.result = result_of(s, moved, gone);
+    s->report.runs_at = moved ? "destination" : gone ? "unknown" : "source";
+    if (moved)
+        s->report.phase = "done";
+    migrate_report_event(&s->report, "%s", s->report.result);
     if (moved)
         migrate_report_summary(&s->report, &s->precopy);
     else
         migrate_report_say(&s->report, "the migration of %s did not succeed", s->options->name);
-    if (s->options->json)
-        migrate_report_json(&s->report, &s->precopy, s->err->code ? s->err : NULL);
+    if (!s->options->json)
+        return;
+    struct json_object *json = migrate_json(&s->report, &s->precopy, s->err, true);
+    puts(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY));
+    json_object_put(json);
 }
 
 static int work(struct handover_guard *guard, void *arg)
@@ -279,11 +316,11 @@ static int work(struct handover_guard *guard, void *arg)
         .options = options,
         .guard = guard,
         .err = &guard->error,
-        .report = {.guest = options->name,
-                   .host = options->host,
-                   .progress = options->progress,
-                   .began_ms = precopy_now_ms()},
+        .bandwidth = RATE_LIMIT_INIT,
+        .precopy = {.guard = guard, .limits = precopy_limits_fill(options->limits)},
     };
+    migrate_report_begin(&s.report, options->name, options->host, options->progress);
+    s.precopy.began_ms = s.report.began_ms;
     bool moved = run(&s) == 0;
     bool gone = handover_guard_has(guard, HANDOVER_GONE);
 
@@ -294,6 +331,7 @@ static int work(struct handover_guard *guard, void *arg)
     else
         undo(&s);
     report(&s, moved, gone);
+    precopy_free(&s.precopy);
     save_source_close(&s.source);
     if (s.host.ops)
         s.host.ops->close(s.host.ctx);
@@ -321,6 +359,7 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
     if (opener_of(options)->open(opener_of(options)->arg, &host, &unused))
         return killed_for_good(err, unused.message);
     if (gone) {
+        throttle_undo(guard, &host, &unused);
         host.ops->log_stop(host.ctx, domid, &unused);
         explain_unknown(options->name, options->host, err);
     } else {

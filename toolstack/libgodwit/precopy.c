@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "precopy.h"
 
+#include "handover.h"
 #include "migrate_step.h"
-#include "stream_view.h"
+#include "precopy_round.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+
+#define PACE_STEP_MS 50u
 
 uint64_t precopy_now_ms(void)
 {
@@ -16,95 +18,153 @@ uint64_t precopy_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* A frame that was not there when we began cannot be at the destination either. */
-static int check_known(const struct save_source *s, uint64_t gfn, struct gw_error *err)
+static struct precopy_view view_of(const struct precopy *p)
 {
-    uint64_t index;
-
-    if (stream_memory_index(&s->memory, gfn, &index))
-        return 0;
-    return gw_error_set(err, GW_EXIT_FAILED,
-                        "the guest wrote to frame 0x%llx, which it did not have before",
-                        (unsigned long long)gfn);
+    return (struct precopy_view){
+        .rounds = p->rounds,
+        .n = p->n,
+        .elapsed_ms = precopy_now_ms() - p->began_ms,
+        .fixed_ms = p->state_ms + p->harvest_ms,
+    };
 }
 
-/* Takes the log; afterwards `wanted` holds what it held before (if kept) and what was taken. */
-static int take_log(struct precopy *p, bool final, uint64_t *ret_dirtied, struct gw_error *err)
+/* What the throttle is told of the round that is over, and what it made of it. */
+static int throttle(struct precopy *p, struct gw_error *err)
 {
-    struct save_source *s = p->source;
-    const uint8_t *bits;
-    uint64_t dirtied = 0;
+    struct precopy_round *round = &p->rounds[p->n - 1];
+    struct precopy_view view = view_of(p);
+    uint64_t ms = round->ms ? round->ms : 1, pages, send_ms;
+    bool enabled = p->limits.throttle == GW_THROTTLE_AUTO;
 
-    if (s->host->ops->log_take(s->host->ctx, s->guest.domid, s->gfn_limit, final, &bits, err))
+    precopy_measure_speed(&view, &pages, &send_ms);
+    const struct throttle_measure measure = {.ms = ms,
+                                             .dirty_pages_per_s = round->dirtied * 1000 / ms,
+                                             .send_pages_per_s = pages * 1000 / send_ms};
+    if (throttle_round(&p->throttle, &measure, enabled, err))
         return -1;
-    for (uint64_t byte = 0; byte < (s->gfn_limit + 7) / 8; byte++) {
-        for (unsigned rest = bits[byte]; rest; rest &= rest - 1) {
-            uint64_t gfn = byte * 8 + (unsigned)__builtin_ctz(rest);
-            if (gfn < s->gfn_limit && check_known(s, gfn, err))
-                return -1;
-            dirtied += gfn < s->gfn_limit;
-        }
-        p->wanted[byte] |= bits[byte];
+    round->full_throttle = !enabled || p->throttle.n == 0 || p->throttle.exhausted;
+    round->vcpus = p->throttle.n;
+    for (unsigned i = 0; i < p->throttle.n; i++)
+        round->throttle_percent[i] = (uint8_t)p->throttle.vcpus[i].percent;
+    return 0;
+}
+
+static int finish_round(struct precopy *p, struct gw_error *err)
+{
+    struct precopy_round *round = &p->rounds[p->n++];
+
+    round->ms = precopy_now_ms() - p->began_ms - round->start_ms;
+    if (!p->stopped && throttle(p, err))
+        return -1;
+    if (!p->stopped) {
+        struct precopy_view view = view_of(p);
+        round->estimate_ms = p->estimate_ms = precopy_estimate_ms(&view);
     }
-    *ret_dirtied = dirtied;
-    return 0;
-}
-
-/* Sends the wanted pages (NULL: all) and keeps the record of it. */
-static int send_round(struct precopy *p, const uint8_t *wanted, uint64_t expected,
-                      struct gw_error *err)
-{
-    struct save_source *s = p->source;
-    struct precopy_round *round = &p->rounds[p->n];
-    uint64_t pages = s->pages, zero_pages = s->zero_pages, bytes = save_source_bytes(s);
-    uint64_t began = precopy_now_ms();
-
-    if (save_source_send_pages(s, wanted, expected, err))
-        return -1;
-    round->pages = s->pages - pages;
-    round->zero_pages = s->zero_pages - zero_pages;
-    round->bytes = save_source_bytes(s) - bytes;
-    round->ms = precopy_now_ms() - began;
-    return 0;
-}
-
-static void round_done(struct precopy *p)
-{
-    p->n++;
     if (p->on_round)
-        p->on_round(p->on_round_arg, p);
+        p->on_round(p->arg, p);
+    return 0;
+}
+
+static int diverged(struct precopy *p, struct gw_error *err)
+{
+    struct precopy_view view = view_of(p);
+    uint64_t pages, ms;
+
+    precopy_measure_speed(&view, &pages, &ms);
+    return gw_error_set(err, GW_EXIT_MIGRATE_DIVERGED,
+                        "%s after %u rounds: to stop it now would take about %llu ms, %u are "
+                        "allowed (%llu pages left, %llu pages/s sent); allow more with "
+                        "--max-downtime, or use --on-timeout stop",
+                        p->why, p->n, (unsigned long long)p->estimate_ms, p->limits.max_downtime_ms,
+                        (unsigned long long)p->left, (unsigned long long)(pages * 1000 / ms));
+}
+
+/*
+ * Rounds do not help, and only the time that we were given keeps us at it: spread the rounds over
+ * it. What is dirtied in between counts for the next round, not for its successor.
+ */
+static int pace(struct precopy *p, struct gw_error *err)
+{
+    const struct timespec step = {.tv_nsec = PACE_STEP_MS * 1000000L};
+    uint64_t now = precopy_now_ms(), end = p->began_ms + p->limits.timeout_ms;
+    unsigned rounds_left = p->limits.max_rounds - p->n;
+
+    if (!p->why || end <= now)
+        return 0;
+    for (uint64_t until = now + (end - now) / (rounds_left + 1); now < until && !handover_cancelled;
+         now = precopy_now_ms())
+        nanosleep(&step, NULL);
+    if (precopy_round_harvest(p, true, false, err))
+        return -1;
+    p->rounds[p->n].dirtied = 0;
+    return 0;
+}
+
+/* A round in which no page is sent hears nothing from the other side. */
+static int listen_to_peer(const struct precopy *p, struct gw_error *err)
+{
+    struct handover_io *io = p->source->writer.io;
+
+    if (io->in_fd >= 0 && handover_io_has_input(io))
+        return handover_expect(io, HANDOVER_REFUSED, NULL, 0, err);
+    return 0;
+}
+
+/* 1: stop the guest. 0: another round. -1: failed, or given up. */
+static int judge(struct precopy *p, struct gw_error *err)
+{
+    struct precopy_view view = view_of(p);
+
+    if (handover_cancelled) /* with nothing left to send nobody else notices */
+        return gw_error_set(err, GW_EXIT_MIGRATE_CANCELLED, "cancelled");
+    if (p->out_of_time && p->limits.on_timeout == GW_ON_TIMEOUT_CANCEL) {
+        p->why = "out of time";
+        return diverged(p, err);
+    }
+    if (p->out_of_time) { /* within a round: what was measured of it says little */
+        p->why = "out of time";
+        return 1;
+    }
+    if (p->refresh)
+        p->refresh(p->arg, &p->limits);
+    switch (precopy_decide(&p->limits, &view, &p->why)) {
+    case PRECOPY_STOP:
+        return 1;
+    case PRECOPY_GIVE_UP:
+        return diverged(p, err);
+    default:
+        return 0;
+    }
 }
 
 static int send_live_rounds(struct precopy *p, struct gw_error *err)
 {
-    size_t bytes = (size_t)(p->source->gfn_limit + 7) / 8;
-    uint64_t expected = p->source->memory_pages;
-    const uint8_t *wanted = NULL;
     char step[32];
+    int verdict;
 
+    p->left = p->source->memory_pages;
     do {
         snprintf(step, sizeof(step), "source-round%u", p->n);
-        if (migrate_step(step, err) || send_round(p, wanted, expected, err))
+        if (migrate_step(step, err) || (p->n > 0 && pace(p, err)) || listen_to_peer(p, err) ||
+            precopy_round_send(p, p->n > 0, err) || precopy_round_harvest(p, false, false, err) ||
+            finish_round(p, err))
             return -1;
-        memset(p->wanted, 0, bytes);
-        if (take_log(p, false, &p->rounds[p->n].dirtied, err))
-            return -1;
-        wanted = p->wanted;
-        expected = p->rounds[p->n].dirtied;
-        round_done(p);
-    } while (!precopy_should_stop(&p->limits, p->rounds, p->n, &p->why_stopped));
-    return 0;
+        verdict = judge(p, err);
+    } while (verdict == 0);
+    return verdict < 0 ? -1 : 0;
 }
 
 static int stop_guest(struct precopy *p, struct gw_error *err)
 {
     struct save_source *s = p->source;
+    uint64_t began_ns = migrate_now_ns();
     bool paused;
 
     /* Before the pause, so that a guest that shut down by itself is not taken for a running one. */
     if (s->host->ops->is_paused(s->host->ctx, s->guest.domid, &paused, err))
         return -1;
     p->stopped_at_ms = precopy_now_ms();
+    p->stopped = true;
     handover_guard_add(p->guard, HANDOVER_STOPPED);
     if (s->host->ops->pause(s->host->ctx, s->guest.domid, err)) {
         handover_guard_drop(p->guard, HANDOVER_STOPPED);
@@ -114,62 +174,109 @@ static int stop_guest(struct precopy *p, struct gw_error *err)
         s->host->ops->is_paused(s->host->ctx, s->guest.domid, &paused, err))
         return -1;
     s->host->ops->settle_console(s->host->ctx, s->guest.domid);
+    migrate_times_add(&s->times, MIGRATE_STOP, began_ns);
     return migrate_step("source-stopped", err);
 }
 
 /* The round after the stop: what was taken last and not sent yet, and what came since. */
 static int send_last_round(struct precopy *p, struct gw_error *err)
 {
-    uint64_t fresh;
-
-    if (take_log(p, true, &fresh, err) || migrate_step("source-final", err))
+    if (precopy_round_harvest(p, true, true, err) || migrate_step("source-final", err) ||
+        precopy_round_send(p, true, err))
         return -1;
-    if (send_round(p, p->wanted, p->rounds[p->n - 1].dirtied + fresh, err))
-        return -1;
-    round_done(p);
-    return 0;
+    return finish_round(p, err);
 }
 
 static int start_log(struct precopy *p, struct gw_error *err)
 {
+    const struct migrate_host *host = p->source->host;
+    uint32_t domid = p->source->guest.domid;
+
     handover_guard_add(p->guard, HANDOVER_LOGGING);
-    if (p->source->host->ops->log_start(p->source->host->ctx, p->source->guest.domid, err) == 0)
-        return 0;
+    if (host->ops->log_start(host->ctx, domid, err) == 0)
+        return throttle_begin(&p->throttle, p->source->host, p->guard, domid, err);
     handover_guard_drop(p->guard, HANDOVER_LOGGING);
     return -1;
 }
 
+/* How long the state takes, by taking it once while the guest runs: that stops it for a moment. */
+static int measure_state(struct precopy *p, struct gw_error *err)
+{
+    const struct migrate_host *host = p->source->host;
+    uint64_t began = precopy_now_ms();
+    uint32_t bytes;
+    void *state;
+
+    if (host->ops->get_state(host->ctx, p->source->guest.domid, &state, &bytes, err))
+        return -1;
+    free(state);
+    p->state_ms = precopy_now_ms() - began;
+    return 0;
+}
+
+static int allocate(struct precopy *p, struct gw_error *err)
+{
+    size_t bytes = precopy_bitmap_bytes(p->source);
+
+    p->limits = precopy_limits_fill(p->limits);
+    p->bucket_pages = (p->source->memory_pages + PRECOPY_HEAT_BUCKETS - 1) / PRECOPY_HEAT_BUCKETS;
+    p->rounds = calloc(GW_ROUNDS_MAX + 1, sizeof(*p->rounds));
+    p->wanted = calloc(1, bytes);
+    p->unsent = calloc(1, bytes);
+    p->sent = calloc(1, bytes);
+    if (!p->rounds || !p->wanted || !p->unsent || !p->sent)
+        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    return 0;
+}
+
 int precopy_run(struct precopy *p, struct gw_error *err)
 {
-    struct save_source *s = p->source;
+    const struct save_source *s = p->source;
 
-    if (p->limits.max_rounds > PRECOPY_ROUNDS_MAX)
-        p->limits.max_rounds = PRECOPY_ROUNDS_MAX;
-    p->wanted = calloc(1, (size_t)(s->gfn_limit + 7) / 8 + sizeof(uint64_t));
-    if (!p->wanted)
-        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    if (allocate(p, err))
+        return -1;
     atomic_store_explicit(&p->guard->domid, s->guest.domid, memory_order_relaxed);
     p->guard->was_paused = s->guest.config.paused;
-    int rc = start_log(p, err) || migrate_step("source-log", err) || send_live_rounds(p, err) ||
-             stop_guest(p, err) || send_last_round(p, err);
+    if (start_log(p, err) || migrate_step("source-log", err) || measure_state(p, err) ||
+        send_live_rounds(p, err) || stop_guest(p, err))
+        return -1;
+    return send_last_round(p, err);
+}
+
+void precopy_free(struct precopy *p)
+{
+    for (unsigned i = 0; p->rounds && i <= GW_ROUNDS_MAX; i++)
+        free(p->rounds[i].heat);
+    free(p->rounds);
     free(p->wanted);
-    p->wanted = NULL;
-    return rc ? -1 : 0;
+    free(p->unsent);
+    free(p->sent);
+    p->rounds = NULL;
+    p->wanted = p->unsent = p->sent = NULL;
+    p->n = 0;
+}
+
+/* Keeps the first error. */
+static int also(int rc, int next, struct gw_error *err, const struct gw_error *next_err)
+{
+    if (next && !rc)
+        *err = *next_err;
+    return rc || next ? -1 : 0;
 }
 
 int precopy_undo(struct handover_guard *guard, struct migrate_host *host, struct gw_error *err)
 {
     uint32_t domid = atomic_load_explicit(&guard->domid, memory_order_relaxed);
-    struct gw_error second = {0};
-    int rc = 0;
+    struct gw_error next = {0};
+    int rc = also(0, throttle_undo(guard, host, &next), err, &next);
 
     if (handover_guard_has(guard, HANDOVER_STOPPED)) {
-        rc = host->ops->unpause(host->ctx, domid, err);
+        rc = also(rc, host->ops->unpause(host->ctx, domid, &next), err, &next);
         handover_guard_drop(guard, HANDOVER_STOPPED);
     }
     if (handover_guard_has(guard, HANDOVER_LOGGING)) {
-        rc |= host->ops->log_stop(host->ctx, domid, rc ? &second : err);
+        rc = also(rc, host->ops->log_stop(host->ctx, domid, &next), err, &next);
         handover_guard_drop(guard, HANDOVER_LOGGING);
     }
-    return rc ? -1 : 0;
+    return rc;
 }

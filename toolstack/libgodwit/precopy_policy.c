@@ -1,34 +1,94 @@
 /* SPDX-License-Identifier: MIT */
 #include "precopy_policy.h"
 
-uint64_t precopy_estimate_ms(const struct precopy_round *round)
+#define ROUNDS       30u
+#define ENOUGH_PAGES 64u /* a shorter round has no speed worth the name */
+#define STUCK_ROUNDS 2u
+
+struct gw_migrate_limits precopy_limits_fill(struct gw_migrate_limits limits)
 {
-    /* Below this a round is too short to have a speed: assume the emulated worst, 1 page per ms. */
-    if (round->pages < 64)
-        return round->dirtied;
-    return round->dirtied * (round->ms ? round->ms : 1) / round->pages;
+    if (limits.max_downtime_ms == 0)
+        limits.max_downtime_ms = GW_MAX_DOWNTIME_MS;
+    if (limits.max_rounds == 0)
+        limits.max_rounds = limits.timeout_ms ? GW_ROUNDS_MAX : ROUNDS;
+    if (limits.max_rounds > GW_ROUNDS_MAX)
+        limits.max_rounds = GW_ROUNDS_MAX;
+    return limits;
 }
 
-static bool is_no_progress(const struct precopy_round *round)
+/*
+ * The speed of the last rounds: what they sent is what the guest writes, so it is as compressible
+ * as what is left. The first round also sent pages that nobody writes. It only serves for want of
+ * another, and its zero pages, which cost next to nothing, do not count then.
+ */
+void precopy_measure_speed(const struct precopy_view *v, uint64_t *ret_pages, uint64_t *ret_ms)
 {
-    return round->dirtied * 10 >= round->pages * 9;
+    uint64_t pages = 0, ms = 0;
+
+    for (unsigned i = v->n; i-- > 1 && pages < 4 * ENOUGH_PAGES;) {
+        pages += v->rounds[i].pages;
+        ms += v->rounds[i].send_ms;
+    }
+    if (pages < ENOUGH_PAGES) {
+        pages += v->rounds[0].pages - v->rounds[0].zero_pages;
+        ms += v->rounds[0].send_ms;
+    }
+    *ret_pages = pages ? pages : 1;
+    *ret_ms = ms ? ms : 1;
 }
 
-bool precopy_should_stop(const struct precopy_limits *limits, const struct precopy_round *rounds,
-                         unsigned n, const char **ret_why)
+uint64_t precopy_estimate_ms(const struct precopy_view *v)
 {
-    const struct precopy_round *last = &rounds[n - 1];
+    uint64_t pages, ms;
 
-    *ret_why = "few pages left";
-    if (last->dirtied <= limits->few_pages)
+    precopy_measure_speed(v, &pages, &ms);
+    return v->fixed_ms + (v->rounds[v->n - 1].dirtied * ms + pages - 1) / pages;
+}
+
+static uint64_t least_left(const struct precopy_round *rounds, unsigned n)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (unsigned i = 0; i < n; i++)
+        least = rounds[i].dirtied < least ? rounds[i].dirtied : least;
+    return least;
+}
+
+bool precopy_is_stuck(const struct precopy_view *v)
+{
+    unsigned before = v->n - STUCK_ROUNDS;
+
+    /* Nine tenths: slow progress is progress, but not for ever. */
+    return v->n > STUCK_ROUNDS &&
+           least_left(v->rounds + before, STUCK_ROUNDS) * 10 >= least_left(v->rounds, before) * 9;
+}
+
+/* Nothing that is still allowed will bring the downtime below the limit. */
+static bool is_hopeless(const struct gw_migrate_limits *limits, const struct precopy_view *v)
+{
+    if (v->fixed_ms > limits->max_downtime_ms && v->n > 1)
         return true;
+    return precopy_is_stuck(v) && v->rounds[v->n - 1].full_throttle &&
+           v->rounds[v->n - 2].full_throttle;
+}
+
+enum precopy_verdict precopy_decide(const struct gw_migrate_limits *limits,
+                                    const struct precopy_view *v, const char **ret_why)
+{
+    bool hopeless = is_hopeless(limits, v);
+    bool stuck = hopeless || precopy_is_stuck(v);
+
     *ret_why = "short enough";
-    if (n > 1 && precopy_estimate_ms(last) <= limits->max_downtime_ms)
-        return true;
-    *ret_why = "last round";
-    if (n >= limits->max_rounds)
-        return true;
-    /* Twice in a row nearly as much was dirtied as was sent: more rounds do not make it less. */
-    *ret_why = "not converging";
-    return n > 2 && is_no_progress(last) && is_no_progress(&rounds[n - 2]);
+    if (precopy_estimate_ms(v) <= limits->max_downtime_ms)
+        return PRECOPY_STOP;
+    if (limits->timeout_ms && v->elapsed_ms >= limits->timeout_ms)
+        *ret_why = "out of time";
+    else if (v->n >= limits->max_rounds)
+        *ret_why = "last round";
+    else if (!hopeless || limits->timeout_ms) { /* with a timeout: perhaps it calms down */
+        *ret_why = stuck ? "not converging" : NULL;
+        return PRECOPY_GO_ON;
+    } else
+        *ret_why = "not converging";
+    return limits->on_timeout == GW_ON_TIMEOUT_STOP ? PRECOPY_STOP : PRECOPY_GIVE_UP;
 }

@@ -51,7 +51,7 @@ int save_source_open(struct save_source *source, struct migrate_host *host, stru
                      const char *name, struct gw_error *err);
 void save_source_close(struct save_source *source);
 
-/* Bytes written so far, on all connections. No pages may be under way. */
+/* Bytes written so far, on all connections; pages that are under way do not count yet. */
 uint64_t save_source_bytes(const struct save_source *source);
 
 /* Headers and all records up to STATIC_DATA_END. */

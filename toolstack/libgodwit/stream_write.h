@@ -8,9 +8,9 @@
 
 struct stream_writer {
     struct handover_io *io;
-    uint64_t bytes;
-    uint64_t pages;        /* in all page records */
-    uint64_t sealed_bytes; /* up to where a GODWIT_DIGEST has confirmed them */
+    _Atomic uint64_t bytes; /* relaxed: others only show it */
+    uint64_t pages;         /* in all page records */
+    uint64_t sealed_bytes;  /* up to where a GODWIT_DIGEST has confirmed them */
     uint32_t crc;
     uint32_t sealed_crc; /* in the last GODWIT_DIGEST */
 };

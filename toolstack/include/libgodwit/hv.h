@@ -189,6 +189,13 @@ int gw_hv_dirty_take(struct gw_hv *hv, uint32_t domid, uint64_t pages, bool fina
 
 /* The epoch of a log that is on, 0 if the hypervisor has none. -EINVAL: the log is off. */
 int gw_hv_dirty_epoch(struct gw_hv *hv, uint32_t domid, uint64_t *ret_epoch);
+/*
+ * What is marked now among frames [first, end), perhaps not all of it, and some below first. One
+ * call, which takes nothing. -EBUSY: somebody else's is unfinished. The ranges are valid until the
+ * next call with this handle.
+ */
+int gw_hv_dirty_peek(struct gw_hv *hv, uint32_t domid, uint64_t first_gfn, uint64_t end_gfn,
+                     const struct godwit_range **ret_ranges, uint32_t *ret_n);
 
 /* --- hv_version.c --------------------------------------------------------------------------------
  */

@@ -64,6 +64,34 @@ struct gw_transport {
     struct gw_tls tls;
 };
 
+/* What happens when the time or the rounds are used up and the downtime would still be too long. */
+enum gw_on_timeout { GW_ON_TIMEOUT_CANCEL, GW_ON_TIMEOUT_STOP };
+enum gw_throttle { GW_THROTTLE_AUTO, GW_THROTTLE_OFF };
+
+/* What a migration may take. They can be changed while it runs: gw_migrate_set(). */
+struct gw_migrate_limits {
+    unsigned max_downtime_ms;       /* what the guest may miss; 0: GW_MAX_DOWNTIME_MS */
+    uint64_t bandwidth_bytes_per_s; /* 0: no limit */
+    unsigned timeout_ms;            /* from the beginning to the stop; 0: no limit */
+    enum gw_on_timeout on_timeout;
+    unsigned max_rounds; /* that the guest runs through; 0: 30, or GW_ROUNDS_MAX with a timeout */
+    enum gw_throttle throttle;
+};
+
+#define GW_MAX_DOWNTIME_MS 300u
+#define GW_ROUNDS_MAX      1000u
+#define GW_LIMIT_MS_MAX    (30u * 24 * 3600 * 1000)
+
+/* Which of them a change is about. */
+enum gw_limit {
+    GW_LIMIT_MAX_DOWNTIME = 1u << 0,
+    GW_LIMIT_BANDWIDTH = 1u << 1,
+    GW_LIMIT_TIMEOUT = 1u << 2,
+    GW_LIMIT_ON_TIMEOUT = 1u << 3,
+    GW_LIMIT_MAX_ROUNDS = 1u << 4,
+    GW_LIMIT_THROTTLE = 1u << 5,
+};
+
 /* Defaults for what is 0: see migrate_send.c. */
 struct gw_migrate_options {
     const char *name; /* guest */
@@ -75,9 +103,8 @@ struct gw_migrate_options {
     bool paused;        /* leave it paused at the destination */
     bool json;          /* a report on stdout */
     enum gw_progress progress;
-    unsigned max_rounds;
-    unsigned max_downtime_ms; /* stop when the rest can be sent in this time */
-    unsigned stall_ms;        /* give up when nothing moves for so long */
+    struct gw_migrate_limits limits;
+    unsigned stall_ms; /* give up when nothing moves for so long */
     const struct migrate_opener *opener;
 };
 

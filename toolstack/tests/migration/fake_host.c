@@ -238,6 +238,16 @@ static int fake_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
     return 0;
 }
 
+static int fake_log_peek(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                         bool *ret_dirty, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    for (unsigned i = 0; guest && i < n; i++)
+        ret_dirty[i] = atomic_load(&guest->dirty[gfns[i] / 64]) >> (gfns[i] % 64) & 1;
+    return guest ? 0 : -1;
+}
+
 static int fake_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                        struct gw_error *err)
 {
@@ -421,6 +431,7 @@ static const struct migrate_host_ops fake_ops = {
     .log_take = fake_log_take,
     .log_mark = fake_log_mark,
     .log_resume = fake_log_resume,
+    .log_peek = fake_log_peek,
     .vcpu_stats = fake_vcpu_stats,
     .vcpu_throttle = fake_vcpu_throttle,
     .writer_sample = fake_writer_sample,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages, waiting, the stop policy and the comparison of hosts. */
 #include "libgodwit/handover.h"
-#include "libgodwit/precopy_policy.h"
 #include "libgodwit/restore_compare.h"
 
 #include <pthread.h>
@@ -165,35 +164,6 @@ static void test_peer_speaks(void **state)
     unpair(&a, &b);
 }
 
-static void test_policy(void **state)
-{
-    const struct precopy_limits limits = {.max_rounds = 5, .few_pages = 50, .max_downtime_ms = 300};
-    struct precopy_round rounds[5] = {{.pages = 100000, .dirtied = 60000, .ms = 10000}};
-    const char *why;
-
-    assert_false(precopy_should_stop(&limits, rounds, 1, &why));
-    assert_int_equal(precopy_estimate_ms(&rounds[0]), 6000);
-    rounds[1] = (struct precopy_round){.pages = 60000, .dirtied = 2000, .ms = 6000};
-    assert_true(precopy_should_stop(&limits, rounds, 2, &why));
-    assert_string_equal(why, "short enough");
-    rounds[1].dirtied = 30000;
-    assert_false(precopy_should_stop(&limits, rounds, 2, &why));
-    rounds[1].dirtied = 50;
-    assert_true(precopy_should_stop(&limits, rounds, 2, &why));
-    assert_string_equal(why, "few pages left");
-    rounds[1].dirtied = 60000;
-    rounds[2] = rounds[1];
-    assert_true(precopy_should_stop(&limits, rounds, 3, &why));
-    assert_string_equal(why, "not converging");
-    rounds[2].dirtied = 55000;
-    assert_true(precopy_should_stop(&limits, rounds, 3, &why));
-    rounds[2].dirtied = 53000; /* slow progress, but progress */
-    rounds[3] = rounds[4] = rounds[2];
-    assert_false(precopy_should_stop(&limits, rounds, 4, &why));
-    assert_true(precopy_should_stop(&limits, rounds, 5, &why));
-    assert_string_equal(why, "last round");
-}
-
 static void test_compare(void **state)
 {
     struct stream_host ours = {.cntfrq_hz = 1000}, theirs = {.cntfrq_hz = 1000};
@@ -222,7 +192,7 @@ int main(void)
         cmocka_unit_test(test_messages),     cmocka_unit_test(test_malformed_messages),
         cmocka_unit_test(test_end_of_input), cmocka_unit_test(test_stall_and_cancel),
         cmocka_unit_test(test_short_writes), cmocka_unit_test(test_peer_speaks),
-        cmocka_unit_test(test_policy),       cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_compare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

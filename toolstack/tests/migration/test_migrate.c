@@ -45,8 +45,8 @@ static int set_up(void **state)
         .name = "web",
         .host = "south",
         .transport.command = f->command,
-        .max_rounds = 4,
-        .max_downtime_ms = 1, /* so that the number of rounds decides */
+        /* so that the number of rounds decides */
+        .limits = {.max_rounds = 4, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP},
         .stall_ms = 20000,
         .opener = &f->source,
     };
@@ -156,6 +156,7 @@ static void test_moves_idle(void **state)
     struct fixture *f = *state;
 
     f->world->busy = 0;
+    f->options.limits.max_downtime_ms = 60000;
     assert_moves(f);
     assert_int_equal(f->world->hosts[0].log_takes, 2); /* one round, and the last look */
 }

@@ -49,8 +49,8 @@ static int set_up(void **state)
         .host = "south",
         .transport.command = f->command,
         .verify = true,
-        .max_rounds = 2,
-        .max_downtime_ms = 1, /* so that the number of rounds decides */
+        /* so that the number of rounds decides */
+        .limits = {.max_rounds = 2, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP},
         .stall_ms = 20000,
         .opener = &f->source,
     };

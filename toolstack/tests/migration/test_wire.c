@@ -60,7 +60,7 @@ static void begin(struct fixture *f, unsigned busy)
         .host = "south",
         .transport.command = f->command,
         .verify = true,
-        .max_rounds = 2,
+        .limits = {.max_rounds = 2, .on_timeout = GW_ON_TIMEOUT_STOP},
         .stall_ms = STALL_MS,
         .opener = &f->source,
     };

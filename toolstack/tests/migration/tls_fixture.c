@@ -64,8 +64,7 @@ int tls_set_up(void **state)
     f->options = (struct gw_migrate_options){
         .name = "web",
         .host = "127.0.0.1",
-        .max_rounds = 3,
-        .max_downtime_ms = 1,
+        .limits = {.max_rounds = 3, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP},
         .stall_ms = 20000,
         .verify = true,
         .opener = &f->source,
