@@ -24,6 +24,24 @@ static void pages_mapped_meanwhile_are_dirty(void **state)
     end_vm(&vm);
 }
 
+/* What is mapped below all RAM before anything is closed: the sweep begins there. */
+static void ram_below_the_first_is_swept_too(void **state)
+{
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, MIB(8), MIB(2));
+    assert_int_equal(dirty_log_enable(&vm, &log_options), -CORE_ERESTART);
+    assert_int_equal(atomic_load(&vm.log.state), DIRTY_LOG_PREPARE);
+    map_ram(&vm, 0, MIB(2));
+    enable_log(&vm);
+    store(KIB(8));
+    store(MIB(9));
+    assert_int_equal(dirty_log_count(&vm), 2);
+    assert_int_equal(harvest(), 2);
+    assert_true(test_bit(bits, 2));
+    end_vm(&vm);
+}
+
 static void unmapped_pages_leave_the_log(void **state)
 {
     (void)state;
@@ -199,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(pages_mapped_meanwhile_are_dirty),
+        TEST(ram_below_the_first_is_swept_too),
         TEST(unmapped_pages_leave_the_log),
         TEST(set_type_keeps_the_marks),
         TEST(without_prepaid_tables_blocks_open_whole),

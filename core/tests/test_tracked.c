@@ -330,6 +330,27 @@ static void memory_mapped_meanwhile_is_tracked(void **state)
     end_vm(&vm);
 }
 
+/* Made writable before the sweep comes by, so that the hardware has noted a write already. */
+static void the_sweep_leaves_tracked_pages_alone(void **state)
+{
+    const ipa_t page = ipa_from_gfn(9);
+
+    (void)state;
+    log_options = (struct dirty_log_options){.hardware = true};
+    make_vm(&vm, 40);
+    map_ram(&vm, KIB(4), MIB(2) - KIB(4)); /* pages */
+    assert_int_equal(s2_set_type(&vm, page, KIB(4), S2_RAM_RO), 0);
+    while (atomic_load(&vm.log.state) != DIRTY_LOG_PROTECT) {
+        assert_int_equal(dirty_log_enable(&vm, &log_options), -CORE_ERESTART);
+    }
+    assert_int_equal(s2_set_type(&vm, page, KIB(4), S2_RAM_RW), 0);
+    assert_true(fake_store_without_fault(&vm, page, 1));
+    enable_log(&vm);
+    assert_int_equal(harvest(), 1);
+    assert_true(test_bit(bits, 9));
+    end_vm(&vm);
+}
+
 /* Far apart, so that a call has to find the next chunk by the hardware's notes alone. */
 static void harvests_by_words_find_all_notes(void **state)
 {
@@ -401,6 +422,7 @@ int main(void)
         TEST(eager_splits_take_bounded_steps_and_leave_no_fault),
         TEST(a_fault_on_a_tracked_page_opens_it),
         TEST(memory_mapped_meanwhile_is_tracked),
+        TEST(the_sweep_leaves_tracked_pages_alone),
         TEST(harvests_by_words_find_all_notes),
         TEST(half_a_mark_hides_no_note),
     };

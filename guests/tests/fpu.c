@@ -2,31 +2,21 @@
 /* FP/SIMD registers of vCPUs that share a CPU never mix: each fills all 32 with its own pattern. */
 #include <guest/main.h>
 #include <guest/report.h>
+#include <guest/simd.h>
 #include <guest/smp.h>
 #include <guest/timer.h>
 #include <stdatomic.h>
 
 #define ROUNDS 2000u
-#define ALL_REGISTERS                                                                              \
-    "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
 
 static _Atomic unsigned finished, wrong;
 
-/* Fills v0..v31 with value + n, spins, and returns how many differ afterwards. */
+/* Fills the registers, spins, and returns how many halves differ afterwards. */
 static unsigned fill_and_check(uint64_t value, uint64_t spins)
 {
-    uint64_t bad = 0, scratch, other;
-
-    __asm__ volatile(".arch_extension simd\n"
-                     ".irp n," ALL_REGISTERS "\n"
-                     "add %1, %3, #\\n\n dup v\\n\\().2d, %1\n"
-                     ".endr\n"
-                     "1: subs %4, %4, #1\n b.ne 1b\n"
-                     ".irp n," ALL_REGISTERS "\n"
-                     "add %1, %3, #\\n\n mov %2, v\\n\\().d[1]\n cmp %1, %2\n cinc %0, %0, ne\n"
-                     ".endr\n"
-                     : "+r"(bad), "=&r"(scratch), "=&r"(other), "+r"(value), "+r"(spins)::"cc");
-    return (unsigned)bad;
+    simd_fill(value);
+    __asm__ volatile("1: subs %0, %0, #1\n b.ne 1b" : "+r"(spins)::"cc", "memory");
+    return simd_count_wrong(value);
 }
 
 static void work(unsigned cpu)

@@ -16,6 +16,7 @@ FOREIGN = ("host", "tests/p2m/test_p2m_foreign")
 WRITERS = ("guests", "dirty log, every writer on a72")
 WRITERS_MAX = ("guests", "dirty log, every writer, by faults on max")
 STORES = ("guests", "dirty log both directions on a72")
+SIMD = ("guests", "fpu beside harvests that use SIMD registers on max")
 WINDOWS = ("linear", "windows on leaf tables: shut, every look misses on a72")
 
 
@@ -29,6 +30,9 @@ MUTANTS = {
     # A look through a window that misses leaves no trace (docs/design/stage2.md, "Finding the leaf").
     "miss-loses-the-way-back": mutant([WINDOWS], (
         "hypervisor/arch/arm64/port/find_linear/find_entry.h", "    msr     elr_el2, x2\n", "")),
+    # A scan in the hypervisor leaves SIMD registers, which are a guest's, as they were.
+    "scan-keeps-a-simd-register": mutant([SIMD], (
+        "hypervisor/arch/arm64/port/closed_runs.S", "    ldp     q16, q17, [sp, #128]\n", "")),
     # Every writer marks, after its write.
     "hypercall-output-unmarked": mutant([ACCESS, WRITERS], (
         HCALL + "guest_access.c",
