@@ -34,7 +34,7 @@ static inline bool fault_open_page(struct s2_vm *vm, struct s2_cpu_line *line, i
 
     if (pos.level != S2_LEVEL_PAGE || !s2_pos_is_leaf(&pos) ||
         s2_pte_type(pos.old, pos.level) != S2_RAM_RW || s2_pte_is_writable(pos.old, pos.level) ||
-        !log_is_marking(vm) || vm->log.options.hardware) {
+        !log_opens_on_fault(vm)) {
         return false;
     }
     fault_open_marked(vm, line, pos.entry, ipa);

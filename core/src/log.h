@@ -26,6 +26,12 @@ static inline bool log_is_marking(const struct s2_vm *vm)
     return (unsigned)log_state(vm) - DIRTY_LOG_PROTECT <= DIRTY_LOG_ON - DIRTY_LOG_PROTECT;
 }
 
+/* log_is_marking, and the hardware notes nothing: in one look, for the short way. Either lock. */
+static inline bool log_opens_on_fault(const struct s2_vm *vm)
+{
+    return atomic_load_explicit(&vm->log.opens_on_fault, memory_order_relaxed) != 0;
+}
+
 /* Bitmaps exist or are being made: whoever maps RAM makes sure that they cover it. Write lock. */
 static inline bool log_has_chunks(const struct s2_vm *vm)
 {

@@ -21,8 +21,10 @@
 static void set_state(struct s2_vm *vm, enum dirty_log_state state)
 {
     vm->log.cursor = ipa_make(0);
-    /* Write lock: its release publishes the state. */
+    /* Write lock: its release publishes both. */
     atomic_store_explicit(&vm->log.state, state, memory_order_relaxed);
+    atomic_store_explicit(&vm->log.opens_on_fault, log_is_marking(vm) && !vm->log.options.hardware,
+                          memory_order_relaxed);
 }
 
 static void change_state(struct s2_vm *vm, enum dirty_log_state state)

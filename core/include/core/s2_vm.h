@@ -103,6 +103,8 @@ struct dirty_log_top {
 struct dirty_log {
     struct s2_spinlock control; /* one step of enable or off at a time; taken before s2_vm.lock */
     _Atomic uint32_t state;     /* enum dirty_log_state; changes under the write lock only */
+    /* A first write is a fault that opens and marks, and nothing else: changes with state. */
+    _Atomic uint32_t opens_on_fault;
     struct dirty_log_options options; /* do not change while state is not OFF */
     struct dirty_log_group **groups;  /* by gfn >> 19; NULL: no RAM in there */
     struct dirty_log_top *top;        /* one for every 64 chunks; behind groups */
