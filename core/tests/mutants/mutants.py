@@ -357,7 +357,7 @@ TRACKED_MUTANTS = {
     "sampled-page-is-opened-untracked": ("sample", "fault.c",
         "s2_pte_opened(s2_pte_tracked(pos->old), pos->level)", "s2_pte_opened(pos->old, pos->level)"),
     "fast-fault-opens-sampled-pages": ("sample", "log_switch.c",
-        "log_is_marking(vm) && !vm->log.options.hardware, memory", "log_is_marking(vm), memory"),
+        "log_is_marking(vm) && !vm->log.options.hardware,", "log_is_marking(vm),"),
     "sampled-page-is-not-marked": ("sample", "fault.c", "    if (log_mark(vm, gfn)) {\n",
         "    if (false) {\n"),
     "sample-survives-the-logging": ("sample", "log_switch.c",
