@@ -3,8 +3,7 @@
 #include "handover_guard.h"
 #include "migrate_step.h"
 #include "restore_build.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "restore_files.h"
 #include <libgodwit/migrate.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -48,20 +47,21 @@ static int work(struct handover_guard *guard, void *arg)
     struct gw_error *err = &guard->error;
     struct stream_parser parser = {0};
     struct migrate_host host = {0};
-    struct restore_builder builder = {.host = &host, .parser = &parser, .guard = guard};
-    int fd = open(options->path, O_RDONLY | O_CLOEXEC);
+    struct restore_builder builder = {
+        .host = &host, .parser = &parser, .guard = guard, .compare_sums = options->verify};
+    struct restore_files files = {0};
 
-    if (fd < 0)
-        return (int)(gw_error_errno(err, errno, "cannot open %s", options->path), err->code);
     /* The parser comes first: it must not inherit what the builder opens. */
-    if (stream_parser_start(&parser, fd, options->path, STALL_MS, &handover_cancelled, err) == 0 &&
+    if (restore_files_open(&files, options, &handover_cancelled, err) == 0 &&
+        stream_parser_start_chain(&parser, files.fds, (const char *const *)files.paths, files.n,
+                                  STALL_MS, &handover_cancelled, err) == 0 &&
         opener_of(options)->open(opener_of(options)->arg, &host, err) == 0)
         build_and_start(options, &builder, err);
     stream_parser_stop(&parser);
     restore_build_free(&builder);
     if (host.ops)
         host.ops->close(host.ctx);
-    close(fd);
+    restore_files_close(&files);
     if (err->code == GW_EXIT_MIGRATE_CANCELLED)
         err->code = GW_EXIT_FAILED; /* that code is about a guest that runs on elsewhere */
     return (int)err->code;

@@ -3,6 +3,7 @@
 
 #include "migrate_step.h"
 #include "restore_compare.h"
+#include "restore_sums.h"
 #include "restore_types.h"
 #include "stream_view.h"
 #include <libgodwit/migrate.h>
@@ -197,6 +198,8 @@ static int complete(struct restore_builder *b, struct gw_error *err)
     if (b->verifying && b->verified_pages != b->memory_pages)
         return gw_error_set(err, GW_EXIT_CONFIG, "%llu pages were not sent again to be compared",
                             (unsigned long long)(b->memory_pages - b->verified_pages));
+    if (restore_sums_compare(b, err))
+        return -1;
     if (migrate_step("dest-state", err) || restore_types_apply(b, err))
         return -1;
     return b->host->ops->set_state(b->host->ctx, b->domid, b->state, b->state_bytes, err);
@@ -229,6 +232,10 @@ static int take_record(struct restore_builder *b, const struct stream_record *re
         return 0;
     case STREAM_DIGEST:
         return 0;
+    case STREAM_PAGE_SUMS:
+        return restore_sums_take(b, record, err);
+    case STREAM_BASE:
+        return distrust("an incremental save alone is no guest", err);
     case STREAM_END:
         return complete(b, err);
     default:
@@ -291,4 +298,5 @@ void restore_build_free(struct restore_builder *b)
     free(b->verified);
     restore_lanes_free(b);
     free(b->readonly);
+    free(b->sums);
 }

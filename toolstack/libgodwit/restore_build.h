@@ -39,6 +39,9 @@ struct restore_builder {
     void *state; /* of CPUs and devices; loaded last, since the guest's clock runs from then on */
     uint32_t state_bytes;
     uint64_t pages, zero_pages; /* counted as sent, repeats included */
+    bool compare_sums;          /* set by the caller: restore --verify */
+    uint32_t *sums;             /* of each page; NULL: none came */
+    uint64_t summed_pages;
     uint64_t different_pages, first_different_gfn;
 };
 

@@ -2,6 +2,7 @@
 #include "stream_parser.h"
 
 #include "stream_check.h"
+#include "stream_merge.h"
 #include "stream_unzip.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -82,11 +83,63 @@ static void parse(struct stream_reader *reader, struct stream_unzip *unzip, int 
     hand_over(fd, REFUSAL, text, (uint32_t)strlen(text));
 }
 
-/* Keeps two descriptors, as 0 and 1, and gives up every other way of reaching the system. */
-static int confine(int stream_fd, int pipe_fd)
+static int next_of_chain(void *arg, struct stream_reader *reader, struct stream_checker *checker,
+                         struct stream_record *ret_record)
+{
+    return next_record(reader, checker, arg, ret_record);
+}
+
+static void emit_of_chain(void *arg, const struct stream_record *record)
+{
+    hand_over(1, record->type, record->body, record->length);
+}
+
+static void parse_chain(uint8_t *body, struct stream_unzip *unzip, const int *fds,
+                        const char *const *paths, unsigned n)
+{
+    static struct stream_merge_file files[STREAM_CHAIN_MAX];
+    static int sources[STREAM_CHAIN_MAX];
+    struct stream_merge merge = {
+        .files = files, .n = n, .next = next_of_chain, .emit = emit_of_chain, .arg = unzip};
+
+    for (unsigned i = 0; i < n; i++) {
+        sources[i] = fds[i];
+        files[i].name = paths[i];
+        files[i].reader =
+            (struct stream_reader){.read = stream_read_fd, .source = &sources[i], .body = body};
+    }
+    if (stream_merge_run(&merge))
+        hand_over(1, REFUSAL, merge.why, (uint32_t)strlen(merge.why));
+}
+
+/* Moves the descriptors to 2 and up, and the pipe to 1; nothing else stays open. */
+static int gather(int *fds, unsigned n, int pipe_fd)
+{
+    const int away = 3 + STREAM_CHAIN_MAX;
+    int pipe_away = fcntl(pipe_fd, F_DUPFD, away);
+
+    for (unsigned i = 0; i < n; i++)
+        fds[i] = fcntl(fds[i], F_DUPFD, away);
+    if (pipe_away < 0 || dup2(pipe_away, 1) < 0)
+        return -1;
+    for (unsigned i = 0; i < n; i++) {
+        if (fds[i] < 0 || dup2(fds[i], (int)i + 2) < 0)
+            return -1;
+        fds[i] = (int)i + 2;
+    }
+    return close_range(n + 2, ~0u, 0) < 0 || close(0) < 0 ? -1 : 0;
+}
+
+static void leave_signals(void)
 {
     signal(SIGINT, SIG_IGN);  /* the builder decides what ^C means */
     signal(SIGPIPE, SIG_IGN); /* a write to a builder that is gone fails, and that ends us */
+}
+
+/* Keeps two descriptors, as 0 and 1, and gives up every other way of reaching the system. */
+static int confine(int stream_fd, int pipe_fd)
+{
+    leave_signals();
     if (dup2(stream_fd, 0) < 0 || dup2(pipe_fd, 1) < 0 || close_range(2, ~0u, 0) < 0)
         return -1;
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
@@ -108,12 +161,32 @@ static _Noreturn void run_child(int stream_fd, int pipe_fd)
     leave();
 }
 
+static _Noreturn void run_chain_child(const int *fds, const char *const *paths, unsigned n,
+                                      int pipe_fd)
+{
+    static const char refusal[] = "the process that reads the chain cannot be confined";
+    static uint8_t body[STREAM_BODY_MAX + STREAM_ALIGN];
+    int own[STREAM_CHAIN_MAX];
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    leave_signals();
+    memcpy(own, fds, n * sizeof(own[0]));
+    struct stream_unzip *unzip = stream_unzip_open(); /* once confined, nothing can be allocated */
+    if (unzip && gather(own, n, pipe_fd) == 0 &&
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) == 0)
+        parse_chain(body, unzip, own, paths, n);
+    else
+        hand_over(1, REFUSAL, refusal, sizeof(refusal) - 1);
+    leave();
+}
+
 /* --- the builder's side ---------------------------------------------------------------------- */
 
-int stream_parser_start(struct stream_parser *parser, int stream_fd, const char *origin,
-                        unsigned stall_ms, const volatile sig_atomic_t *cancelled,
-                        struct gw_error *err)
+int stream_parser_start_chain(struct stream_parser *parser, const int *stream_fds,
+                              const char *const *paths, unsigned n, unsigned stall_ms,
+                              const volatile sig_atomic_t *cancelled, struct gw_error *err)
 {
+    const char *origin = paths[n - 1];
     int fds[2];
 
     memset(parser, 0, sizeof(*parser));
@@ -125,8 +198,10 @@ int stream_parser_start(struct stream_parser *parser, int stream_fd, const char 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return gw_error_errno(err, errno, "cannot make a pipe");
     parser->pid = fork();
+    if (parser->pid == 0 && n > 1)
+        run_chain_child(stream_fds, paths, n, fds[1]);
     if (parser->pid == 0)
-        run_child(stream_fd, fds[1]);
+        run_child(stream_fds[0], fds[1]);
     close(fds[1]);
     parser->io.in_fd = fds[0];
     if (parser->pid < 0) {
@@ -134,6 +209,13 @@ int stream_parser_start(struct stream_parser *parser, int stream_fd, const char 
         return gw_error_errno(err, errno, "cannot start the process that reads the stream");
     }
     return 0;
+}
+
+int stream_parser_start(struct stream_parser *parser, int stream_fd, const char *origin,
+                        unsigned stall_ms, const volatile sig_atomic_t *cancelled,
+                        struct gw_error *err)
+{
+    return stream_parser_start_chain(parser, &stream_fd, &origin, 1, stall_ms, cancelled, err);
 }
 
 static int report_refusal(struct stream_parser *parser, uint32_t length, struct gw_error *err)

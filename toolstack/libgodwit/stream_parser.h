@@ -28,6 +28,14 @@ int stream_parser_start(struct stream_parser *parser, int stream_fd, const char 
                         struct gw_error *err);
 
 /*
+ * The same with a chain of saved guests, the full one first: their records come as those of one
+ * stream (stream_merge.h). paths are for messages. At most STREAM_CHAIN_MAX.
+ */
+int stream_parser_start_chain(struct stream_parser *parser, const int *fds,
+                              const char *const *paths, unsigned n, unsigned stall_ms,
+                              const volatile sig_atomic_t *cancelled, struct gw_error *err);
+
+/*
  * The next checked record that is not to be skipped; the last is END. Its length is bounded by
  * STREAM_BODY_MAX whatever the child does. A refusal becomes the error (GW_EXIT_CONFIG).
  */
