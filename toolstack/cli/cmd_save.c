@@ -8,16 +8,12 @@
 
 enum { OPT_SINCE = CLI_OPT_OWN, OPT_VERIFY, OPT_COMPRESS };
 
-static const struct option options[] = {{"checkpoint", no_argument, NULL, 'c'},
-                                        {"compress", optional_argument, NULL, OPT_COMPRESS},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {"incremental", no_argument, NULL, 'i'},
-                                        {"live", no_argument, NULL, 'l'},
-                                        {"paused", no_argument, NULL, 'p'},
-                                        {"quiet", no_argument, NULL, 'q'},
-                                        {"since", required_argument, NULL, OPT_SINCE},
-                                        {"verify", no_argument, NULL, OPT_VERIFY},
-                                        {0}};
+static const struct option options[] = {
+    {"checkpoint", no_argument, NULL, 'c'},    {"compress", optional_argument, NULL, OPT_COMPRESS},
+    {"help", no_argument, NULL, 'h'},          {"incremental", no_argument, NULL, 'i'},
+    {"live", no_argument, NULL, 'l'},          {"paused", no_argument, NULL, 'p'},
+    {"quiet", no_argument, NULL, 'q'},         {"since", required_argument, NULL, OPT_SINCE},
+    {"verify", no_argument, NULL, OPT_VERIFY}, {0}};
 
 static int set_option(struct gw_save_options *save, int c, const char *command)
 {

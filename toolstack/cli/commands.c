@@ -100,19 +100,29 @@ const struct cli_command cli_commands[] = {
      "FILE is what migrate --json or migrate-status --json printed; - is standard input. The page\n"
      "needs no network. Needs no hypervisor. Exit code 6: FILE holds no report.\n",
      cmd_report},
-    {"restore", "[OPTION...] FILE", "start a saved guest where it was stopped",
+    {"restore", "[OPTION...] FILE...", "start a saved guest where it was stopped",
      "  godwit restore web1.save\n"
+     "  godwit restore mon.save tue.save wed.save   a chain, the oldest first\n"
      "\n"
      "  -p, --paused  leave it paused\n"
-     "  -q, --quiet   no message\n",
+     "      --verify  compare all pages with the sums that save --verify has written\n"
+     "  -q, --quiet   no message\n"
+     "\n"
+     "An incremental save alone finds its chain by the names in the files, in its own folder.\n",
      cmd_restore},
     {"save", "[OPTION...] GUEST FILE", "write a guest to a file and end it",
      "  godwit save web1 web1.save\n"
-     "  godwit save -c web1 web1.save   the guest runs on\n"
+     "  godwit save -c -l web1 web1.save   the guest runs on, also meanwhile\n"
+     "  godwit save -c -i web1 mon.save && godwit save -c -i --since mon.save web1 tue.save\n"
      "\n"
-     "  -c, --checkpoint  let it run on afterwards\n"
-     "  -p, --paused      leave it paused afterwards\n"
-     "  -q, --quiet       no message\n",
+     "  -c, --checkpoint   let it run on afterwards\n"
+     "  -p, --paused       leave it paused afterwards\n"
+     "  -l, --live         let it run while its memory is written, with a short stop at the end\n"
+     "  -i, --incremental  note what it writes from now on, so that --since can follow\n"
+     "      --since FILE   only what was written since that save; restore needs both\n"
+     "      --verify       sums of all pages, for restore --verify\n"
+     "      --compress[=LEVEL]  with zstd, 1 (default) to 19\n"
+     "  -q, --quiet        no message\n",
      cmd_save},
     {"shutdown", "[OPTION...] GUEST | -a", "press a guest's power key",
      "  godwit shutdown -w web1\n"

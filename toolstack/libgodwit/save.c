@@ -8,10 +8,10 @@
 #include "precopy.h"
 #include "save_chain.h"
 #include "save_file.h"
+#include "save_rounds.h"
 #include "save_sums.h"
 #include <libgodwit/migrate.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define STALL_MS 60000
@@ -26,8 +26,7 @@ struct saver {
     struct save_source source;
     struct save_link link;   /* with --since: the end of that save */
     struct stream_base base; /* and what is written about it */
-    uint8_t *wanted;         /* and the frames written since; NULL: all */
-    uint64_t wanted_pages;
+    struct save_rounds rounds;
     bool chain_broken; /* the log had been left on for us, and cannot be used any more */
     uint64_t stopped_at_ms, stopped_ms;
 };
@@ -62,8 +61,7 @@ static int find_base(struct saver *s)
         return gw_error_set(s->err, GW_EXIT_USAGE,
                             "%s cannot be based on itself: give the new file another name", since);
     s->source.base = &s->base;
-    s->wanted = calloc(1, (size_t)(s->source.gfn_limit + 7) / 8 + sizeof(uint64_t));
-    return s->wanted ? 0 : gw_error_set(s->err, GW_EXIT_FAILED, "out of memory");
+    return 0;
 }
 
 static int open_all(struct saver *s)
@@ -76,7 +74,8 @@ static int open_all(struct saver *s)
     s->source.compress_level = o->compress_level;
     atomic_store_explicit(&s->guard->domid, s->source.guest.domid, memory_order_relaxed);
     s->guard->was_paused = s->source.guest.config.paused;
-    if (find_base(s) || save_file_open(&s->file, o->path, s->err))
+    if (find_base(s) || save_rounds_open(&s->rounds, &s->source, s->err) ||
+        save_file_open(&s->file, o->path, s->err))
         return -1;
     s->io.out_fd = s->file.fd;
     return 0;
@@ -97,7 +96,7 @@ static int resume_log(struct saver *s)
     return migrate_step("save-resumed", s->err);
 }
 
-/* --- with the guest stopped ----------------------------------------------------------------------
+/* --- the guest as a stream ----------------------------------------------------------------------
  */
 
 static int stop_guest(struct saver *s)
@@ -119,21 +118,6 @@ static int stop_guest(struct saver *s)
     return migrate_step("save-stopped", s->err);
 }
 
-/* What the log holds since the save before is what is wanted. */
-static int take_log(struct saver *s)
-{
-    uint64_t frames = s->source.gfn_limit;
-    const uint8_t *bits;
-
-    if (s->host.ops->log_take(s->host.ctx, s->source.guest.domid, frames, true, &bits, s->err))
-        return -1;
-    memcpy(s->wanted, bits, (size_t)(frames + 7) / 8);
-    for (uint64_t byte = 0; byte < (frames + 7) / 8; byte++)
-        s->wanted_pages += (unsigned)__builtin_popcount(s->wanted[byte]);
-    return migrate_step("save-taken", s->err);
-}
-
-/* For the first of a chain. The guest stands still until this file has all of its memory. */
 static int start_log(struct saver *s)
 {
     handover_guard_add(s->guard, HANDOVER_LOGGING);
@@ -143,14 +127,35 @@ static int start_log(struct saver *s)
     return -1;
 }
 
+/* What was written since the save before, or since the last round. */
+static int send_logged(struct saver *s)
+{
+    return save_rounds_take(&s->rounds, true, s->err) || save_rounds_send(&s->rounds, s->err) ? -1
+                                                                                              : 0;
+}
+
+/* All memory. A chain begins with the log on before the first page is read. */
 static int send_stopped(struct saver *s)
 {
-    if (stop_guest(s))
+    if (s->options->incremental && start_log(s))
         return -1;
-    s->wanted_pages = s->wanted ? 0 : s->source.memory_pages;
-    if (s->wanted ? take_log(s) : s->options->incremental ? start_log(s) : 0)
+    return save_source_send_pages(&s->source, NULL, s->source.memory_pages, s->err);
+}
+
+static int send_live(struct saver *s)
+{
+    if (s->options->since ? save_rounds_take(&s->rounds, false, s->err) : start_log(s))
         return -1;
-    return save_source_send_pages(&s->source, s->wanted, s->wanted_pages, s->err);
+    return save_rounds_run(&s->rounds, !s->options->since, s->err);
+}
+
+static int send_memory(struct saver *s)
+{
+    const struct gw_save_options *o = s->options;
+
+    if ((o->live && send_live(s)) || stop_guest(s))
+        return -1;
+    return o->live || o->since ? send_logged(s) : send_stopped(s);
 }
 
 static int send_chain(struct saver *s)
@@ -168,7 +173,7 @@ static int send_chain(struct saver *s)
 static int write_stream(struct saver *s)
 {
     if (save_source_send_head(&s->source, s->err) || migrate_step("save-head", s->err) ||
-        send_stopped(s) || migrate_step("save-pages", s->err) ||
+        send_memory(s) || migrate_step("save-pages", s->err) ||
         save_source_send_state(&s->source, s->err) ||
         (s->options->verify && save_sums_send(&s->source, s->err)) || send_chain(s) ||
         stream_write_end(&s->source.writer, s->err))
@@ -278,7 +283,7 @@ static int work(struct handover_guard *guard, void *arg)
         report(&s);
     save_file_close(&s.file);
     save_source_close(&s.source);
-    free(s.wanted);
+    save_rounds_close(&s.rounds);
     if (s.host.ops)
         s.host.ops->close(s.host.ctx);
     if (s.err->code == GW_EXIT_MIGRATE_CANCELLED)
