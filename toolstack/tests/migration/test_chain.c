@@ -45,6 +45,8 @@ static int set_up(void **state)
         snprintf(f->files[i], sizeof(f->files[i]), "%s/%u.save", f->folder, i);
     f->world->busy = 1;
     pthread_create(&f->vcpus, NULL, fake_vcpus, f->world);
+    while (f->world->steps == 0) /* a fork while the thread begins copies locks that it holds */
+        usleep(100);
     *state = f;
     return 0;
 }
