@@ -161,6 +161,42 @@ static void test_moves_idle(void **state)
     assert_int_equal(f->world->hosts[0].log_takes, 2); /* one round, and the last look */
 }
 
+/* All of its memory in each round: no limit but the largest lets it stop. */
+static void write_everything(struct fixture *f)
+{
+    f->world->busy = 4000;
+    f->world->hosts[0].no_counts = true; /* nothing to throttle */
+    f->options.limits = (struct gw_migrate_limits){.max_downtime_ms = 1};
+}
+
+static void test_gives_up(void **state)
+{
+    struct fixture *f = *state;
+
+    write_everything(f);
+    assert_int_equal(migrate(f), GW_EXIT_MIGRATE_DIVERGED);
+    assert_non_null(strstr(f->err.message, "it did not converge"));
+    assert_non_null(strstr(f->err.message, "runs on here"));
+    assert_still_at_source(f);
+    f->options.limits.on_timeout = GW_ON_TIMEOUT_STOP;
+    assert_moves(f);
+}
+
+static void test_runs_out_of_time(void **state)
+{
+    struct fixture *f = *state;
+
+    write_everything(f);
+    f->options.limits.timeout_ms = 1; /* over in the first round */
+    assert_int_equal(migrate(f), GW_EXIT_MIGRATE_DIVERGED);
+    assert_non_null(strstr(f->err.message, "out of time"));
+    assert_still_at_source(f);
+    /* What there was no time for is sent after the stop: the destination counts. */
+    f->options.limits.on_timeout = GW_ON_TIMEOUT_STOP;
+    f->options.verify = true;
+    assert_moves(f);
+}
+
 /* With the guest left paused there, both copies can be compared byte for byte. */
 static void test_every_page_is_equal(void **state)
 {
@@ -547,6 +583,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(test_moves_while_written),
         TEST(test_moves_idle),
+        TEST(test_gives_up),
+        TEST(test_runs_out_of_time),
         TEST(test_every_page_is_equal),
         TEST(test_paused_guest_stays_paused),
         TEST(test_source_error_everywhere),
