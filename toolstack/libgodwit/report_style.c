@@ -38,7 +38,7 @@ const char report_style[] =
     "rect.final,rect.downtime{fill:var(--final)}\n"
     ".line{stroke:var(--line);stroke-width:1.5;fill:none}.limit{stroke:var(--final);"
     "stroke-dasharray:5 4;fill:none}.event{fill:var(--ink)}\n"
-    ".ground{fill:var(--panel)}.h0{fill:var(--h0)}.h1{fill:var(--h1)}.h2{fill:var(--h2)}"
+    "#heat rect{shape-rendering:crispEdges}.ground{fill:var(--panel)}.h0{fill:var(--h0)}.h1{fill:var(--h1)}.h2{fill:var(--h2)}"
     ".h3{fill:var(--h3)}.h4{fill:var(--h4)}.h5{fill:var(--h5)}\n"
     ".legend{display:flex;flex-wrap:wrap;gap:.3rem 1rem;list-style:none;padding:0;font-size:.9rem}\n"
     ".swatch{width:.9rem;height:.9rem;vertical-align:-.1rem;margin-right:.35rem;outline:1px solid var(--rule)}\n"

@@ -13,7 +13,7 @@ static const struct {
     {"cancelled", "stopped", "Cancelled. The guest runs on at the source."},
     {"diverged", "bad", "It did not converge. The guest runs on at the source."},
     {"unknown", "bad",
-     "Outcome unknown. The guest is held paused at the source: godwit help resolve."},
+     "Outcome unknown. The guest is held paused at the source: see the runbook before it is touched."},
     {"active", "stopped", "Under way when this was written."},
 };
 
