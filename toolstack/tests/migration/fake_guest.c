@@ -136,6 +136,7 @@ static bool has_time(struct fake_vcpu *vcpu)
 static void step(struct fake_world *world, struct fake_guest *guest, uint32_t *random)
 {
     unsigned busy[FAKE_VCPUS] = {atomic_load(&world->busy), atomic_load(&world->busy_second)};
+    unsigned span = atomic_load(&world->span) ? atomic_load(&world->span) : FAKE_PAGES - 2;
 
     atomic_store(&guest->stepping, true);
     if (runs(guest)) {
@@ -144,7 +145,7 @@ static void step(struct fake_world *world, struct fake_guest *guest, uint32_t *r
                 continue;
             for (unsigned i = 0; i < busy[v]; i++) {
                 *random = *random * 1664525u + 1013904223u;
-                unsigned page = 1 + (*random >> 8) % (FAKE_PAGES - 2);
+                unsigned page = 1 + (*random >> 8) % span;
                 write_as(world, guest, &guest->vcpus[v], page, *random & 0x70000 ? *random | 1 : 0);
             }
         }

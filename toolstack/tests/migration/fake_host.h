@@ -74,6 +74,7 @@ struct fake_world {
     _Atomic bool started; /* it runs */
     /* Pages that each vCPU writes in a step; all 0: an idle guest. */
     _Atomic unsigned busy, busy_second;
+    _Atomic unsigned span; /* they write to the first so many pages of RAM; 0: to all of them */
     _Atomic uint64_t steps;
     _Atomic bool ran_twice; /* a guest ran on both hosts */
 };
