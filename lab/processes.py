@@ -28,10 +28,17 @@ def children():
     return found
 
 
-def end_descendants():
-    """Ends all that this process has started: first they are asked, after three seconds made to."""
+def reap(pid):
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
+def end_descendants(spare=()):
+    """Ends all that this process has started but those to spare: first they are asked, after three seconds made to."""
     for attempt in range(50):
-        pids = children()
+        pids = [pid for pid in children() if pid not in spare]
         if not pids:
             return
         for pid in pids:
@@ -40,11 +47,8 @@ def end_descendants():
             except ProcessLookupError:
                 pass
         time.sleep(0.1)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            pass
+        for pid in pids:
+            reap(pid)
 
 
 def end_on_signals():
