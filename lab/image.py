@@ -151,7 +151,8 @@ def build_disk(out):
     os.makedirs(stage + "/guests")
     shutil.copy(kernel_image(), stage + "/guests/linux")
     shutil.copy(os.path.join(out, "guest.cpio"), stage + "/guests/linux.initrd")
-    for path in glob.glob(os.path.join(LAB, "guest/*.cfg")) + \
+    shutil.copy(os.path.join(out, "work.cpio"), stage + "/guests/work.initrd")
+    for path in glob.glob(os.path.join(LAB, "guest/*.cfg")) + [os.path.join(LAB, "work/work.cfg")] + \
             glob.glob(os.path.join(ROOT, "build/el2/guests/*.bin")):
         shutil.copy(path, stage + "/guests/")
     disk = os.path.join(out, "disk.img")
