@@ -136,6 +136,7 @@ static int await_ready(struct sender *s)
 {
     uint64_t began = precopy_now_ms();
     struct handover_ready ready;
+    bool paused;
 
     if (migrate_step("source-end", s->err) ||
         handover_expect(&s->transport.io, HANDOVER_READY, &ready, sizeof(ready), s->err))
@@ -156,7 +157,8 @@ static int await_ready(struct sender *s)
      */
     if (handover_io_has_input(&s->transport.io))
         return handover_expect(&s->transport.io, HANDOVER_REFUSED, NULL, 0, s->err);
-    return 0;
+    /* What somebody has destroyed here must not come to life there. */
+    return s->host.ops->is_paused(s->host.ctx, s->source.guest.domid, &paused, s->err);
 }
 
 /*
@@ -186,6 +188,9 @@ static int run(struct sender *s)
         return -1;
     if (save_source_open(&s->source, &s->host, &s->transport.io, s->options->name, s->err))
         return -1;
+    /* As it is here: how it is to arrive there is another matter. */
+    atomic_store_explicit(&s->guard->domid, s->source.guest.domid, memory_order_relaxed);
+    s->guard->was_paused = s->source.guest.config.paused;
     s->source.guest.config.paused |= s->options->paused;
     s->report.memory_pages = s->source.memory_pages;
     migrate_report_say(&s->report, "moving %s (%llu MiB) to %s", s->options->name,
@@ -196,10 +201,21 @@ static int run(struct sender *s)
     return 0;
 }
 
-static void add_outcome(const char *name, const struct handover_guard *guard, struct gw_error *err)
+/* What became of the guest, once all was put back: it may have ended for reasons of its own. */
+static void add_outcome(const char *name, struct migrate_host *host, struct handover_guard *guard,
+                        struct gw_error *err)
 {
+    uint32_t domid = atomic_load_explicit(&guard->domid, memory_order_relaxed);
     size_t used = strlen(err->message);
+    struct gw_error now = {0};
+    bool paused;
 
+    if (domid && host->ops->is_paused(host->ctx, domid, &paused, &now) &&
+        (now.code == GW_EXIT_STATE || now.code == GW_EXIT_NO_GUEST)) {
+        err->code = now.code;
+        snprintf(err->message + used, sizeof(err->message) - used, "; \"%s\" has ended here", name);
+        return;
+    }
     snprintf(err->message + used, sizeof(err->message) - used, "; \"%s\" %s here", name,
              guard->was_paused ? "stays paused" : "runs on");
 }
@@ -213,7 +229,7 @@ static int stop_transport(struct sender *s)
 /* Before GO: the guest runs on here. Says so, with the reason first. */
 static void undo(struct sender *s)
 {
-    struct gw_error second = {0};
+    struct gw_error second = {0}, first;
     bool was_found = s->source.memory_pages > 0;
     int status = stop_transport(s);
 
@@ -221,8 +237,9 @@ static void undo(struct sender *s)
         return; /* nothing was touched, and the code of the error is the right one */
     migrate_transport_explain(&s->transport, s->err);
     if (precopy_undo(s->guard, &s->host, &second)) {
-        gw_error_prefix(&second, "and then putting it back failed");
-        gw_error_set(s->err, GW_EXIT_FAILED, "%.240s; %.240s", s->err->message, second.message);
+        first = *s->err;
+        gw_error_set(s->err, GW_EXIT_FAILED, "%.230s; and then putting it back failed: %.230s",
+                     first.message, second.message);
         return;
     }
     if (status > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 255)
@@ -233,7 +250,7 @@ static void undo(struct sender *s)
         gw_error_prefix(s->err, "it did not converge");
     else if (s->err->code != GW_EXIT_MIGRATE_CANCELLED)
         s->err->code = GW_EXIT_MIGRATE_FAILED;
-    add_outcome(s->options->name, s->guard, s->err);
+    add_outcome(s->options->name, &s->host, s->guard, s->err);
 }
 
 static void explain_unknown(const char *name, const char *host, struct gw_error *err)
@@ -270,6 +287,10 @@ static int finish(struct sender *s)
     throttle_read(&s->precopy.throttle, &unused); /* the last counts, for the report */
     if (s->host.ops->destroy(s->host.ctx, s->source.guest.domid, s->err) == 0)
         return 0;
+    if (s->err->code == GW_EXIT_NO_GUEST) { /* somebody was faster */
+        *s->err = (struct gw_error){0};
+        return 0;
+    }
     gw_error_prefix(s->err, "\"%s\" runs at %s, but its old copy here could not be destroyed",
                     s->options->name, s->options->host);
     s->err->code = GW_EXIT_FAILED;
@@ -369,7 +390,7 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
         if (precopy_undo(guard, &host, &unused))
             gw_error_set(err, GW_EXIT_FAILED, "the migration was killed, and %s", unused.message);
         else
-            add_outcome(options->name, guard, err);
+            add_outcome(options->name, &host, guard, err);
     }
     host.ops->close(host.ctx);
     return (int)err->code;

@@ -35,6 +35,10 @@ int migrate_step(const char *step, struct gw_error *err)
     if (length == 4 && !strncmp(action, "hang", length))
         while (!handover_cancelled)
             usleep(10000);
+    if (length == 4 && !strncmp(action, "stop", length)) {
+        raise(SIGSTOP);
+        return 0;
+    }
     if (length == 6 && !strncmp(action, "cancel", length)) {
         raise(SIGINT);
         return 0;

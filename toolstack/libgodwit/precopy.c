@@ -231,12 +231,8 @@ static int allocate(struct precopy *p, struct gw_error *err)
 
 int precopy_run(struct precopy *p, struct gw_error *err)
 {
-    const struct save_source *s = p->source;
-
     if (allocate(p, err))
         return -1;
-    atomic_store_explicit(&p->guard->domid, s->guest.domid, memory_order_relaxed);
-    p->guard->was_paused = s->guest.config.paused;
     if (start_log(p, err) || migrate_step("source-log", err) || measure_state(p, err) ||
         send_live_rounds(p, err) || stop_guest(p, err))
         return -1;
@@ -271,7 +267,8 @@ int precopy_undo(struct handover_guard *guard, struct migrate_host *host, struct
     int rc = also(0, throttle_undo(guard, host, &next), err, &next);
 
     if (handover_guard_has(guard, HANDOVER_STOPPED)) {
-        rc = also(rc, host->ops->unpause(host->ctx, domid, &next), err, &next);
+        int failed = host->ops->unpause(host->ctx, domid, &next);
+        rc = also(rc, failed && next.code != GW_EXIT_NO_GUEST, err, &next); /* it may have ended */
         handover_guard_drop(guard, HANDOVER_STOPPED);
     }
     if (handover_guard_has(guard, HANDOVER_LOGGING)) {

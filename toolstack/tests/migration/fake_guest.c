@@ -63,8 +63,24 @@ struct fake_guest *fake_guest_add(struct fake_host *host, const char *name)
     for (unsigned page = 1; page < FAKE_PAGES - 1; page++)
         write_page(guest, page, page % 3 ? page : 0);
     memset(guest->state, 0xA5, sizeof(guest->state));
+    atomic_fetch_add(&host->frames, FAKE_GUEST_FRAMES);
     guest->used = true;
     return guest;
+}
+
+void fake_guest_split(struct fake_host *host, struct fake_guest *guest, bool split)
+{
+    if (atomic_exchange(&guest->split, split) != split)
+        atomic_fetch_add(&host->frames, split ? 1 : -1u);
+}
+
+void fake_guest_remove(struct fake_host *host, struct fake_guest *guest)
+{
+    guest->used = false;
+    while (atomic_load(&guest->stepping))
+        sched_yield();
+    fake_guest_split(host, guest, false);
+    atomic_fetch_sub(&host->frames, FAKE_GUEST_FRAMES);
 }
 
 struct fake_guest *fake_guest_find(struct fake_host *host, const char *name)

@@ -2,13 +2,24 @@
 /* The fake hosts behind the interface of migrate_host.h. */
 #include "fake_host.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+static bool call_fails(struct fake_host *host, struct gw_error *err)
+{
+    if (1 + atomic_fetch_add(&host->calls, 1) != host->fail_call)
+        return false;
+    gw_error_errno(err, ENOMEM, "the fake host was called for the %u. time", host->fail_call);
+    return true;
+}
+
 static struct fake_guest *by_domid(struct fake_host *host, uint32_t domid, struct gw_error *err)
 {
+    if (call_fails(host, err))
+        return NULL;
     for (unsigned i = 0; i < FAKE_GUESTS; i++)
         if (host->guests[i].used && host->guests[i].domid == domid)
             return &host->guests[i];
@@ -23,6 +34,8 @@ static void fake_close(void *ctx)
 static int fake_describe(void *ctx, struct stream_host *ret_host,
                          struct migrate_versions *ret_versions, struct gw_error *err)
 {
+    if (call_fails(ctx, err))
+        return -1;
     *ret_host = ((struct fake_host *)ctx)->facts;
     memset(ret_versions, 0, sizeof(*ret_versions));
     ret_versions->xen_major = 4;
@@ -41,6 +54,8 @@ static int fake_find(void *ctx, const char *name, struct migrate_guest *ret_gues
 {
     struct fake_guest *guest = fake_guest_find(ctx, name);
 
+    if (call_fails(ctx, err))
+        return -1;
     if (!guest)
         return gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", name);
     if (check_alive(guest, err))
@@ -50,6 +65,8 @@ static int fake_find(void *ctx, const char *name, struct migrate_guest *ret_gues
     ret_guest->config = guest->config;
     snprintf(ret_guest->config.name, sizeof(ret_guest->config.name), "%s", guest->name);
     ret_guest->text = strdup(guest->text);
+    if (!ret_guest->text)
+        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
     ret_guest->config.text = ret_guest->text;
     ret_guest->config.text_length = (uint32_t)strlen(ret_guest->text);
     return 0;
@@ -94,7 +111,7 @@ static int fake_destroy(void *ctx, uint32_t domid, struct gw_error *err)
     struct fake_guest *guest = by_domid(ctx, domid, err);
 
     if (guest)
-        guest->used = false;
+        fake_guest_remove(ctx, guest);
     return guest ? 0 : -1;
 }
 
@@ -116,8 +133,10 @@ static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
     memset(guest->dirty, 0, sizeof(guest->dirty));
     for (unsigned i = 0; i < FAKE_VCPUS; i++)
         atomic_store(&guest->vcpus[i].dirty_pages, 0);
+    fake_guest_split(ctx, guest, true);
     guest->logging = true;
     guest->log_epoch++;
+    ((struct fake_host *)ctx)->log_starts++;
     return 0;
 }
 
@@ -152,10 +171,11 @@ static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
     struct fake_guest *guest = by_domid(ctx, domid, err);
 
     if (!guest)
-        return 0;
+        return err->code == GW_EXIT_NO_GUEST ? 0 : -1;
     ((struct fake_host *)ctx)->merges += guest->logging;
     guest->log_epoch += guest->logging;
     guest->logging = false;
+    fake_guest_split(ctx, guest, false);
     unthrottle(guest);
     return 0;
 }
@@ -189,7 +209,9 @@ static int fake_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned
 
     if (percent && (host->no_counts || host->refuse_throttle))
         return gw_error_set(err, GW_EXIT_UNSUPPORTED, "the fake host does not throttle");
-    if (!guest || !guest->logging)
+    if (!guest)
+        return percent || err->code != GW_EXIT_NO_GUEST ? -1 : 0;
+    if (!guest->logging)
         return percent ? gw_error_set(err, GW_EXIT_FAILED, "nothing is logged there") : 0;
     host->throttles += percent != 0;
     for (unsigned i = 0; i < FAKE_VCPUS; i++)
@@ -251,6 +273,8 @@ static int fake_log_peek(void *ctx, uint32_t domid, const uint64_t *gfns, unsign
 static int fake_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                        struct gw_error *err)
 {
+    if (!by_domid(ctx, domid, err))
+        return -1;
     memset(ret_memory, 0, sizeof(*ret_memory));
     ret_memory->count = 2;
     ret_memory->ranges[0] = (struct stream_range){FAKE_CONSOLE_GFN, 1};
@@ -285,8 +309,10 @@ static int fake_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsig
             return no_page(ctx, err);
     }
     ret_window->n = n;
-    if (guest)
+    if (guest) {
         atomic_fetch_add(&((struct fake_host *)ctx)->mapped_pages, n);
+        ((struct fake_host *)ctx)->maps++;
+    }
     return guest ? 0 : -1;
 }
 
@@ -358,6 +384,8 @@ static int fake_get_state(void *ctx, uint32_t domid, void **ret_state, uint32_t 
     if (!guest)
         return -1;
     *ret_state = malloc(FAKE_STATE_BYTES);
+    if (!*ret_state)
+        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
     memcpy(*ret_state, guest->state, FAKE_STATE_BYTES);
     *ret_bytes = FAKE_STATE_BYTES;
     return 0;
@@ -386,6 +414,10 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
     struct fake_host *host = ctx;
     struct fake_guest *guest = host->guests;
 
+    if (call_fails(host, err))
+        return -1;
+    if (fake_guest_find(host, name))
+        return gw_error_set(err, GW_EXIT_STATE, "%s is being built by another process", name);
     if (host->refuse_create)
         return gw_error_set(err, GW_EXIT_FAILED, "not enough memory for the guest");
     while (atomic_exchange(&host->creating, true))
@@ -401,6 +433,7 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
                                                      : sizeof(guest->text) - 1);
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     guest->pauses = 1;
+    atomic_fetch_add(&host->frames, FAKE_GUEST_FRAMES);
     guest->used = true;
     host->creating = false;
     *ret_domid = guest->domid;

@@ -11,13 +11,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define FAKE_GUESTS      4
-#define FAKE_RAM_PAGES   512u /* at FAKE_RAM_GFN; the last one is the table of seeds */
-#define FAKE_PAGES       (FAKE_RAM_PAGES + 1)
-#define FAKE_RAM_GFN     0x40000ULL
-#define FAKE_CONSOLE_GFN 0x39003ULL
-#define FAKE_GFN_LIMIT   (FAKE_RAM_GFN + FAKE_RAM_PAGES)
-#define FAKE_STATE_BYTES 64u
+#define FAKE_GUESTS       4
+#define FAKE_RAM_PAGES    512u /* at FAKE_RAM_GFN; the last one is the table of seeds */
+#define FAKE_PAGES        (FAKE_RAM_PAGES + 1)
+#define FAKE_RAM_GFN      0x40000ULL
+#define FAKE_CONSOLE_GFN  0x39003ULL
+#define FAKE_GFN_LIMIT    (FAKE_RAM_GFN + FAKE_RAM_PAGES)
+#define FAKE_STATE_BYTES  64u
+/* What a guest costs while its blocks are whole. */
+#define FAKE_GUEST_FRAMES (FAKE_PAGES + 1)
 
 #define FAKE_VCPUS  2u
 #define FAKE_SAMPLE 64u /* one page in so many, where the MMU notes writes */
@@ -40,6 +42,7 @@ struct fake_guest {
     _Atomic int pauses;
     _Atomic bool stepping; /* the vCPU is between its look at pauses and the end of its step */
     _Atomic bool logging;
+    _Atomic bool split; /* its blocks, for the log: a table more */
     _Atomic uint64_t log_epoch;
     bool shut_down;
     bool readonly[FAKE_PAGES]; /* as memory */
@@ -62,6 +65,11 @@ struct fake_host {
     bool no_counts; /* a hypervisor that neither counts nor throttles */
     bool hardware;  /* the MMU notes writes: a vCPU is known by the sample only */
     bool refuse_throttle;
+    /* The call with this number, from 1 on, finds no memory; 0: none. */
+    unsigned fail_call;
+    _Atomic unsigned calls;
+    _Atomic unsigned frames; /* that guests and their tables have */
+    _Atomic unsigned log_starts, maps;
     _Atomic unsigned mapped_pages; /* now */
     _Atomic unsigned strays;       /* pages asked for that the guest has not */
     _Atomic unsigned log_takes, merges, throttles;
@@ -86,6 +94,10 @@ struct migrate_opener fake_opener(struct fake_world *world, unsigned host);
 
 /* A running guest with some pages full and some zero, all as its table of seeds says. */
 struct fake_guest *fake_guest_add(struct fake_host *host, const char *name);
+/* Ends it: its pages and tables are free. */
+void fake_guest_remove(struct fake_host *host, struct fake_guest *guest);
+/* Breaks its blocks for a log, or merges them. */
+void fake_guest_split(struct fake_host *host, struct fake_guest *guest, bool split);
 struct fake_guest *fake_guest_find(struct fake_host *host, const char *name);
 
 /* Every page is what the guest's table says. The guest must be paused. */

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "cases.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROCESSES    4096
+#define CASE_SECONDS 60
+
+static const char *current = "";
+
+void case_fail(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    fprintf(stderr, "FAIL %s: %s\n", current, text);
+    fflush(stderr);
+    case_descendants(0, true);
+    _exit(1);
+}
+
+/* --- processes -----------------------------------------------------------------------------------
+ */
+
+struct process {
+    int pid, parent;
+    char state;
+    bool below; /* the one who asks */
+};
+
+static bool read_process(const char *pid, struct process *ret_process)
+{
+    char path[64], text[512];
+
+    snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+    FILE *file = fopen(path, "re");
+    size_t n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[n] = '\0';
+    const char *end = strrchr(text, ')'); /* of the name, which may hold anything */
+    ret_process->pid = atoi(pid);
+    ret_process->below = false;
+    return end && sscanf(end + 1, " %c %d", &ret_process->state, &ret_process->parent) == 2;
+}
+
+static bool is_below(const struct process *all, unsigned n, int parent)
+{
+    if (parent == getpid())
+        return true;
+    for (unsigned i = 0; i < n; i++)
+        if (all[i].pid == parent)
+            return all[i].below;
+    return false;
+}
+
+/* All below this process, in *ret_all with their flag set. */
+static unsigned list_processes(struct process *ret_all)
+{
+    DIR *dir = opendir("/proc");
+    unsigned n = 0, found = 0, before;
+    struct dirent *entry;
+
+    while (dir && n < PROCESSES && (entry = readdir(dir)))
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+            n += read_process(entry->d_name, &ret_all[n]);
+    if (dir)
+        closedir(dir);
+    do {
+        before = found;
+        for (unsigned i = 0; i < n; i++)
+            if (!ret_all[i].below && is_below(ret_all, n, ret_all[i].parent)) {
+                ret_all[i].below = true;
+                found++;
+            }
+    } while (found != before);
+    return n;
+}
+
+unsigned case_descendants(int but, bool kill_them)
+{
+    static struct process all[PROCESSES];
+    unsigned n = list_processes(all), count = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!all[i].below || all[i].pid == but || all[i].state == 'Z')
+            continue;
+        count++;
+        if (kill_them)
+            kill(all[i].pid, SIGKILL);
+    }
+    return count;
+}
+
+int case_stopped(void)
+{
+    static struct process all[PROCESSES];
+    unsigned n = list_processes(all);
+
+    for (unsigned i = 0; i < n; i++)
+        if (all[i].below && all[i].state == 'T')
+            return all[i].pid;
+    return 0;
+}
+
+/* --- running them
+ * ---------------------------------------------------------------------------------- */
+
+static pid_t start(const struct test_case *c)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        current = c->name;
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(CASE_SECONDS);
+        c->run(c);
+        fflush(NULL);
+        _exit(0);
+    }
+    return pid;
+}
+
+/* What a case that crashed has left is ours now: no case of ours has such a child. */
+static void end_orphans(const pid_t *pids, unsigned n)
+{
+    static struct process all[PROCESSES];
+    unsigned count = list_processes(all);
+
+    for (unsigned i = 0; i < count; i++) {
+        bool ours = all[i].parent == getpid();
+        for (unsigned j = 0; j < n; j++)
+            ours &= all[i].pid != pids[j];
+        if (ours)
+            kill(all[i].pid, SIGKILL);
+    }
+}
+
+static unsigned jobs(void)
+{
+    const char *wanted = getenv("GODWIT_TEST_JOBS");
+    int n = wanted ? atoi(wanted) : 6;
+
+    return n < 1 ? 1 : (unsigned)n;
+}
+
+/* Waits for one, and tells if it did not end well. */
+static unsigned reap(const struct test_case *cases, pid_t *pids, unsigned n, unsigned *running)
+{
+    int status;
+    pid_t pid = wait(&status);
+
+    for (unsigned i = 0; i < n; i++) {
+        if (pid <= 0 || pids[i] != pid)
+            continue;
+        pids[i] = 0;
+        --*running;
+        if (WIFSIGNALED(status)) {
+            fprintf(stderr, "FAIL %s: ended by signal %d\n", cases[i].name, WTERMSIG(status));
+            end_orphans(pids, n);
+        }
+        return status != 0;
+    }
+    return 0;
+}
+
+int cases_run(const struct test_case *cases, unsigned n, const char *word)
+{
+    unsigned running = 0, failed = 0, ran = 0;
+    pid_t *pids = calloc(n, sizeof(*pids));
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (unsigned i = 0; pids && i < n; i++) {
+        if (word && !strstr(cases[i].name, word))
+            continue;
+        while (running >= jobs())
+            failed += reap(cases, pids, n, &running);
+        pids[i] = start(&cases[i]);
+        running++;
+        ran++;
+    }
+    while (running > 0)
+        failed += reap(cases, pids, n, &running);
+    free(pids);
+    printf("%u cases, %u failed\n", ran, failed);
+    return failed || !ran;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cases of a test that mostly wait: each in a process of its own, several at once. A case that
+ * fails ends its process; what it has started ends with it.
+ */
+#ifndef CASES_H
+#define CASES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct test_case {
+    char name[96];
+    void (*run)(const struct test_case *c); /* returns if all is well */
+    int numbers[4];                         /* the case's own */
+    const char *words[4];
+};
+
+/* Ends the case, with a reason. */
+_Noreturn void case_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define CASE_CHECK(condition)                                                                      \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            case_fail("%s:%d: not %s", __FILE__, __LINE__, #condition);                            \
+    } while (0)
+
+/*
+ * Runs those whose name holds `word` (NULL: all) and says on stderr which failed. Returns the exit
+ * status of the test: 0, or 1 if any failed or none was run.
+ */
+int cases_run(const struct test_case *cases, unsigned n, const char *word);
+
+/* Processes below this one that are neither zombies nor `but`; kill: ends them, too. */
+unsigned case_descendants(int but, bool kill_them);
+/* The same, stopped by SIGSTOP; the number of one of them, or 0. */
+int case_stopped(void);
+
+#endif
