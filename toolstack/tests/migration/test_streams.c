@@ -6,6 +6,7 @@
 #include "libgodwit/save_source.h"
 #include "libgodwit/stream_check.h"
 #include "libgodwit/stream_view.h"
+#include "wire.h"
 
 #include <libgodwit/migrate.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -176,24 +178,20 @@ static void test_side_is_cut(void **state)
 {
     static const unsigned cuts[] = {0, 20, 60, 200, 100000, 400000};
     struct fixture *f = *state;
-    char flag[] = "/tmp/godwit-cut-XXXXXX", script[400];
-    char *command[] = {"sh", "-c", script, NULL};
-    char exe[200];
+    char first[] = "/tmp/godwit-cut-XXXXXX", plan_text[64];
+    char *command[] = {"/proc/self/exe", "--cut", first, plan_text, f->fd_text, NULL};
 
-    exe[readlink("/proc/self/exe", exe, sizeof(exe) - 1)] = '\0';
-    close(mkstemp(flag));
+    close(mkstemp(first));
     f->options.streams = 3;
     f->options.transport.command = command;
     for (unsigned i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
-        unlink(flag);
-        snprintf(
-            script, sizeof(script),
-            "if mkdir %s 2>/dev/null; then exec \"$EXE\" --receive %s; else dd bs=4096 iflag=count_bytes,fullblock "
-            "count=%u 2>/dev/null | \"$EXE\" --receive %s; fi",
-            flag, f->fd_text, cuts[i], f->fd_text);
-        setenv("EXE", exe, 1);
+        const struct wire_plan plan = {WIRE_CUT, 0, cuts[i]};
+
+        unlink(first);
+        wire_plan_print(&plan, plan_text);
         assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
-        rmdir(flag);
+        assert_null(strstr(f->err.message, "did not")); /* it is told, and waits for nothing */
+        rmdir(first);
         assert_still_at_source(f);
     }
     f->options.transport.command = f->command;
@@ -379,10 +377,24 @@ static int receive(int fd, unsigned host)
     return gw_migrate_receive(&options, 0, 1, &err);
 }
 
+/* Of the connections that are made with one folder's name, the first is whole. */
+static int receive_cut(const char *first, const char *plan_text, char *fd_text)
+{
+    const struct wire_plan plan = wire_plan_read(plan_text);
+    char *behind[] = {"/proc/self/exe", "--receive", fd_text, NULL};
+    uint64_t bytes[2];
+
+    if (mkdir(first, 0700) == 0)
+        return receive(atoi(fd_text), 1);
+    return wire_run(&plan, behind, bytes);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3)
         return receive(atoi(argv[2]), !strcmp(argv[1], "--receive"));
+    if (argc == 5)
+        return receive_cut(argv[2], argv[3], argv[4]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_all_combinations),
