@@ -281,7 +281,7 @@ static void hold(struct sender *s)
 
 static int finish(struct sender *s)
 {
-    struct gw_error unused = {0};
+    struct gw_error unused = {0}, why;
 
     stop_transport(s);
     throttle_read(&s->precopy.throttle, &unused); /* the last counts, for the report */
@@ -291,9 +291,13 @@ static int finish(struct sender *s)
         *s->err = (struct gw_error){0};
         return 0;
     }
-    gw_error_prefix(s->err, "\"%s\" runs at %s, but its old copy here could not be destroyed",
-                    s->options->name, s->options->host);
-    s->err->code = GW_EXIT_FAILED;
+    throttle_undo(s->guard, &s->host, &unused);
+    s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, &unused);
+    why = *s->err;
+    gw_error_set(s->err, GW_EXIT_FAILED,
+                 "\"%s\" runs at %s, but its old copy, which is paused here, could not be "
+                 "destroyed (%.200s): try `godwit destroy %s`",
+                 s->options->name, s->options->host, why.message, s->options->name);
     return -1;
 }
 

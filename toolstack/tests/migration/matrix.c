@@ -174,6 +174,10 @@ static enum matrix_end end_of(struct matrix *m, int status)
         if (!here || here->pauses != 1 || (there && !may_run(there) && there->pauses != 1))
             case_fail("it is not held here: %s", m->err.message);
         return END_HELD;
+    case GW_EXIT_FAILED:
+        if (may_run(there) && here && here->pauses == 1)
+            return END_OLD;
+        break;
     case GW_EXIT_STATE:
     case GW_EXIT_NO_GUEST:
         if (!may_run(here)) {
@@ -301,7 +305,7 @@ enum matrix_end matrix_check(struct matrix *m, int status, unsigned allowed)
     if (status && !m->err.message[0])
         case_fail("exit status %d without a reason", status);
     check_all(m);
-    if (end == END_HELD)
+    if (end == END_HELD || end == END_OLD)
         resolve(m);
     if (end == END_GONE) {
         if (here)

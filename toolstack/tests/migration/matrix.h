@@ -18,6 +18,7 @@ enum matrix_end {
     END_HERE = 1 << 1,  /* it runs here, as if nothing had been tried */
     END_HELD = 1 << 2,  /* after *go*: held here, and there it runs, or is paused, or is not */
     END_GONE = 1 << 3,  /* it ended by itself, or somebody ended it */
+    END_OLD = 1 << 4,   /* it runs there, and what was it here is paused and has to be destroyed */
     END_ANY = END_MOVED | END_HERE | END_HELD,
 };
 
