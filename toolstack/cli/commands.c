@@ -75,6 +75,12 @@ const struct cli_command cli_commands[] = {
      "\n"
      "^C before the guest is handed over cancels it (exit code 11). See godwit-migration(7).\n",
      cmd_migrate},
+    {"migrate-cancel", "GUEST", "end a migration; the guest runs on here",
+     "  godwit migrate-cancel web1\n"
+     "\n"
+     "Returns when the guest is as if nobody had tried to move it. Exit code 7: it is not being\n"
+     "migrated, or it has been handed over and cannot be taken back.\n",
+     cmd_migrate_cancel},
     {"migrate-receive", "[-p] [--listen URL [OPTION...]]", "the other end of migrate",
      "  ssh south godwit migrate-receive      this is what migrate runs\n"
      "  godwit migrate-receive --listen tls://:7700\n"
@@ -90,6 +96,30 @@ const struct cli_command cli_commands[] = {
      "\n"
      "See godwit-migration(7) for keys.\n",
      cmd_migrate_receive},
+    {"migrate-set", "OPTION... GUEST", "change the limits of a migration while it runs",
+     "  godwit migrate-set --bandwidth 200MiB/s web1\n"
+     "  godwit migrate-set --max-downtime 2s --timeout 10m --on-timeout stop web1\n"
+     "\n"
+     "      --max-downtime T   as for migrate; what is not named stays as it is\n"
+     "      --bandwidth RATE   unlimited takes the limit away\n"
+     "      --timeout T        from the beginning of the migration; 0 takes it away\n"
+     "      --max-rounds N     from the beginning, too\n"
+     "      --on-timeout WHAT  cancel or stop\n"
+     "      --throttle WHAT    auto or off; off gives back what was taken\n"
+     "      --json             as JSON\n"
+     "\n"
+     "Prints the limits that are in force. Exit code 7: the guest is not being migrated, or has\n"
+     "been stopped for the last round.\n",
+     cmd_migrate_set},
+    {"migrate-status", "[--json] GUEST", "show how a migration goes, or how the last one went",
+     "  godwit migrate-status web1\n"
+     "  godwit migrate-status --json web1 | godwit report -o web1.html -\n"
+     "\n"
+     "      --json  as migrate --json prints; result is \"active\" while it runs\n"
+     "\n"
+     "Known until the next migration of that guest from this host, or until this host is started\n"
+     "again. Exit code 7: none is known.\n",
+     cmd_migrate_status},
     {"pause", "GUEST", "stop a guest where it is", "  godwit pause web1\n", cmd_pause},
     {"report", "[-o FILE] FILE", "draw a finished migration as a page for browsers",
      "  godwit migrate --json web1 south >web1.json\n"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate_json.h"
 
+#include "migrate_limits.h"
+
 static void add_number(struct json_object *object, const char *key, uint64_t value)
 {
     json_object_object_add(object, key, json_object_new_int64((int64_t)value));
@@ -16,15 +18,10 @@ static struct json_object *limits_as_json(const struct migrate_report *r,
 {
     struct json_object *object = json_object_new_object();
 
-    add_number(object, "max_downtime_ms", limits->max_downtime_ms);
-    add_number(object, "bandwidth_bytes_per_s", limits->bandwidth_bytes_per_s);
-    add_number(object, "timeout_ms", limits->timeout_ms);
-    add_text(object, "on_timeout", limits->on_timeout == GW_ON_TIMEOUT_STOP ? "stop" : "cancel");
-    add_number(object, "max_rounds", limits->max_rounds);
+    migrate_limits_put(object, limits, ~0u);
     add_number(object, "streams", r->streams);
     add_text(object, "compress", r->compress_level ? "zstd" : "none");
     add_number(object, "compress_level", (uint64_t)r->compress_level);
-    add_text(object, "throttle", limits->throttle == GW_THROTTLE_AUTO ? "auto" : "off");
     return object;
 }
 

@@ -6,8 +6,10 @@
  */
 #include "handover.h"
 #include "handover_guard.h"
+#include "migrate_control.h"
 #include "migrate_json.h"
 #include "migrate_report.h"
+#include "migrate_status.h"
 #include "migrate_step.h"
 #include "migrate_streams.h"
 #include "migrate_transport.h"
@@ -16,8 +18,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define DEFAULT_STALL_MS 60000
+#define WRITE_STATUS_MS  1000 /* for who asks after the process was killed */
 
 struct sender {
     const struct gw_migrate_options *options;
@@ -30,6 +34,8 @@ struct sender {
     struct rate_limit bandwidth;
     struct precopy precopy;
     struct migrate_report report;
+    struct migrate_control control;
+    uint64_t written_ms; /* when the status was last written to its file */
 };
 
 static const struct migrate_opener *opener_of(const struct gw_migrate_options *options)
@@ -37,14 +43,64 @@ static const struct migrate_opener *opener_of(const struct gw_migrate_options *o
     return options->opener ? options->opener : &migrate_this_host;
 }
 
+/* What others are told of the migration, now and should this process be killed. */
+static struct json_object *publish(struct sender *s)
+{
+    struct json_object *status;
+
+    migrate_report_count(&s->report, &s->source);
+    status = migrate_json(&s->report, &s->precopy, NULL, false);
+    migrate_control_publish(&s->control, json_object_get(status));
+    return status;
+}
+
+static void publish_and_write(struct sender *s)
+{
+    struct json_object *status = publish(s);
+    struct gw_error unused = {0};
+
+    /* A disk that is full now must not end the migration. */
+    migrate_status_write(s->control.name, status, &unused);
+    s->written_ms = precopy_now_ms();
+    json_object_put(status);
+}
+
+static void enter_phase(struct sender *s, const char *phase)
+{
+    s->report.phase = phase;
+    if (!s->precopy.stopped)
+        publish_and_write(s);
+    else /* writing a file is downtime */
+        json_object_put(publish(s));
+}
+
 static void on_progress(void *arg, uint64_t done, uint64_t total)
 {
     struct sender *s = arg;
 
-    if (s->precopy.stopped && !strcmp(s->report.phase, "rounds"))
-        s->report.phase = "stop";
     migrate_report_count(&s->report, &s->source);
+    if (migrate_control_is_asked(&s->control))
+        json_object_put(publish(s));
     migrate_report_pass(&s->report, &s->precopy, done, total);
+}
+
+/* Called often, while the guest runs. */
+static void on_refresh(void *arg, struct gw_migrate_limits *limits)
+{
+    struct sender *s = arg;
+
+    if (migrate_control_take_limits(&s->control, limits))
+        migrate_report_event(&s->report, "limits were changed");
+    if (migrate_control_is_asked(&s->control))
+        json_object_put(publish(s));
+}
+
+static void on_stop(void *arg)
+{
+    struct sender *s = arg;
+
+    migrate_control_note_stop(&s->control);
+    enter_phase(s, "stop");
 }
 
 static void note_throttle(struct migrate_report *r, const struct precopy *p)
@@ -71,6 +127,8 @@ static void on_round(void *arg, const struct precopy *p)
                              (unsigned long long)(precopy_now_ms() - p->stopped_at_ms), p->why);
     }
     migrate_report_round(&s->report, p);
+    if (!p->stopped && precopy_now_ms() - s->written_ms >= WRITE_STATUS_MS)
+        publish_and_write(s);
 }
 
 static int connect_receiver(struct sender *s)
@@ -107,12 +165,13 @@ static int send_memory(struct sender *s)
 {
     s->precopy.source = &s->source;
     s->precopy.on_round = on_round;
+    s->precopy.on_stop = on_stop;
+    s->precopy.refresh = on_refresh;
     s->precopy.arg = s;
     s->source.on_progress = on_progress;
     s->source.progress_arg = s;
     s->source.limit = &s->bandwidth;
-    rate_limit_set(&s->bandwidth, s->precopy.limits.bandwidth_bytes_per_s);
-    s->report.phase = "rounds";
+    enter_phase(s, "rounds");
     return precopy_run(&s->precopy, s->err);
 }
 
@@ -123,7 +182,7 @@ static int send_rest(struct sender *s)
     if (save_source_send_state(&s->source, s->err) || migrate_step("source-state", s->err))
         return -1;
     began = precopy_now_ms();
-    s->report.phase = s->options->verify ? "verify" : "handover";
+    enter_phase(s, s->options->verify ? "verify" : "handover");
     if (s->options->verify &&
         (migrate_step("source-verify", s->err) || save_source_send_verify(&s->source, s->err)))
         return -1;
@@ -148,7 +207,7 @@ static int await_ready(struct sender *s)
                             s->options->host, (unsigned long long)ready.verified_pages,
                             (unsigned long long)s->source.memory_pages);
     s->report.verified_pages = ready.verified_pages;
-    s->report.phase = "handover";
+    enter_phase(s, "handover");
     if (migrate_step("source-ready", s->err))
         return -1;
     if (handover_cancelled)
@@ -171,6 +230,8 @@ static int send_go(struct sender *s)
     uint64_t began = precopy_now_ms();
     int rc;
 
+    if (!migrate_control_commit(&s->control))
+        return gw_error_set(s->err, GW_EXIT_MIGRATE_CANCELLED, "cancelled");
     handover_guard_add(s->guard, HANDOVER_GONE);
     s->transport.io.cancelled = NULL;
     rc = migrate_step("source-go", s->err) ||
@@ -191,8 +252,14 @@ static int run(struct sender *s)
     /* As it is here: how it is to arrive there is another matter. */
     atomic_store_explicit(&s->guard->domid, s->source.guest.domid, memory_order_relaxed);
     s->guard->was_paused = s->source.guest.config.paused;
+    snprintf(s->guard->name, sizeof(s->guard->name), "%s", s->source.guest.config.name);
+    if (migrate_control_open(&s->control, s->guard->name, &s->options->limits, &s->bandwidth,
+                             s->err))
+        return -1;
     s->source.guest.config.paused |= s->options->paused;
     s->report.memory_pages = s->source.memory_pages;
+    rate_limit_set(&s->bandwidth, s->options->limits.bandwidth_bytes_per_s);
+    publish_and_write(s);
     migrate_report_say(&s->report, "moving %s (%llu MiB) to %s", s->options->name,
                        (unsigned long long)(s->source.memory_pages >> 8), s->options->host);
     if (connect_receiver(s) || introduce_guest(s) || send_memory(s) || send_rest(s) ||
@@ -230,7 +297,7 @@ static int stop_transport(struct sender *s)
 static void undo(struct sender *s)
 {
     struct gw_error second = {0}, first;
-    bool was_found = s->source.memory_pages > 0;
+    bool was_found = s->control.open;
     int status = stop_transport(s);
 
     if (!was_found)
@@ -315,6 +382,22 @@ static const char *result_of(const struct sender *s, bool moved, bool gone)
     }
 }
 
+static void tell(struct sender *s, bool moved)
+{
+    struct json_object *json = migrate_json(&s->report, &s->precopy, s->err, true);
+    struct gw_error error = {0};
+
+    if (s->control.open && migrate_status_write(s->control.name, json, &error))
+        migrate_report_say(&s->report, "%s", error.message);
+    if (moved)
+        migrate_report_summary(&s->report, &s->precopy);
+    else
+        migrate_report_say(&s->report, "the migration of %s did not succeed", s->options->name);
+    if (s->options->json)
+        puts(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY));
+    json_object_put(json);
+}
+
 static void report(struct sender *s, bool moved, bool gone)
 {
     migrate_report_count(&s->report, &s->source);
@@ -323,15 +406,8 @@ static void report(struct sender *s, bool moved, bool gone)
     if (moved)
         s->report.phase = "done";
     migrate_report_event(&s->report, "%s", s->report.result);
-    if (moved)
-        migrate_report_summary(&s->report, &s->precopy);
-    else
-        migrate_report_say(&s->report, "the migration of %s did not succeed", s->options->name);
-    if (!s->options->json)
-        return;
-    struct json_object *json = migrate_json(&s->report, &s->precopy, s->err, true);
-    puts(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY));
-    json_object_put(json);
+    tell(s, moved);
+    migrate_control_close(&s->control);
 }
 
 static int work(struct handover_guard *guard, void *arg)
@@ -370,6 +446,23 @@ static int killed_for_good(struct gw_error *err, const char *why)
     return (int)err->code;
 }
 
+/* The status says "active" as the worker left it, unless another migration has begun by now. */
+static void bury(const struct handover_guard *guard, const struct gw_error *error)
+{
+    struct gw_error unused = {0};
+    struct json_object *status;
+    int lock;
+
+    if (!guard->name[0] || (lock = migrate_status_lock(guard->name, &unused)) < 0)
+        return;
+    if (migrate_status_read(guard->name, &status, &unused) == 0) {
+        migrate_status_bury(status, error);
+        migrate_status_write(guard->name, status, &unused);
+        json_object_put(status);
+    }
+    close(lock);
+}
+
 /* The working process was killed. A guest that the operator had paused stays paused in doubt. */
 static int mend(struct handover_guard *guard, void *arg, int signal_number)
 {
@@ -397,6 +490,7 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
             add_outcome(options->name, &host, guard, err);
     }
     host.ops->close(host.ctx);
+    bury(guard, err);
     return (int)err->code;
 }
 

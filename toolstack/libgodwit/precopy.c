@@ -79,6 +79,16 @@ static int diverged(struct precopy *p, struct gw_error *err)
                         (unsigned long long)p->left, (unsigned long long)(pages * 1000 / ms));
 }
 
+/* Brings the limits up to date. Returns whether that changed what time there is. */
+static bool refresh(struct precopy *p)
+{
+    unsigned timeout_ms = p->limits.timeout_ms, downtime_ms = p->limits.max_downtime_ms;
+
+    if (p->refresh)
+        p->refresh(p->arg, &p->limits);
+    return p->limits.timeout_ms != timeout_ms || p->limits.max_downtime_ms != downtime_ms;
+}
+
 /*
  * Rounds do not help, and only the time that we were given keeps us at it: spread the rounds over
  * it. What is dirtied in between counts for the next round, not for its successor.
@@ -91,8 +101,8 @@ static int pace(struct precopy *p, struct gw_error *err)
 
     if (!p->why || end <= now)
         return 0;
-    for (uint64_t until = now + (end - now) / (rounds_left + 1); now < until && !handover_cancelled;
-         now = precopy_now_ms())
+    for (uint64_t until = now + (end - now) / (rounds_left + 1);
+         now < until && !handover_cancelled && !refresh(p); now = precopy_now_ms())
         nanosleep(&step, NULL);
     if (precopy_round_harvest(p, true, false, err))
         return -1;
@@ -125,8 +135,7 @@ static int judge(struct precopy *p, struct gw_error *err)
         p->why = "out of time";
         return 1;
     }
-    if (p->refresh)
-        p->refresh(p->arg, &p->limits);
+    refresh(p);
     switch (precopy_decide(&p->limits, &view, &p->why)) {
     case PRECOPY_STOP:
         return 1;
@@ -163,6 +172,8 @@ static int stop_guest(struct precopy *p, struct gw_error *err)
     /* Before the pause, so that a guest that shut down by itself is not taken for a running one. */
     if (s->host->ops->is_paused(s->host->ctx, s->guest.domid, &paused, err))
         return -1;
+    if (p->on_stop)
+        p->on_stop(p->arg);
     p->stopped_at_ms = precopy_now_ms();
     p->stopped = true;
     handover_guard_add(p->guard, HANDOVER_STOPPED);

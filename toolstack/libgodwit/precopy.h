@@ -18,7 +18,8 @@ struct precopy {
     /* Brings the limits up to date; often called. NULL: they do not change. */
     void (*refresh)(void *arg, struct gw_migrate_limits *limits);
     void (*on_round)(void *arg, const struct precopy *precopy); /* after each round; may be NULL */
-    void *arg;                                                  /* of both */
+    void (*on_stop)(void *arg); /* right before the guest is stopped; may be NULL */
+    void *arg;                  /* of all three */
 
     struct precopy_round *rounds; /* GW_ROUNDS_MAX + 1; the last one with the guest stopped */
     unsigned n;

@@ -13,29 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "file.h"
 
 #define RECORD_BYTES_MAX (1u << 20)
 #define RECORD_SUFFIX    ".json"
-
-const char *gw_registry_dir(void)
-{
-    const char *dir = getenv("GODWIT_RUN_DIR");
-
-    return dir && *dir ? dir : "/run/godwit";
-}
-
-int gw_registry_init(struct gw_error *err)
-{
-    const char *dir = gw_registry_dir();
-
-    if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-        return gw_error_errno(err, errno, "cannot make %s", dir);
-    return 0;
-}
 
 static void record_path(const char *name, char *ret_path, size_t bytes)
 {

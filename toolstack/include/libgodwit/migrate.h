@@ -126,6 +126,20 @@ int gw_migrate(const struct gw_migrate_options *options, struct gw_error *err);
 int gw_migrate_receive(const struct gw_receive_options *options, int in_fd, int out_fd,
                        struct gw_error *err);
 
+/*
+ * From another process, while gw_migrate() runs; for root only. GW_EXIT_STATE: the guest is not
+ * being migrated. GW_EXIT_TIMEOUT: its process does not answer. *ret_json is malloc()ed text.
+ * set: those of `which` (enum gw_limit), all or none; *ret_json: all that are now in force. Refused
+ * (GW_EXIT_STATE) once the guest stands still.
+ * status: as docs/migrate.schema.json says; after the end, and until the next migration of that
+ * guest, the last report.
+ * cancel: returns when the guest runs on here. GW_EXIT_STATE: it has been handed over.
+ */
+int gw_migrate_set(const char *name, const struct gw_migrate_limits *limits, unsigned which,
+                   char **ret_json, struct gw_error *err);
+int gw_migrate_status(const char *name, char **ret_json, struct gw_error *err);
+int gw_migrate_cancel(const char *name, struct gw_error *err);
+
 /* A record of a saved guest, for people. */
 struct gw_stream_record {
     uint32_t number, type, length; /* the first is 0; length of the body */

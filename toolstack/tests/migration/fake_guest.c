@@ -2,10 +2,13 @@
 /* The guests of the fake hosts and what runs in them. */
 #include "fake_host.h"
 
+#include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The last page of RAM: entry i is the seed of page i; seed 0 is a page of zeros. */
@@ -210,8 +213,33 @@ struct fake_world *fake_world_open(int fd)
     return world == MAP_FAILED ? NULL : world;
 }
 
+static char run_dir[] = "/tmp/godwit-fake-XXXXXX";
+static pid_t run_dir_owner;
+
+static int remove_one(const char *path, const struct stat *facts, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static void remove_run_dir(void)
+{
+    if (getpid() == run_dir_owner)
+        nftw(run_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Test programs run at the same time, with guests of the same names. */
+static void make_run_dir(void)
+{
+    if (getenv("GODWIT_RUN_DIR") || !mkdtemp(run_dir))
+        return;
+    run_dir_owner = getpid();
+    setenv("GODWIT_RUN_DIR", run_dir, 1);
+    atexit(remove_run_dir);
+}
+
 struct fake_world *fake_world_create(int *ret_fd)
 {
+    make_run_dir();
     int fd = memfd_create("fake-world", 0);
 
     if (fd < 0 || ftruncate(fd, sizeof(struct fake_world)) < 0)
