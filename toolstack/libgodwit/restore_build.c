@@ -46,11 +46,22 @@ static int take_host(struct restore_builder *b, const struct stream_record *reco
     return restore_compare_hosts(&theirs, &ours, err);
 }
 
-static int take_config(struct restore_builder *b, const struct stream_record *record,
-                       struct gw_error *err)
+static int check_name_is_free(struct restore_builder *b, struct gw_error *err)
 {
     struct migrate_guest taken = {0};
     struct gw_error unused = {0};
+
+    if (b->host->ops->find(b->host->ctx, b->config.name, &taken, &unused) &&
+        unused.code != GW_EXIT_STATE)
+        return 0;
+    migrate_guest_free(&taken);
+    return gw_error_set(err, GW_EXIT_STATE, "a guest with the name \"%s\" is here already",
+                        b->config.name);
+}
+
+static int take_config(struct restore_builder *b, const struct stream_record *record,
+                       struct gw_error *err)
+{
     const char *why;
 
     if (b->text || stream_view_config(record->body, record->length, &b->config, &why))
@@ -62,14 +73,7 @@ static int take_config(struct restore_builder *b, const struct stream_record *re
     b->text[b->config.text_length] = '\0';
     b->config.text = b->text;
     restore_incoming_name(b->config.name, b->incoming_name);
-
-    if (b->host->ops->find(b->host->ctx, b->config.name, &taken, &unused) == 0 ||
-        unused.code == GW_EXIT_STATE) {
-        migrate_guest_free(&taken);
-        return gw_error_set(err, GW_EXIT_STATE, "a guest with the name \"%s\" is here already",
-                            b->config.name);
-    }
-    return migrate_step("dest-config", err);
+    return check_name_is_free(b, err) || migrate_step("dest-config", err) ? -1 : 0;
 }
 
 static int take_memory(struct restore_builder *b, const struct stream_record *record,
@@ -202,7 +206,9 @@ static int complete(struct restore_builder *b, struct gw_error *err)
         return -1;
     if (migrate_step("dest-state", err) || restore_types_apply(b, err))
         return -1;
-    return b->host->ops->set_state(b->host->ctx, b->domid, b->state, b->state_bytes, err);
+    if (b->host->ops->set_state(b->host->ctx, b->domid, b->state, b->state_bytes, err))
+        return -1;
+    return check_name_is_free(b, err); /* once more: after *go* it is too late */
 }
 
 static int take_record(struct restore_builder *b, const struct stream_record *record,

@@ -2,12 +2,14 @@
 #include "cases.h"
 
 #include <dirent.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #define CASE_SECONDS 60
 
 static const char *current = "";
+static char folder[] = "/tmp/godwit-cases-XXXXXX";
 
 void case_fail(const char *format, ...)
 {
@@ -103,15 +106,21 @@ unsigned case_descendants(int but, bool kill_them)
     return count;
 }
 
-int case_stopped(void)
+int case_stopped(unsigned *ret_n)
 {
     static struct process all[PROCESSES];
-    unsigned n = list_processes(all);
+    unsigned n = list_processes(all), count = 0;
+    int pid = 0;
 
-    for (unsigned i = 0; i < n; i++)
-        if (all[i].below && all[i].state == 'T')
-            return all[i].pid;
-    return 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (!all[i].below || all[i].state != 'T')
+            continue;
+        pid = all[i].pid;
+        count++;
+    }
+    if (ret_n)
+        *ret_n = count;
+    return pid;
 }
 
 /* --- running them
@@ -177,12 +186,28 @@ static unsigned reap(const struct test_case *cases, pid_t *pids, unsigned n, uns
     return 0;
 }
 
+const char *case_folder(void)
+{
+    static bool made;
+
+    if (!made && !mkdtemp(folder))
+        case_fail("cannot make %s", folder);
+    made = true;
+    return folder;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    return remove(path);
+}
+
 int cases_run(const struct test_case *cases, unsigned n, const char *word)
 {
     unsigned running = 0, failed = 0, ran = 0;
     pid_t *pids = calloc(n, sizeof(*pids));
 
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    case_folder();
     for (unsigned i = 0; pids && i < n; i++) {
         if (word && !strstr(cases[i].name, word))
             continue;
@@ -195,6 +220,7 @@ int cases_run(const struct test_case *cases, unsigned n, const char *word)
     while (running > 0)
         failed += reap(cases, pids, n, &running);
     free(pids);
+    nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     printf("%u cases, %u failed\n", ran, failed);
     return failed || !ran;
 }

@@ -30,9 +30,12 @@ _Noreturn void case_fail(const char *format, ...) __attribute__((format(printf, 
  */
 int cases_run(const struct test_case *cases, unsigned n, const char *word);
 
+/* Where cases may put files: removed by cases_run(), however they end. */
+const char *case_folder(void);
+
 /* Processes below this one that are neither zombies nor `but`; kill: ends them, too. */
 unsigned case_descendants(int but, bool kill_them);
-/* The same, stopped by SIGSTOP; the number of one of them, or 0. */
-int case_stopped(void);
+/* The same, stopped by SIGSTOP; the number of one of them, or 0. ret_n: NULL, or how many. */
+int case_stopped(unsigned *ret_n);
 
 #endif

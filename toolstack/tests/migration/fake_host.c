@@ -447,6 +447,8 @@ static int fake_rename(void *ctx, uint32_t domid, const char *from, const char *
 
     if (!guest || strcmp(guest->name, from) != 0)
         return gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", from);
+    if (fake_guest_find(ctx, to))
+        return gw_error_set(err, GW_EXIT_STATE, "there is already a guest '%s'", to);
     snprintf(guest->name, sizeof(guest->name), "%s", to);
     return 0;
 }

@@ -219,6 +219,10 @@ static void strike_guest(void)
     if (!guest)
         return;
     faults->happened = true;
+    if (faults->kind == FAULT_TAKE_NAME) {
+        fake_guest_add(host, "web")->config.uuid[0] = 'X';
+        return;
+    }
     if (faults->kind == FAULT_SHUT_DOWN) {
         guest->shut_down = true;
         return;

@@ -16,6 +16,7 @@ enum fault_kind {
     FAULT_DESTROY,   /* somebody destroys the guest, on the side of the step */
     FAULT_SHUT_DOWN, /* the guest ends by itself */
     FAULT_RESTART,   /* it is destroyed and another of its name is made */
+    FAULT_TAKE_NAME, /* another guest of its name is made */
 };
 
 enum fault_side { FAULT_SOURCE, FAULT_DESTINATION, FAULT_SIDES };

@@ -30,7 +30,7 @@ void matrix_begin(struct matrix *m)
 
     memset(m, 0, sizeof(*m));
     m->world = fake_world_create(&fd);
-    snprintf(m->dir, sizeof(m->dir), "/tmp/godwit-matrix-XXXXXX");
+    snprintf(m->dir, sizeof(m->dir), "%s/XXXXXX", case_folder());
     CASE_CHECK(m->world && mkdtemp(m->dir) && (faults = faults_make(m->dir)));
     setenv("GODWIT_RUN_DIR", m->dir, 1);
     snprintf(m->fd_text, sizeof(m->fd_text), "%d", fd);
@@ -59,24 +59,10 @@ void matrix_begin(struct matrix *m)
     }
 }
 
-static void remove_folder(const char *path)
-{
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-
-    while (dir && (entry = readdir(dir)))
-        if (entry->d_name[0] != '.')
-            unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        closedir(dir);
-    rmdir(path);
-}
-
 void matrix_end(struct matrix *m)
 {
     m->world->stop = true;
     waitpid(m->vcpus, NULL, 0);
-    remove_folder(m->dir);
 }
 
 /* --- a migration -------------------------------------------------------------------------------
@@ -111,11 +97,12 @@ int matrix_migrate(struct matrix *m)
     return matrix_wait(m, matrix_start(m));
 }
 
-pid_t matrix_await_stop(void)
+pid_t matrix_await_stop(unsigned n)
 {
     for (unsigned i = 0; i < WAIT_MS * 1000 / STEP_US; i++) {
-        pid_t pid = case_stopped();
-        if (pid)
+        unsigned stopped;
+        pid_t pid = case_stopped(&stopped);
+        if (stopped >= n)
             return pid;
         usleep(STEP_US);
     }
@@ -125,7 +112,7 @@ pid_t matrix_await_stop(void)
 void matrix_await_processes(struct matrix *m, unsigned n)
 {
     for (unsigned i = 0; i < WAIT_MS * 1000 / STEP_US; i++) {
-        pid_t stopped = n == 0 ? case_stopped() : 0;
+        pid_t stopped = n == 0 ? case_stopped(NULL) : 0;
         if (stopped)
             kill(stopped, SIGCONT); /* some steps come more than once */
         else if (case_descendants(m->vcpus, false) == n)
@@ -236,12 +223,16 @@ static void check_files(const char *path)
 
 static void check_all(struct matrix *m)
 {
+    char path[sizeof(m->dir) + 16];
+
     matrix_await_processes(m, 0);
     if (m->world->ran_twice)
         case_fail("it ran twice");
     check_host(&m->world->hosts[0]);
     check_host(&m->world->hosts[1]);
     check_files(m->dir);
+    snprintf(path, sizeof(path), "%s/migrations", m->dir);
+    check_files(path);
 }
 
 /* What the message says to do: whoever runs stays, and if nobody does it runs here. */

@@ -42,8 +42,8 @@ int matrix_migrate(struct matrix *m);
 pid_t matrix_start(struct matrix *m);
 int matrix_wait(struct matrix *m, pid_t pid);
 
-/* Waits until a process has stopped at its step, and returns its number. */
-pid_t matrix_await_stop(void);
+/* Waits until n processes have stopped at their steps, and returns the number of one. */
+pid_t matrix_await_stop(unsigned n);
 /* Waits until there are `n` processes besides the vCPUs, which are those of the source. */
 void matrix_await_processes(struct matrix *m, unsigned n);
 

@@ -61,7 +61,7 @@ static void run_stop(const struct test_case *c)
     m.command[1] = "--behind";
     snprintf(fail_at, sizeof(fail_at), "%s:stop", c->words[0]);
     setenv("GODWIT_FAIL_AT", fail_at, 1);
-    pid_t pid = matrix_start(&m), stopped = matrix_await_stop();
+    pid_t pid = matrix_start(&m), stopped = matrix_await_stop(1);
     faults->hurry = true;
     if (at_source)
         matrix_await_processes(&m, 2);

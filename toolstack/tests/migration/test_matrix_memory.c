@@ -48,6 +48,7 @@ static void measure(struct counts *ret_counts, unsigned streams)
 {
     const struct test_case c = {.name = "measure", .numbers = {0, 0, 0, (int)streams}};
     fflush(stdout);
+    case_folder();
     pid_t pid = fork();
     if (pid == 0) {
         struct matrix m;
