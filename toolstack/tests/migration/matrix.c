@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,8 +18,19 @@
 
 /* --- beginning and end ----------------------------------------------------------------------- */
 
-static void aim(struct matrix *m, unsigned host)
+/* Each host has files of its own. */
+static void set_run_dir(const char *dir, unsigned host)
 {
+    char path[64];
+
+    snprintf(path, sizeof(path), "%s/%u", dir, host);
+    mkdir(path, 0700);
+    setenv("GODWIT_RUN_DIR", path, 1);
+}
+
+void matrix_aim(struct matrix *m, unsigned host)
+{
+    m->from = host;
     m->opener = fake_opener(m->world, host);
     m->command[3] = host ? "0" : "1";
     faults_host = host;
@@ -32,14 +44,13 @@ void matrix_begin(struct matrix *m)
     m->world = fake_world_create(&fd);
     snprintf(m->dir, sizeof(m->dir), "%s/XXXXXX", case_folder());
     CASE_CHECK(m->world && mkdtemp(m->dir) && (faults = faults_make(m->dir)));
-    setenv("GODWIT_RUN_DIR", m->dir, 1);
     snprintf(m->fd_text, sizeof(m->fd_text), "%d", fd);
     faults_world = m->world;
     m->command[0] = "/proc/self/exe";
     m->command[1] = "--receive";
     m->command[2] = m->fd_text;
     m->command[4] = m->dir;
-    aim(m, 0);
+    matrix_aim(m, 0);
     m->options = (struct gw_migrate_options){
         .name = "web",
         .host = "south",
@@ -76,6 +87,7 @@ pid_t matrix_start(struct matrix *m)
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         faults_side = FAULT_SOURCE;
+        set_run_dir(m->dir, m->from);
         memset(&faults->err, 0, sizeof(faults->err));
         _exit(gw_migrate(&m->options, &faults->err));
     }
@@ -230,9 +242,12 @@ static void check_all(struct matrix *m)
         case_fail("it ran twice");
     check_host(&m->world->hosts[0]);
     check_host(&m->world->hosts[1]);
-    check_files(m->dir);
-    snprintf(path, sizeof(path), "%s/migrations", m->dir);
-    check_files(path);
+    for (unsigned host = 0; host < 2; host++) {
+        snprintf(path, sizeof(path), "%s/%u", m->dir, host);
+        check_files(path);
+        snprintf(path, sizeof(path), "%s/%u/migrations", m->dir, host);
+        check_files(path);
+    }
 }
 
 /* What the message says to do: whoever runs stays, and if nobody does it runs here. */
@@ -267,7 +282,7 @@ static void move_again(struct matrix *m)
     uint64_t steps;
 
     forget_plan();
-    aim(m, from);
+    matrix_aim(m, from);
     int status = matrix_migrate(m);
     if (status)
         case_fail("afterwards it cannot be moved: %s", m->err.message);
@@ -320,6 +335,7 @@ static int receive(char **argv)
     faults_host = host;
     faults = faults_make(argv[4]);
     faults_side = FAULT_DESTINATION;
+    set_run_dir(argv[4], host);
     struct migrate_opener opener = fake_opener(faults_world, host);
     struct gw_receive_options options = {.stall_ms = STALL_MS, .opener = &opener};
     return gw_migrate_receive(&options, 0, 1, &err);

@@ -26,6 +26,7 @@ struct matrix {
     struct fake_world *world;
     struct migrate_opener opener;
     pid_t vcpus;
+    unsigned from;
     char dir[40], fd_text[16];
     char *command[8];
     struct gw_migrate_options options;
@@ -37,7 +38,9 @@ void matrix_begin(struct matrix *m);
 /* Its processes, its folder and its memory are gone. */
 void matrix_end(struct matrix *m);
 
-/* A migration from the first host, and its exit status; or one to wait for. */
+/* The next migration begins at this host, 0 as long as nobody says. */
+void matrix_aim(struct matrix *m, unsigned host);
+/* A migration,  and its exit status; or one to wait for. */
 int matrix_migrate(struct matrix *m);
 pid_t matrix_start(struct matrix *m);
 int matrix_wait(struct matrix *m, pid_t pid);
