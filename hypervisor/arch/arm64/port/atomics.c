@@ -21,10 +21,13 @@ bool port_cpu_has_atomics(void)
 /* No atomic operation, and nothing that has one: this may be what it changes. */
 void port_atomics_init(void)
 {
+    uintptr_t sites =
+        ((uintptr_t)_atomic_sites_end - (uintptr_t)_atomic_sites) / sizeof(*_atomic_sites);
+
     if (!port_cpu_has_atomics()) {
         return;
     }
-    for (const struct port_atomic_site *site = _atomic_sites; site < _atomic_sites_end; site++) {
+    for (const struct port_atomic_site *site = _atomic_sites; sites > 0; site++, sites--) {
         volatile uint32_t *text = (volatile uint32_t *)((uintptr_t)&site->offset + site->offset);
 
         text[0] = site->instructions[0];
