@@ -357,28 +357,42 @@ static unsigned compare(void)
     return different;
 }
 
-int main(int argc, char **argv)
+/* From an empty machine to an empty machine; false: it did not come to the comparison. */
+static bool move_guest(unsigned *ret_different)
 {
-    const struct s2_config config = {.vmid = 1, .ipa_bits = 39};
+    const struct s2_config config = {.vmid = 1, .ipa_bits = 39, .cpus = CPUS};
     struct s2_stats stats;
-    unsigned different;
 
-    forget_invalidations = argc > 1 && strcmp(argv[1], "--forget") == 0;
+    atomic_store(&stop, false);
     if (s2_init(&vm, &config) != 0 ||
         s2_map(&vm, ipa_make(0), pa_make(0), GUEST_BYTES, S2_RAM_RW) != 0) {
-        return 2;
+        return false;
     }
     if (!copy_running_guest()) {
         printf("the copy failed\n");
-        return 2;
+        return false;
     }
-    different = compare();
+    *ret_different = compare();
     s2_stats_get(&vm, &stats);
     printf("%u first writes, %u splits, %u invalidations; blocks again: %u of %u\n",
            (unsigned)stats.faults_first_write, (unsigned)stats.splits,
            (unsigned)stats.invalidations, (unsigned)stats.leaves[2], GUEST_PAGES / 512);
-    printf("%u pages differ\n", different);
+    printf("%u pages differ\n", *ret_different);
     (void)s2_unmap(&vm, ipa_make(0), GUEST_BYTES, NULL, NULL);
     s2_destroy(&vm);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned different = 0, moves = 0;
+
+    forget_invalidations = argc > 1 && strcmp(argv[1], "--forget") == 0;
+    do {
+        if (!move_guest(&different)) {
+            return 2;
+        }
+        /* A stale entry that nobody used loses nothing: on a busy machine that happens. */
+    } while (forget_invalidations && different == 0 && ++moves < 20);
     return forget_invalidations == (different != 0) ? 0 : 1;
 }

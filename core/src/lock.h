@@ -57,7 +57,7 @@ static inline void s2_write_lock(struct s2_vm *vm)
     }
     /* Store, then loads: pairs with s2_read_lock. */
     atomic_store_explicit(&lock->writing, 1, memory_order_seq_cst);
-    for (unsigned cpu = 0; cpu < S2_CPUS_MAX; cpu++) {
+    for (unsigned cpu = 0; cpu < vm->cpus; cpu++) {
         while (atomic_load_explicit(&lock->cpu[cpu].reading, memory_order_seq_cst)) {
             port_cpu_relax();
         }

@@ -39,21 +39,11 @@ static bool is_ram_at(const struct s2_pos *pos)
     return s2_pos_is_leaf(pos) && s2_type_is_ram(s2_pte_type(pos->old, pos->level));
 }
 
-/* First gfn above all RAM, searched from the top. Write lock. */
+/* First gfn above all RAM. Write lock. */
 static uint64_t find_limit_gfn(const struct s2_vm *vm)
 {
-    const s2_entry_t *root = port_pa_to_va(vm->root);
-    unsigned shift = s2_level_shift(vm->root_level);
-    uint64_t entries = s2_end(vm).addr >> shift, end;
+    uint64_t end = vm->ram_end_gfn << PAGE_SHIFT;
 
-    /* Most of the address space is empty: over it without a walk for each entry. */
-    while (entries != 0 && s2_entry_load(&root[entries - 1]) == 0) {
-        bool group =
-            entries % S2_EMPTY_AT_ONCE == 0 && s2_pte_are_empty(&root[entries - S2_EMPTY_AT_ONCE]);
-
-        entries -= group ? S2_EMPTY_AT_ONCE : 1;
-    }
-    end = entries << shift;
     while (end != 0) {
         struct s2_pos pos = s2_find(vm, ipa_make(end - PAGE_SIZE_BYTES));
 
@@ -68,7 +58,7 @@ static uint64_t find_limit_gfn(const struct s2_vm *vm)
 /* The first gfn of RAM, or limit. Write lock. */
 static uint64_t find_first_gfn(const struct s2_vm *vm, uint64_t limit)
 {
-    ipa_t ipa = ipa_make(0);
+    ipa_t ipa = ipa_from_gfn(vm->ram_first_gfn);
 
     while (ipa_gfn(ipa) < limit) {
         struct s2_pos pos = s2_find(vm, ipa);
@@ -81,6 +71,29 @@ static uint64_t find_first_gfn(const struct s2_vm *vm, uint64_t limit)
     return limit;
 }
 
+/*
+ * Blocks of 2 MiB of that type among those from pos to the end of its table, or to end; ret_next is
+ * the address behind them.
+ */
+static uint64_t count_blocks(const struct s2_pos *pos, uint64_t end, enum s2_type type,
+                             ipa_t *ret_next)
+{
+    const uint64_t first = pos->base.addr >> s2_level_shift(S2_LEVEL_2M);
+    uint64_t left = S2_ENTRIES - first % S2_ENTRIES, blocks = 0;
+    uint64_t wanted = (end - pos->base.addr - 1) >> s2_level_shift(S2_LEVEL_2M);
+    const s2_entry_t *entry = pos->entry;
+
+    left = wanted < left ? wanted + 1 : left;
+    *ret_next = ipa_add(pos->base, left << s2_level_shift(S2_LEVEL_2M));
+    for (const s2_entry_t *last = entry + left; entry < last; entry++) {
+        /* Relaxed: nothing is read through it, and the caller's lock keeps it as it is. */
+        uint64_t pte = atomic_load_explicit(entry, memory_order_relaxed);
+
+        blocks += s2_pte_is_leaf(pte, S2_LEVEL_2M) && s2_pte_type(pte, S2_LEVEL_2M) == type;
+    }
+    return blocks;
+}
+
 uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_type type)
 {
     const uint64_t end = ipa.addr + bytes;
@@ -89,8 +102,12 @@ uint64_t log_count_tables(struct s2_vm *vm, ipa_t ipa, uint64_t bytes, enum s2_t
     while (ipa.addr < end) {
         struct s2_pos pos = s2_find_at(vm, ipa, S2_LEVEL_2M);
 
+        if (pos.level == S2_LEVEL_2M && pos.old != 0) {
+            tables += count_blocks(&pos, end, type, &ipa);
+            continue;
+        }
         if (s2_pos_is_leaf(&pos) && s2_pte_type(pos.old, pos.level) == type) {
-            tables += pos.level == S2_LEVEL_2M ? 1 : 1 + S2_ENTRIES;
+            tables += 1 + S2_ENTRIES;
         }
         ipa = pos.old == 0 ? s2_empty_end(&pos) : s2_pos_end(&pos);
     }

@@ -133,6 +133,16 @@ static void write_leaves(struct s2_vm *vm, const struct map_request *request,
     }
 }
 
+static void widen_ram(struct s2_vm *vm, uint64_t first, uint64_t end)
+{
+    if (vm->ram_end_gfn == vm->ram_first_gfn || first < vm->ram_first_gfn) {
+        vm->ram_first_gfn = first;
+    }
+    if (end > vm->ram_end_gfn) {
+        vm->ram_end_gfn = end;
+    }
+}
+
 static int map_locked(struct s2_vm *vm, const struct map_request *request)
 {
     uint64_t end = request->ipa.addr + request->bytes;
@@ -159,6 +169,7 @@ static int map_locked(struct s2_vm *vm, const struct map_request *request)
     }
     port_publish();
     if (is_ram) {
+        widen_ram(vm, ipa_gfn(request->ipa), end >> PAGE_SHIFT);
         track_range(vm, ipa_gfn(request->ipa), request->bytes >> PAGE_SHIFT);
     }
     if (is_ram && log_is_marking(vm)) {

@@ -3,28 +3,45 @@
 
 #include "lock.h"
 
-/* Pages that are linked from first to last. */
-static void pool_push_list(struct s2_pool *pool, void *first, void *last, uint64_t pages)
+/* Free pages that follow each other in memory; it lies in the first of them. */
+struct s2_pool_run {
+    struct s2_pool_run *next;
+    uint64_t pages;
+};
+
+static void pool_push(struct s2_pool *pool, void *pages, uint64_t count)
 {
+    struct s2_pool_run *run = pages;
+
     s2_spin_lock(&pool->lock);
-    *(void **)last = pool->first;
-    pool->first = first;
-    pool->pages += pages;
+    run->next = pool->first;
+    run->pages = count;
+    pool->first = run;
+    pool->pages += count;
     s2_spin_unlock(&pool->lock);
 }
 
-static void *pool_pop(struct s2_pool *pool)
+/* At most that many pages from the end of the first run; NULL: there are none. */
+static void *pool_pop(struct s2_pool *pool, uint64_t most, uint64_t *ret_count)
 {
-    void *page;
+    struct s2_pool_run *run;
+    void *pages = NULL;
+    uint64_t count;
 
     s2_spin_lock(&pool->lock);
-    page = pool->first;
-    if (page != NULL) {
-        pool->first = *(void **)page;
-        pool->pages--;
+    run = pool->first;
+    if (run != NULL) {
+        count = run->pages < most ? run->pages : most;
+        run->pages -= count;
+        pages = (char *)run + run->pages * PAGE_SIZE_BYTES;
+        if (run->pages == 0) {
+            pool->first = run->next;
+        }
+        pool->pages -= count;
+        *ret_count = count;
     }
     s2_spin_unlock(&pool->lock);
-    return page;
+    return pages;
 }
 
 void *s2_table_alloc(struct s2_vm *vm)
@@ -45,7 +62,8 @@ void s2_table_free(struct s2_vm *vm, void *table)
 
 void *s2_pool_take(struct s2_vm *vm)
 {
-    void *table = pool_pop(&vm->pool);
+    uint64_t count;
+    void *table = pool_pop(&vm->pool, 1, &count);
 
     if (table != NULL) {
         s2_count_shared(&vm->tables, 1);
@@ -56,7 +74,7 @@ void *s2_pool_take(struct s2_vm *vm)
 void s2_pool_put(struct s2_vm *vm, void *table)
 {
     s2_count_shared(&vm->tables, (uint64_t)-1);
-    pool_push_list(&vm->pool, table, table, 1);
+    pool_push(&vm->pool, table, 1);
 }
 
 uint64_t s2_pool_grow(struct s2_vm *vm, uint64_t pages)
@@ -64,40 +82,15 @@ uint64_t s2_pool_grow(struct s2_vm *vm, uint64_t pages)
     uint64_t added = 0, count;
 
     while (added < pages) {
-        char *run = port_run_alloc(pages - added, &count);
+        void *run = port_run_alloc(pages - added, &count);
 
         if (run == NULL) {
             break;
         }
-        for (uint64_t i = 0; i + 1 < count; i++) {
-            *(void **)(void *)(run + i * PAGE_SIZE_BYTES) = run + (i + 1) * PAGE_SIZE_BYTES;
-        }
-        pool_push_list(&vm->pool, run, run + (count - 1) * PAGE_SIZE_BYTES, count);
+        pool_push(&vm->pool, run, count);
         added += count;
     }
     return added;
-}
-
-/* Takes a run of at most pages from the front: those that follow each other in memory. */
-static char *pool_pop_run(struct s2_pool *pool, uint64_t pages, uint64_t *ret_count)
-{
-    char *first, *last;
-    uint64_t count = 0;
-
-    s2_spin_lock(&pool->lock);
-    first = pool->first;
-    if (first != NULL) {
-        last = first;
-        for (count = 1; count < pages && *(void **)(void *)last == last + PAGE_SIZE_BYTES;
-             count++) {
-            last += PAGE_SIZE_BYTES;
-        }
-        pool->first = *(void **)(void *)last;
-        pool->pages -= count;
-    }
-    s2_spin_unlock(&pool->lock);
-    *ret_count = count;
-    return first;
 }
 
 uint64_t s2_pool_shrink(struct s2_vm *vm, uint64_t pages)
@@ -105,7 +98,7 @@ uint64_t s2_pool_shrink(struct s2_vm *vm, uint64_t pages)
     uint64_t removed = 0, count;
 
     while (removed < pages) {
-        char *run = pool_pop_run(&vm->pool, pages - removed, &count);
+        void *run = pool_pop(&vm->pool, pages - removed, &count);
 
         if (run == NULL) {
             break;

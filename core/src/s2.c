@@ -23,10 +23,11 @@ int s2_init(struct s2_vm *vm, const struct s2_config *config)
     unsigned bits = config->ipa_bits;
     void *root;
 
-    if (bits < 32 || bits > 48 || bits > port_s2_ipa_bits_max()) {
+    if (bits < 32 || bits > 48 || bits > port_s2_ipa_bits_max() || config->cpus > S2_CPUS_MAX) {
         return -CORE_EINVAL;
     }
     *vm = (struct s2_vm){.vmid = config->vmid, .ipa_bits = config->ipa_bits};
+    vm->cpus = config->cpus != 0 ? config->cpus : S2_CPUS_MAX;
     if (bits > level1_bits + ROOT_TABLES_ORDER_MAX) {
         vm->root_level = 0;
     } else {
@@ -239,7 +240,7 @@ void s2_stats_get(struct s2_vm *vm, struct s2_stats *ret_stats)
         .merges = counter(&vm->merges),
         .invalidations = counter(&vm->invalidations),
     };
-    for (unsigned cpu = 0; cpu < S2_CPUS_MAX; cpu++) {
+    for (unsigned cpu = 0; cpu < vm->cpus; cpu++) {
         add_line(ret_stats, &vm->lock.cpu[cpu]);
     }
     count_leaves(vm, ret_stats);

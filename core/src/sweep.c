@@ -32,6 +32,47 @@ static bool split_block(struct sweep *sweep, void *page)
     return false;
 }
 
+/*
+ * Opens or closes blocks that follow each other in a table of 2 MiB entries, but for the last one
+ * there, and goes on to what is behind them. False: there are none at pos. Read lock.
+ */
+static bool sweep_blocks(struct sweep *sweep)
+{
+    struct s2_pos at = sweep->pos;
+    const uint64_t block = at.base.addr >> s2_level_shift(S2_LEVEL_2M);
+    const uint64_t limit = (sweep->vm->log.limit_gfn - 1) >> S2_INDEX_SHIFT; /* the last block */
+    const uint64_t end = block | (S2_ENTRIES - 1);
+    const bool open = sweep->open;
+    s2_entry_t *first = at.entry, *last;
+
+    if (block >= limit) {
+        return false;
+    }
+    last = first + ((limit < end ? limit : end) - block);
+
+    while (at.entry != last && s2_pte_is_leaf(at.old, S2_LEVEL_2M) &&
+           s2_pte_type(at.old, S2_LEVEL_2M) == S2_RAM_RW) {
+        uint64_t pte =
+            open ? s2_pte_opened(at.old, S2_LEVEL_2M) : s2_pte_closed(at.old, S2_LEVEL_2M);
+
+        if (pte != at.old) {
+            if (!s2_entry_swap(sweep->vm, &at, pte)) {
+                break;
+            }
+            sweep->changed = true;
+        }
+        at.entry++;
+        at.base.addr += UINT64_C(1) << s2_level_shift(S2_LEVEL_2M);
+        at.old = s2_entry_load(at.entry);
+    }
+    if (at.entry == first) {
+        return false;
+    }
+    sweep->entries += (unsigned)(at.entry - first) - 1;
+    sweep->pos = s2_find(sweep->vm, at.base);
+    return true;
+}
+
 /* Opens or closes the block at pos; false: look at pos again. Read lock. */
 static bool sweep_block(struct sweep *sweep)
 {
@@ -72,6 +113,7 @@ static inline void sweep_table(struct sweep *sweep, enum s2_sweep how)
     s2_entry_t *entry = pos->entry, *end;
     ipa_t ipa = pos->base;
     bool changed = false;
+    uint64_t skip;
 
     count = gfn < limit && limit - gfn < count ? limit - gfn : count;
     end = entry + count;
@@ -83,6 +125,12 @@ static inline void sweep_table(struct sweep *sweep, enum s2_sweep how)
             ipa.addr += S2_GROUP * PAGE_SIZE_BYTES;
         }
         changed |= entry != group;
+        skip = s2_empty_run(entry, (uint64_t)(end - entry));
+        if (skip != 0) {
+            entry += skip;
+            ipa.addr += skip * PAGE_SIZE_BYTES;
+            continue;
+        }
         for (unsigned i = 0; i < S2_GROUP && entry < end; i++, entry++) {
             changed |= s2_entry_sweep(vm, entry, ipa, how);
             ipa.addr += PAGE_SIZE_BYTES;
@@ -114,6 +162,7 @@ bool log_sweep(struct s2_vm *vm, bool open)
 {
     struct s2_cpu_line *line = s2_read_lock(vm);
     struct sweep sweep = {.vm = vm, .open = open};
+    const bool splits = !open && vm->log.options.eager_split;
     bool done = false;
     ipa_t next;
 
@@ -124,6 +173,8 @@ bool log_sweep(struct s2_vm *vm, bool open)
     while (!done && sweep.entries++ < STEP_ENTRIES) {
         if (sweep.pos.level == S2_LEVEL_PAGE) {
             sweep_pages(&sweep);
+        } else if (sweep.pos.level == S2_LEVEL_2M && !splits && sweep_blocks(&sweep)) {
+            continue;
         } else if (!sweep_block(&sweep)) {
             continue;
         }

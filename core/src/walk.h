@@ -141,6 +141,20 @@ static inline bool s2_are_empty(const s2_entry_t *entries)
     return any == 0;
 }
 
+/* How many of count descriptors from the first on are empty, in steps of S2_EMPTY_AT_ONCE. */
+static inline uint64_t s2_empty_run(const s2_entry_t *entries, uint64_t count)
+{
+    uint64_t run = 0;
+
+    /* Relaxed: nothing is read through it. */
+    while (count - run >= S2_EMPTY_AT_ONCE &&
+           atomic_load_explicit(&entries[run], memory_order_relaxed) == 0 &&
+           s2_pte_are_empty(&entries[run])) {
+        run += S2_EMPTY_AT_ONCE;
+    }
+    return run;
+}
+
 /* pos is empty, and so is everything in its table from pos up to the address returned. */
 static inline ipa_t s2_empty_end(const struct s2_pos *pos)
 {

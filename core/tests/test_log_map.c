@@ -24,6 +24,27 @@ static void pages_mapped_meanwhile_are_dirty(void **state)
     end_vm(&vm);
 }
 
+/* In whatever order it was mapped, and also if what was at an end is gone. */
+static void all_ram_is_found(void **state)
+{
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, GIB(2), MIB(2));
+    map_ram(&vm, GIB(3), MIB(2));
+    map_ram(&vm, MIB(700), KIB(8));
+    map_ram(&vm, MIB(100), KIB(4));
+    map_ram(&vm, GIB(9), KIB(8));
+    assert_int_equal(s2_unmap(&vm, ipa_make(MIB(100)), KIB(4), NULL, NULL), 0);
+    assert_int_equal(s2_unmap(&vm, ipa_make(GIB(9)), KIB(8), NULL, NULL), 0);
+    enable_log(&vm);
+    assert_int_equal(dirty_log_limit_gfn(&vm), GIB(3) / KIB(4) + 512);
+    store(MIB(700));
+    store(GIB(2));
+    store(GIB(3) + KIB(8));
+    assert_int_equal(dirty_log_count(&vm), 3);
+    end_vm(&vm);
+}
+
 /* What is mapped below all RAM before anything is closed: the sweep begins there. */
 static void ram_below_the_first_is_swept_too(void **state)
 {
@@ -217,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(pages_mapped_meanwhile_are_dirty),
+        TEST(all_ram_is_found),
         TEST(ram_below_the_first_is_swept_too),
         TEST(unmapped_pages_leave_the_log),
         TEST(set_type_keeps_the_marks),

@@ -166,7 +166,8 @@ static int init_stage2(struct domain *d)
     if (!d->is_control && bits > DOMAIN_GUEST_IPA_BITS) {
         bits = DOMAIN_GUEST_IPA_BITS;
     }
-    struct s2_config config = {.vmid = d->vmid, .ipa_bits = (uint8_t)bits};
+    struct s2_config config = {
+        .vmid = d->vmid, .ipa_bits = (uint8_t)bits, .cpus = (uint8_t)cpu_count()};
     int error = s2_init(&d->s2, &config);
     if (error == 0) {
         port_tlb_flush_vmid(s2_root_register(&d->s2));

@@ -263,6 +263,7 @@ static void own_frames(pa_t pa, uint64_t pages)
 {
     struct frame *frame = frame_of(pa);
 
+#pragma GCC unroll 8
     for (uint64_t i = 0; i < pages; i++) {
         atomic_store_explicit(&frame[i].state, FRAME_HV, memory_order_relaxed);
     }

@@ -45,6 +45,7 @@ struct s2_leaf {
 struct s2_config {
     uint16_t vmid;
     uint8_t ipa_bits; /* 32 to 48 */
+    uint8_t cpus;     /* port_cpu_id is below, wherever the VM is used; 0: below S2_CPUS_MAX */
 };
 
 /* The widest ipa_bits that s2_init accepts on this machine. */

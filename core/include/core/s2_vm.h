@@ -51,10 +51,10 @@ struct s2_spinlock {
     _Atomic uint32_t held;
 };
 
-/* Prepaid table pages, a list through their first words. */
+/* Prepaid table pages, a list of runs. */
 struct s2_pool {
     struct s2_spinlock lock;
-    void *first;
+    struct s2_pool_run *first;
     uint64_t pages;
 };
 
@@ -147,6 +147,8 @@ struct s2_vm {
     uint8_t ipa_bits;
     uint8_t root_level; /* 0 or 1 */
     uint8_t root_order; /* concatenated root tables, as a power of two */
+    uint8_t cpus;       /* that may take the lock */
+    uint64_t ram_first_gfn, ram_end_gfn; /* RAM was never mapped outside; equal: nowhere */
 
     struct dirty_log log;
     struct s2_pool pool;

@@ -75,9 +75,9 @@ _Atomic uint64_t *fake_word(pa_t pa)
     return &ram[frame];
 }
 
-void *port_pages_alloc(unsigned order)
+void *fake_memory_take(size_t alignment, uint64_t pages)
 {
-    size_t bytes = PAGE_SIZE_BYTES << order;
+    size_t bytes = pages * PAGE_SIZE_BYTES;
     void *va;
 
     fake_point();
@@ -85,13 +85,18 @@ void *port_pages_alloc(unsigned order)
         atomic_store(&fail_after, 0);
         return NULL;
     }
-    va = aligned_alloc(bytes, bytes);
+    va = aligned_alloc(alignment, bytes);
     if (va == NULL) {
         fake_die("out of memory");
     }
     memset(va, 0, bytes);
-    atomic_fetch_add(&pages_out, UINT64_C(1) << order);
+    atomic_fetch_add(&pages_out, pages);
     return va;
+}
+
+void *port_pages_alloc(unsigned order)
+{
+    return fake_memory_take(PAGE_SIZE_BYTES << order, UINT64_C(1) << order);
 }
 
 void port_pages_free(void *va, unsigned order)
@@ -99,25 +104,8 @@ void port_pages_free(void *va, unsigned order)
     fake_checker_page_freed(port_va_to_pa(va));
     fake_window_pages_freed(port_va_to_pa(va), PAGE_SIZE_BYTES << order);
     atomic_fetch_sub(&pages_out, UINT64_C(1) << order);
-    free(va);
-}
-
-void *port_run_alloc(uint64_t pages, uint64_t *ret_pages)
-{
-    void *va = port_pages_alloc(0);
-
-    (void)pages;
-    *ret_pages = 1;
-    if (va != NULL) {
-        memset(va, 0xa5, PAGE_SIZE_BYTES); /* nobody may rely on what it holds */
-    }
-    return va;
-}
-
-void port_run_free(void *va, uint64_t pages)
-{
-    for (uint64_t i = 0; i < pages; i++) {
-        port_pages_free((char *)va + i * PAGE_SIZE_BYTES, 0);
+    if (order != 0 || !fake_run_page_freed(va)) {
+        free(va);
     }
 }
 

@@ -9,6 +9,11 @@ void fake_tlb_reset(void);
 void fake_window_reset(void);
 void fake_checker_reset(void);
 
+/* Cleared pages, or NULL where an allocation is to fail. */
+void *fake_memory_take(size_t alignment, uint64_t pages);
+/* False: the page, which has been freed, is of no run of several. */
+bool fake_run_page_freed(char *page);
+
 /* What was cached of this range is gone from all TLBs. */
 void fake_checker_flushed(const struct s2_vm *vm, uint64_t ipa, uint64_t bytes,
                           uint64_t leaf_bytes);

@@ -224,6 +224,9 @@ MUTANTS = {
         "i < S2_GROUP && entry < end; i++, entry++)", "i < S2_GROUP && entry < end; i++, entry = end)"),
     "empty-descriptors-hide-a-leaf": ("model", "walk.h", "        any |= ", "        any = "),
     # What is left behind when memory runs out.
+    "pool-forgets-the-rest-of-a-run": ("log", "pool.c", "        if (run->pages == 0) {", "        if (true) {"),
+    "ram-above-the-rest-is-not-logged": ("log_map", "map.c", "end > vm->ram_end_gfn", "vm->ram_end_gfn == 0"),
+    "ram-below-the-rest-is-not-logged": ("log_map", "map.c", " || first < vm->ram_first_gfn", ""),
     "reserve-keeps-what-it-got": ("memory", "pool.c", "        s2_pool_shrink(vm, added);", ""),
     "enable-undoes-nothing": ("memory", "log_switch.c", "            undo_prepare(vm);", ""),
     "type-changes-without-memory": ("memory", "unmap.c", "    if (error == 0) {\n        set_type_locked(",
@@ -276,6 +279,7 @@ MUTANTS = {
     "reader-ignores-writers": ("lock", "lock.h",
         "        if (__builtin_expect(!atomic_load_explicit(&vm->lock.writing, memory_order_seq_cst), 1)) {",
         "        {"),
+    "writer-overlooks-the-last-cpu": ("lock", "lock.h", "cpu < vm->cpus", "cpu + 1u < vm->cpus"),
     "writer-ignores-readers": ("lock", "lock.h",
         "while (atomic_load_explicit(&lock->cpu[cpu].reading, memory_order_seq_cst)) {",
         "while (0) {"),
