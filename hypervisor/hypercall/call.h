@@ -49,6 +49,9 @@ struct domain *hcall_domain_get(const struct hcall *call, domid_t id);
 /* The caller may act on d: on itself, or it is the control domain. */
 bool hcall_may_manage(const struct hcall *call, const struct domain *d);
 
+/* Both: the domain referenced, or NULL with -ESRCH or -EPERM. */
+long hcall_managed_get(const struct hcall *call, domid_t id, struct domain **ret_d);
+
 /* vCPU id of d, NULL if there is none. */
 struct vcpu *hcall_vcpu(struct domain *d, uint32_t id);
 

@@ -76,6 +76,20 @@ bool hcall_may_manage(const struct hcall *call, const struct domain *d)
     return call->d->is_control || call->d == d;
 }
 
+long hcall_managed_get(const struct hcall *call, domid_t id, struct domain **ret_d)
+{
+    struct domain *d = hcall_domain_get(call, id);
+    long error = d == NULL ? -ESRCH : 0;
+
+    if (d != NULL && !hcall_may_manage(call, d)) {
+        domain_put(d);
+        d = NULL;
+        error = -EPERM;
+    }
+    *ret_d = d;
+    return error;
+}
+
 struct vcpu *hcall_vcpu(struct domain *d, uint32_t id)
 {
     return id < d->max_vcpus && id < DOMAIN_VCPUS_MAX ? d->vcpus[id] : NULL;

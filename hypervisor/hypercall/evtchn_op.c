@@ -5,18 +5,28 @@
 #include "call.h"
 #include "evtchn.h"
 
-static long op_alloc_unbound(struct hcall *call, struct evtchn_alloc_unbound *op)
-{
-    struct domain *d = hcall_domain_get(call, op->dom);
-    struct evtchn *channel;
-    long error;
+union evtchn_args {
+    struct evtchn_alloc_unbound alloc_unbound;
+    struct evtchn_bind_interdomain bind_interdomain;
+    struct evtchn_bind_virq bind_virq;
+    struct evtchn_bind_ipi bind_ipi;
+    struct evtchn_close close;
+    struct evtchn_send send;
+    struct evtchn_status status;
+    struct evtchn_bind_vcpu bind_vcpu;
+    struct evtchn_unmask unmask;
+    struct evtchn_reset reset;
+};
 
-    if (d == NULL) {
-        return -ESRCH;
-    }
-    if (!hcall_may_manage(call, d)) {
-        domain_put(d);
-        return -EPERM;
+static long op_alloc_unbound(struct hcall *call, union evtchn_args *args)
+{
+    struct evtchn_alloc_unbound *op = &args->alloc_unbound;
+    struct evtchn *channel;
+    struct domain *d;
+    long error = hcall_managed_get(call, op->dom, &d);
+
+    if (error != 0) {
+        return error;
     }
     spin_lock(&evtchn_lock);
     error = evtchn_port_alloc(d, &op->port, &channel);
@@ -55,8 +65,9 @@ static long bind_interdomain_locked(struct domain *local, struct domain *remote,
     return 0;
 }
 
-static long op_bind_interdomain(struct hcall *call, struct evtchn_bind_interdomain *op)
+static long op_bind_interdomain(struct hcall *call, union evtchn_args *args)
 {
+    struct evtchn_bind_interdomain *op = &args->bind_interdomain;
     struct domain *remote = hcall_domain_get(call, op->remote_dom);
     long error;
 
@@ -70,8 +81,9 @@ static long op_bind_interdomain(struct hcall *call, struct evtchn_bind_interdoma
     return error;
 }
 
-static long op_bind_virq(struct hcall *call, struct evtchn_bind_virq *op)
+static long op_bind_virq(struct hcall *call, union evtchn_args *args)
 {
+    struct evtchn_bind_virq *op = &args->bind_virq;
     struct domain *d = call->d;
     struct evtchn *channel;
     long error;
@@ -98,8 +110,9 @@ static long op_bind_virq(struct hcall *call, struct evtchn_bind_virq *op)
     return error;
 }
 
-static long op_bind_ipi(struct hcall *call, struct evtchn_bind_ipi *op)
+static long op_bind_ipi(struct hcall *call, union evtchn_args *args)
 {
+    struct evtchn_bind_ipi *op = &args->bind_ipi;
     struct evtchn *channel;
     long error;
 
@@ -125,8 +138,9 @@ static struct evtchn *guest_port(struct domain *d, uint32_t port)
                                                                                        : channel;
 }
 
-static long op_close(struct hcall *call, uint32_t port)
+static long op_close(struct hcall *call, union evtchn_args *args)
 {
+    uint32_t port = args->close.port;
     long error = -EINVAL;
 
     spin_lock(&evtchn_lock);
@@ -138,20 +152,23 @@ static long op_close(struct hcall *call, uint32_t port)
     return error;
 }
 
-static long op_status(struct hcall *call, struct evtchn_status *op)
+static long op_send(struct hcall *call, union evtchn_args *args)
+{
+    return evtchn_send(call->d, args->send.port);
+}
+
+static long op_status(struct hcall *call, union evtchn_args *args)
 {
     static const uint32_t statuses[] = {EVTCHNSTAT_closed, EVTCHNSTAT_unbound,
                                         EVTCHNSTAT_interdomain, EVTCHNSTAT_virq, EVTCHNSTAT_ipi};
-    struct domain *d = hcall_domain_get(call, op->dom);
+    struct evtchn_status *op = &args->status;
     struct evtchn channel = {.state = EVTCHN_FREE};
     struct evtchn *found;
+    struct domain *d;
+    long error = hcall_managed_get(call, op->dom, &d);
 
-    if (d == NULL) {
-        return -ESRCH;
-    }
-    if (!hcall_may_manage(call, d)) {
-        domain_put(d);
-        return -EPERM;
+    if (error != 0) {
+        return error;
     }
     spin_lock(&evtchn_lock);
     found = evtchn_port(d, op->port);
@@ -176,8 +193,9 @@ static long op_status(struct hcall *call, struct evtchn_status *op)
     return 0;
 }
 
-static long op_bind_vcpu(struct hcall *call, const struct evtchn_bind_vcpu *op)
+static long op_bind_vcpu(struct hcall *call, union evtchn_args *args)
 {
+    const struct evtchn_bind_vcpu *op = &args->bind_vcpu;
     struct evtchn *channel;
     long error = 0;
 
@@ -196,8 +214,9 @@ static long op_bind_vcpu(struct hcall *call, const struct evtchn_bind_vcpu *op)
     return error;
 }
 
-static long op_unmask(struct hcall *call, uint32_t port)
+static long op_unmask(struct hcall *call, union evtchn_args *args)
 {
+    uint32_t port = args->unmask.port;
     struct evtchn *channel;
     long error = -EINVAL;
 
@@ -211,16 +230,14 @@ static long op_unmask(struct hcall *call, uint32_t port)
     return error;
 }
 
-static long op_reset(struct hcall *call, const struct evtchn_reset *op)
+static long op_reset(struct hcall *call, union evtchn_args *args)
 {
-    struct domain *d = hcall_domain_get(call, op->dom);
+    const struct evtchn_reset *op = &args->reset;
+    struct domain *d;
+    long error = hcall_managed_get(call, op->dom, &d);
 
-    if (d == NULL) {
-        return -ESRCH;
-    }
-    if (!hcall_may_manage(call, d)) {
-        domain_put(d);
-        return -EPERM;
+    if (error != 0) {
+        return error;
     }
     for (uint32_t port = 1; port < EVTCHN_PORTS; port++) {
         spin_lock(&evtchn_lock);
@@ -233,37 +250,7 @@ static long op_reset(struct hcall *call, const struct evtchn_reset *op)
     return 0;
 }
 
-union evtchn_args {
-    struct evtchn_alloc_unbound alloc_unbound;
-    struct evtchn_bind_interdomain bind_interdomain;
-    struct evtchn_bind_virq bind_virq;
-    struct evtchn_bind_ipi bind_ipi;
-    struct evtchn_close close;
-    struct evtchn_send send;
-    struct evtchn_status status;
-    struct evtchn_bind_vcpu bind_vcpu;
-    struct evtchn_unmask unmask;
-    struct evtchn_reset reset;
-};
-
-#define EVTCHN_OP(name, call_it)                                                                   \
-    static long run_##name(struct hcall *call, union evtchn_args *args)                            \
-    {                                                                                              \
-        return call_it;                                                                            \
-    }
-
-EVTCHN_OP(alloc_unbound, op_alloc_unbound(call, &args->alloc_unbound))
-EVTCHN_OP(bind_interdomain, op_bind_interdomain(call, &args->bind_interdomain))
-EVTCHN_OP(bind_virq, op_bind_virq(call, &args->bind_virq))
-EVTCHN_OP(bind_ipi, op_bind_ipi(call, &args->bind_ipi))
-EVTCHN_OP(close, op_close(call, args->close.port))
-EVTCHN_OP(send, evtchn_send(call->d, args->send.port))
-EVTCHN_OP(status, op_status(call, &args->status))
-EVTCHN_OP(bind_vcpu, op_bind_vcpu(call, &args->bind_vcpu))
-EVTCHN_OP(unmask, op_unmask(call, args->unmask.port))
-EVTCHN_OP(reset, op_reset(call, &args->reset))
-
-#define ENTRY(name, returns) [EVTCHNOP_##name] = {sizeof(struct evtchn_##name), returns, run_##name}
+#define ENTRY(name, returns) [EVTCHNOP_##name] = {sizeof(struct evtchn_##name), returns, op_##name}
 
 static const struct {
     size_t bytes;   /* of the argument; 0: not an operation of ours */

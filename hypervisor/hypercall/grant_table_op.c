@@ -102,23 +102,18 @@ static long get_version(struct hcall *call)
 {
     struct gnttab_get_version get;
     struct domain *d;
-    long error = 0;
+    long error;
 
     if (copy_from_guest(&get, call->arg[1], sizeof(get)) != 0) {
         return -EFAULT;
     }
-    d = hcall_domain_get(call, get.dom);
-    if (d == NULL) {
-        return -ESRCH;
-    }
-    if (!hcall_may_manage(call, d)) {
-        error = -EPERM;
-    } else {
-        get.version = 1;
-        error = copy_to_guest(call->arg[1], &get, sizeof(get)) != 0 ? -EFAULT : 0;
+    error = hcall_managed_get(call, get.dom, &d);
+    if (error != 0) {
+        return error;
     }
     domain_put(d);
-    return error;
+    get.version = 1;
+    return copy_to_guest(call->arg[1], &get, sizeof(get)) != 0 ? -EFAULT : 0;
 }
 
 long hcall_grant_table_op(struct hcall *call)

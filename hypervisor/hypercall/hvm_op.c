@@ -84,25 +84,22 @@ static long get_mem_type(struct hcall *call)
 {
     struct xen_hvm_get_mem_type request;
     struct domain *d;
-    long error = -EPERM;
+    enum s2_type type;
+    long error;
 
     if (copy_from_guest(&request, call->arg[1], sizeof(request)) != 0) {
         return -EFAULT;
     }
-    d = hcall_domain_get(call, request.domid);
-    if (d == NULL) {
-        return -ESRCH;
+    error = hcall_managed_get(call, request.domid, &d);
+    if (error != 0) {
+        return error;
     }
-    if (hcall_may_manage(call, d)) {
-        enum s2_type type = request.pfn > UINT64_MAX >> PAGE_SHIFT
-                                ? S2_NONE
-                                : s2_lookup(&d->s2, ipa_from_gfn(request.pfn)).type;
-
-        request.mem_type = mem_type_of(type);
-        error = copy_to_guest(call->arg[1], &request, sizeof(request)) != 0 ? -EFAULT : 0;
-    }
+    type = request.pfn > UINT64_MAX >> PAGE_SHIFT
+               ? S2_NONE
+               : s2_lookup(&d->s2, ipa_from_gfn(request.pfn)).type;
     domain_put(d);
-    return error;
+    request.mem_type = mem_type_of(type);
+    return copy_to_guest(call->arg[1], &request, sizeof(request)) != 0 ? -EFAULT : 0;
 }
 
 static long param_op(struct hcall *call, bool set)

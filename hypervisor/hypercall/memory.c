@@ -20,13 +20,11 @@ long memory_domain_number(struct hcall *call, uint32_t op)
     if (copy_from_guest(&id, call->arg[1], sizeof(id)) != 0) {
         return -EFAULT;
     }
-    d = hcall_domain_get(call, id);
+    number = hcall_managed_get(call, id, &d);
     if (d == NULL) {
-        return -ESRCH;
+        return number;
     }
-    if (!hcall_may_manage(call, d)) {
-        number = -EPERM;
-    } else if (op == XENMEM_current_reservation) {
+    if (op == XENMEM_current_reservation) {
         number = (long)atomic_load_explicit(&d->tot_pages, memory_order_relaxed);
     } else if (op == XENMEM_maximum_reservation) {
         number = (long)d->max_pages;

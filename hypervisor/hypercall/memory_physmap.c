@@ -87,14 +87,9 @@ static long add_one(const struct hcall *call, struct domain *d, unsigned space, 
 /* The domain whose map changes, referenced; NULL with *ret_error set. */
 static struct domain *target_get(const struct hcall *call, domid_t id, long *ret_error)
 {
-    struct domain *d = hcall_domain_get(call, id);
+    struct domain *d;
 
-    *ret_error = -ESRCH;
-    if (d != NULL && !hcall_may_manage(call, d)) {
-        domain_put(d);
-        d = NULL;
-        *ret_error = -EPERM;
-    }
+    *ret_error = hcall_managed_get(call, id, &d);
     if (d != NULL && atomic_load_explicit(&d->dying, memory_order_relaxed) != DOMAIN_ALIVE) {
         domain_put(d);
         d = NULL;
