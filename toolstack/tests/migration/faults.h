@@ -33,7 +33,8 @@ struct faults {
     /* What was seen. */
     _Atomic bool happened;
     _Atomic unsigned allocations[FAULT_SIDES], writes;
-    struct gw_error err; /* of the last migration that ran in a process of its own */
+    _Atomic uint64_t carried[2]; /* by the wire, there and back */
+    struct gw_error err;         /* of the last migration that ran in a process of its own */
 };
 
 /* NULL: nothing breaks. Inherited by children. */

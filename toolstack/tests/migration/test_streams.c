@@ -185,7 +185,7 @@ static void test_side_is_cut(void **state)
     f->options.streams = 3;
     f->options.transport.command = command;
     for (unsigned i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
-        const struct wire_plan plan = {WIRE_CUT, 0, cuts[i]};
+        const struct wire_plan plan = {.end = WIRE_CUT, .bytes = cuts[i]};
 
         unlink(first);
         wire_plan_print(&plan, plan_text);

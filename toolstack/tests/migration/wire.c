@@ -112,6 +112,8 @@ int wire_run(const struct wire_plan *plan, char *const *argv, uint64_t ret_bytes
     int from[2] = {0, out}, to[2] = {in, 1};
     if (!(plan->end != WIRE_WHOLE && plan->bytes == 0))
         carry_all(plan, from, to, ret_bytes);
+    if (plan->end == WIRE_SILENT && plan->on_silence)
+        plan->on_silence();
     if (plan->end == WIRE_SILENT)
         be_silent();
     for (int i = 0; i < 2; i++) {

@@ -18,6 +18,7 @@ struct wire_plan {
     enum wire_end end;
     int back; /* 0: counts what goes to the receiver; 1: what comes from it */
     uint64_t bytes;
+    void (*on_silence)(void); /* NULL, or called when it begins */
 };
 
 /* For a command line: "END BACK BYTES" in one word, and from it. */
