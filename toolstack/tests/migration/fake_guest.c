@@ -174,6 +174,21 @@ static void step(struct fake_world *world, struct fake_guest *guest, uint32_t *r
     atomic_store(&guest->stepping, false);
 }
 
+static struct fake_guest *guest_at(struct fake_world *world, unsigned i)
+{
+    return &world->hosts[i / FAKE_GUESTS].guests[i % FAKE_GUESTS];
+}
+
+/* The same guest runs on a host behind. */
+static bool has_twin(struct fake_world *world, unsigned i)
+{
+    for (unsigned j = (i / FAKE_GUESTS + 1) * FAKE_GUESTS; j < FAKE_HOSTS * FAKE_GUESTS; j++)
+        if (runs(guest_at(world, j)) &&
+            !memcmp(guest_at(world, i)->config.uuid, guest_at(world, j)->config.uuid, 16))
+            return true;
+    return false;
+}
+
 void *fake_vcpus(void *arg)
 {
     struct fake_world *world = arg;
@@ -181,16 +196,12 @@ void *fake_vcpus(void *arg)
 
     atomic_store(&world->started, true);
     while (!atomic_load(&world->stop)) {
-        for (unsigned i = 0; i < FAKE_GUESTS; i++) {
-            step(world, &world->hosts[0].guests[i], &random);
-            step(world, &world->hosts[1].guests[i], &random);
-        }
-        for (unsigned i = 0; i < FAKE_GUESTS; i++)
-            for (unsigned j = 0; j < FAKE_GUESTS; j++)
-                if (runs(&world->hosts[0].guests[i]) && runs(&world->hosts[1].guests[j]) &&
-                    !memcmp(world->hosts[0].guests[i].config.uuid,
-                            world->hosts[1].guests[j].config.uuid, 16))
-                    atomic_store(&world->ran_twice, true);
+        for (unsigned i = 0; i < FAKE_HOSTS * FAKE_GUESTS; i++)
+            if (atomic_load(&guest_at(world, i)->used))
+                step(world, guest_at(world, i), &random);
+        for (unsigned i = 0; i < FAKE_HOSTS * FAKE_GUESTS; i++)
+            if (runs(guest_at(world, i)) && has_twin(world, i))
+                atomic_store(&world->ran_twice, true);
         usleep(50);
     }
     return NULL;
@@ -245,10 +256,11 @@ struct fake_world *fake_world_create(int *ret_fd)
     if (fd < 0 || ftruncate(fd, sizeof(struct fake_world)) < 0)
         return NULL;
     struct fake_world *world = fake_world_open(fd);
-    for (unsigned i = 0; world && i < 2; i++) {
+    for (unsigned i = 0; world && i < FAKE_HOSTS; i++) {
         world->hosts[i].facts.cntfrq_hz = 62500000;
         world->hosts[i].facts.id[14] = 0x410FD083;
         world->hosts[i].next_domid = 10 * i;
+        world->hosts[i].boot_id = (uint8_t)(1 + i);
     }
     *ret_fd = fd;
     return world;

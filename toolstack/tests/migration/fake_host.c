@@ -122,14 +122,42 @@ static void unthrottle(struct fake_guest *guest)
     atomic_store(&guest->sampling, false);
 }
 
+static bool is_alive(pid_t pid)
+{
+    char path[32], state = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = pid ? fopen(path, "re") : NULL;
+    int n = file ? fscanf(file, "%*d %*s %c", &state) : 0;
+    if (file)
+        fclose(file);
+    return n == 1 && state != 'Z' && state != 'X';
+}
+
+/* As the lock files of a real host: the log is a process's until that has ended. */
+static int log_take_over(struct fake_guest *guest, struct gw_error *err)
+{
+    int owner = guest->log_owner;
+
+    if (owner != getpid() && is_alive(owner))
+        return gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use");
+    if (atomic_compare_exchange_strong(&guest->log_owner, &owner, getpid()))
+        return 0;
+    return gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use");
+}
+
 static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
 {
     struct fake_guest *guest = by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
-    if (guest->logging)
-        return gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use");
+    if (log_take_over(guest, err))
+        return -1;
+    if (guest->logging) { /* left by somebody who was killed, or for a save that has not come */
+        ((struct fake_host *)ctx)->merges++;
+        guest->logging = false;
+    }
     memset(guest->dirty, 0, sizeof(guest->dirty));
     for (unsigned i = 0; i < FAKE_VCPUS; i++)
         atomic_store(&guest->vcpus[i].dirty_pages, 0);
@@ -163,7 +191,9 @@ static int fake_log_resume(void *ctx, uint32_t domid, const struct migrate_log_m
     if (memcmp(now.boot_id, mark->boot_id, sizeof(now.boot_id)) != 0 || now.epoch != mark->epoch ||
         now.domid != mark->domid)
         return gw_error_set(err, GW_EXIT_STATE, "it is another log now: take a full save");
-    return 0;
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    return guest ? log_take_over(guest, err) : -1;
 }
 
 static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
@@ -172,11 +202,14 @@ static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
 
     if (!guest)
         return err->code == GW_EXIT_NO_GUEST ? 0 : -1;
+    if (guest->log_owner != getpid() && is_alive(guest->log_owner))
+        return 0; /* another has come */
     ((struct fake_host *)ctx)->merges += guest->logging;
     guest->log_epoch += guest->logging;
     guest->logging = false;
     fake_guest_split(ctx, guest, false);
     unthrottle(guest);
+    guest->log_owner = 0;
     return 0;
 }
 
@@ -408,6 +441,15 @@ static void fake_settle_console(void *ctx, uint32_t domid)
 {
 }
 
+static bool has_room(const struct fake_host *host)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < FAKE_GUESTS; i++)
+        n += host->guests[i].used;
+    return n < (host->room ? host->room : FAKE_GUESTS);
+}
+
 static int fake_create(void *ctx, const struct stream_config *config, const char *name,
                        uint32_t *ret_domid, struct gw_error *err)
 {
@@ -418,10 +460,12 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
         return -1;
     if (fake_guest_find(host, name))
         return gw_error_set(err, GW_EXIT_STATE, "%s is being built by another process", name);
-    if (host->refuse_create)
-        return gw_error_set(err, GW_EXIT_FAILED, "not enough memory for the guest");
     while (atomic_exchange(&host->creating, true))
         usleep(100);
+    if (host->refuse_create || !has_room(host)) {
+        host->creating = false;
+        return gw_error_set(err, GW_EXIT_FAILED, "not enough memory for the guest");
+    }
     while (guest->used)
         guest++;
     memset(guest, 0, sizeof(*guest));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two hosts in shared memory, so that processes can be killed and what they leave behind can be
+ * Hosts in shared memory, so that processes can be killed and what they leave behind can be
  * looked at. Guests have memory that a thread of the test writes to while they are not paused, and
  * a dirty log.
  */
@@ -11,7 +11,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define FAKE_GUESTS       4
+#define FAKE_HOSTS        3
+#define FAKE_GUESTS       10   /* of each host */
 #define FAKE_RAM_PAGES    512u /* at FAKE_RAM_GFN; the last one is the table of seeds */
 #define FAKE_PAGES        (FAKE_RAM_PAGES + 1)
 #define FAKE_RAM_GFN      0x40000ULL
@@ -42,7 +43,8 @@ struct fake_guest {
     _Atomic int pauses;
     _Atomic bool stepping; /* the vCPU is between its look at pauses and the end of its step */
     _Atomic bool logging;
-    _Atomic bool split; /* its blocks, for the log: a table more */
+    _Atomic int log_owner; /* the process that works with the log; dead: nobody does */
+    _Atomic bool split;    /* its blocks, for the log: a table more */
     _Atomic uint64_t log_epoch;
     bool shut_down;
     bool readonly[FAKE_PAGES]; /* as memory */
@@ -65,6 +67,7 @@ struct fake_host {
     bool no_counts; /* a hypervisor that neither counts nor throttles */
     bool hardware;  /* the MMU notes writes: a vCPU is known by the sample only */
     bool refuse_throttle;
+    unsigned room; /* for so many guests; 0: for FAKE_GUESTS */
     /* The call with this number, from 1 on, finds no memory; 0: none. */
     unsigned fail_call;
     _Atomic unsigned calls;
@@ -77,14 +80,14 @@ struct fake_host {
 };
 
 struct fake_world {
-    struct fake_host hosts[2];
+    struct fake_host hosts[FAKE_HOSTS];
     _Atomic bool stop;    /* ends the vCPU thread */
     _Atomic bool started; /* it runs */
     /* Pages that each vCPU writes in a step; all 0: an idle guest. */
     _Atomic unsigned busy, busy_second;
     _Atomic unsigned span; /* they write to the first so many pages of RAM; 0: to all of them */
     _Atomic uint64_t steps;
-    _Atomic bool ran_twice; /* a guest ran on both hosts */
+    _Atomic bool ran_twice; /* a guest ran on two hosts */
 };
 
 /* The file descriptor is inherited by commands. */

@@ -519,9 +519,11 @@ static void test_wrong_guests(void **state)
     assert_int_equal(migrate(f), GW_EXIT_NO_GUEST);
     f->options.name = "web";
     f->guest->logging = true; /* somebody else's */
+    f->guest->log_owner = getpid();
     assert_int_equal(migrate(f), GW_EXIT_STATE);
     assert_true(f->guest->logging);
     f->guest->logging = false;
+    f->guest->log_owner = 0;
     f->guest->shut_down = true;
     assert_int_equal(migrate(f), GW_EXIT_STATE);
 }
