@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 
 from harness import ROOT, Failure, expect
 
@@ -18,7 +19,7 @@ LINUX = "/srv/guests/demo.cfg"
 
 
 class Guest:
-    """A guest that counts (traveller or demo), on one of the two hosts."""
+    """A guest that counts (traveller or demo), on one of the hosts."""
 
     def __init__(self, bench, name, config, host="north", **keys):
         self.bench, self.name, self.host = bench, name, host
@@ -77,9 +78,23 @@ class Guest:
         expect(not ticks.faults(self.console()), "; ".join(ticks.faults(self.console())))
 
     def expect_only_at(self, host):
-        for name in ("north", "south"):
+        for name in self.bench.hosts:
             names = guest_names(self.bench, name)
             expect((self.name in names) == (name == host), "guests of %s: %s" % (name, names))
+
+    def info(self):
+        return json.loads(self.bench.check(self.host, ["godwit", "info", "--json", self.name]))
+
+    def layout(self):
+        """Blocks, pages and tables of its memory. Logging splits blocks, and its end merges them again."""
+        info = self.info()
+        return {key: info[key] for key in ("leaves_1gib", "leaves_2mib", "leaves_4kib", "tables")}
+
+    def expect_unlogged(self, layout):
+        """Logging is off, and its memory is laid out as it was before."""
+        expect(self.info()["logdirty"] == 0, "%s is still logged" % self.name)
+        self.bench.wait("its blocks are whole again: %s" % layout, lambda: self.layout() == layout,
+                        lambda: str(self.layout()))
 
     def state(self):
         for row in list_json(self.bench, self.host):
@@ -98,6 +113,24 @@ def guest_names(bench, host):
 
 def free_pages(bench, host):
     return json.loads(bench.check(host, ["godwit", "info", "--json"]))["free_bytes"] // 4096
+
+
+def all_free(bench):
+    """The free pages of each host, when the count no longer changes: guests that have ended go bit by bit."""
+    before, now = None, {host: free_pages(bench, host) for host in bench.hosts}
+    while now != before:
+        time.sleep(0.2)
+        before, now = now, {host: free_pages(bench, host) for host in bench.hosts}
+    return now
+
+
+@contextlib.contextmanager
+def nothing_leaks(bench):
+    """What is done inside leaves no page and no table behind on any host."""
+    before = all_free(bench)
+    yield
+    bench.wait("the hosts have their memory back: %s" % before, lambda: all_free(bench) == before,
+               lambda: str(all_free(bench)))
 
 
 @contextlib.contextmanager
