@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest into a file: docs/design/save.md. The functions stand in the order in which they run.
+ * A guest into a file: docs/design/migration.md. The functions stand in the order in which they run.
  * Whatever fails, the guest is as before, and no part of a file is left behind.
  */
 #include "handover_guard.h"

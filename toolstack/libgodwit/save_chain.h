@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What ties an incremental save to the save before it: docs/design/save.md. */
+/* What ties an incremental save to the save before it: docs/design/migration.md. */
 #ifndef SAVE_CHAIN_H
 #define SAVE_CHAIN_H
 
