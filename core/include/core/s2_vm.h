@@ -145,9 +145,9 @@ struct s2_vm {
     uint64_t control_register;
     uint16_t vmid;
     uint8_t ipa_bits;
-    uint8_t root_level; /* 0 or 1 */
-    uint8_t root_order; /* concatenated root tables, as a power of two */
-    uint8_t cpus;       /* that may take the lock */
+    uint8_t root_level;                  /* 0 or 1 */
+    uint8_t root_order;                  /* concatenated root tables, as a power of two */
+    uint8_t cpus;                        /* that may take the lock */
     uint64_t ram_first_gfn, ram_end_gfn; /* RAM was never mapped outside; equal: nowhere */
 
     struct dirty_log log;

@@ -54,6 +54,7 @@ void port_init(void)
 
 void port_init_cpu(void)
 {
+    port_tlb_init_cpu();
     if (!port_cpu_has_dirty_state()) {
         /* CPUs start one after the other: start_one in smp.c waits for this one. */
         has_dirty_state = false;

@@ -13,6 +13,8 @@
 #include <port/arm64.h>
 #include <sysreg.h>
 
+#include "errata.h"
+
 #define ID_FIELD(value, shift) ((unsigned)((value) >> (shift)) & 15u)
 
 /* More operations than this by address, and the whole VM goes instead. */
@@ -25,31 +27,17 @@
 #define RANGE_BASE_MASK   ((UINT64_C(1) << 37) - 1)
 #define RANGE_PAGES_MAX   (UINT64_C(1) << 21)
 
-/* Parts on which a TLBI with its DSB may complete before stores that used the old translation. */
-struct midr_range {
-    uint16_t part; /* MIDR_EL1.PartNum, implementer Arm */
-    uint8_t last;  /* variant << 4 | revision: affected up to and with this one */
-};
-static const struct midr_range repeat_parts[] = {
-    {0xd0b, 0x30}, /* Cortex-A76, erratum 1286807 */
-    {0xd05, 0xff}, /* Cortex-A55, erratum 2441007 */
-    {0xd46, 0x11}, /* Cortex-A510, erratum 2441009 */
-};
-
 static bool has_range;
 bool port_tlb_must_repeat;
 
 void port_tlb_init(void)
 {
-    uint64_t midr = READ_SYSREG(midr_el1);
-    unsigned part = (unsigned)(midr >> 4) & 0xfffu;
-    unsigned version = (unsigned)(midr >> 16 & 0xf0u) | (unsigned)(midr & 0xfu);
-
     has_range = ID_FIELD(READ_SYSREG(id_aa64isar0_el1), 56) >= 2;
-    for (unsigned i = 0; i < sizeof(repeat_parts) / sizeof(repeat_parts[0]); i++) {
-        port_tlb_must_repeat |=
-            midr >> 24 == 0x41 && part == repeat_parts[i].part && version <= repeat_parts[i].last;
-    }
+}
+
+void port_tlb_init_cpu(void)
+{
+    port_tlb_must_repeat |= errata_repeat_tlbi(READ_SYSREG(midr_el1));
 }
 
 /* TLBI works on the VMID in VTTBR_EL2. Returns what to give to leave_vmid. */
