@@ -51,11 +51,14 @@ static int report_garbage(struct handover_io *io, const void *data, size_t n, st
 int handover_receive(struct handover_io *io, struct handover_message *ret_message,
                      struct gw_error *err)
 {
+    const uint32_t magic = HANDOVER_MAGIC;
     struct handover_header header = {0};
     size_t got = 0;
 
-    if (handover_io_read(io, &header, sizeof(header), &got, err))
-        return got > 0 ? report_garbage(io, &header, got, err) : -1;
+    if (handover_io_read(io, &header, sizeof(header), &got, err)) {
+        size_t shown = got < sizeof(magic) ? got : sizeof(magic);
+        return memcmp(&header, &magic, shown) != 0 ? report_garbage(io, &header, got, err) : -1;
+    }
     if (header.magic != HANDOVER_MAGIC || header.reserved || header.length > HANDOVER_BODY_MAX)
         return report_garbage(io, &header, sizeof(header), err);
     if (handover_io_read(io, ret_message->body, header.length, NULL, err))

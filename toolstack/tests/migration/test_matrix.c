@@ -106,6 +106,16 @@ static void run_paused(const struct test_case *c)
     matrix_end(&m);
 }
 
+static void run_kill(const struct test_case *c)
+{
+    struct matrix m;
+
+    matrix_begin(&m);
+    setenv("GODWIT_FAIL_AT", c->words[0], 1);
+    matrix_check(&m, matrix_migrate(&m), (unsigned)c->numbers[0]);
+    matrix_end(&m);
+}
+
 static void run_short(const struct test_case *c)
 {
     struct matrix m;
@@ -183,6 +193,10 @@ int main(int argc, char **argv)
     add(run_paused, "paused", "source-go:error")->numbers[0] = END_HELD;
     add(run_paused, "paused", "source-gone:kill")->numbers[0] = END_HELD;
     add(run_paused, "paused", "dest-resumed:error")->numbers[0] = END_HELD;
+    add(run_kill, "kill", "source-final:kill")->numbers[0] = END_HERE;
+    add(run_kill, "kill", "source-gone:kill")->numbers[0] = END_HELD;
+    add(run_kill, "kill", "dest-pages:kill")->numbers[0] = END_HERE;
+    add(run_kill, "kill", "dest-go:kill")->numbers[0] = END_HELD;
     struct test_case *c = add(run_short, "short", "writes");
     c->numbers[0] = 1;
     c = add(run_short, "short", "writes on 3 connections");
