@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Migration between two fake hosts: what moves, and what is left when something fails at any step.
  */
-#include "fake_host.h"
+#include "fake_move.h"
 
-#include <libgodwit/migrate.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,78 +16,30 @@
 
 #include <cmocka.h>
 
-struct fixture {
-    struct fake_world *world;
-    struct migrate_opener source, destination;
-    struct fake_guest *guest;
-    pthread_t vcpus;
-    char *command[4];
-    char fd_text[16];
-    struct gw_migrate_options options;
-    struct gw_error err;
-};
-
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    int fd;
+    struct fake_move *f = fake_move_begin(8);
 
-    f->world = fake_world_create(&fd);
-    assert_non_null(f->world);
-    f->source = fake_opener(f->world, 0);
-    f->guest = fake_guest_add(&f->world->hosts[0], "web");
-    snprintf(f->fd_text, sizeof(f->fd_text), "%d", fd);
-    f->command[0] = "/proc/self/exe";
-    f->command[1] = "--receive";
-    f->command[2] = f->fd_text;
-    f->options = (struct gw_migrate_options){
-        .name = "web",
-        .host = "south",
-        .transport.command = f->command,
-        /* so that the number of rounds decides */
-        .limits = {.max_rounds = 4, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP},
-        .stall_ms = 20000,
-        .opener = &f->source,
-    };
-    f->world->busy = 8;
-    f->vcpus = fake_vcpus_start(f->world);
+    assert_non_null(f);
+    /* so that the number of rounds decides */
+    f->options.limits = (struct gw_migrate_limits){
+        .max_rounds = 4, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP};
     *state = f;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-
-    f->world->stop = true;
-    pthread_join(f->vcpus, NULL);
-    close(atoi(f->fd_text));
-    munmap(f->world, sizeof(*f->world));
-    free(f);
-    unsetenv("GODWIT_FAIL_AT");
+    fake_move_end(*state);
     return 0;
 }
 
-static struct fake_guest *at_destination(struct fixture *f, const char *name)
+static struct fake_guest *at_destination(struct fake_move *f, const char *name)
 {
     return fake_guest_find(&f->world->hosts[1], name);
 }
 
-/* The receiver may still be at work when the source has given up. */
-static bool destination_is_empty(struct fixture *f)
-{
-    for (int i = 0; i < 500; i++) {
-        bool empty = true;
-        for (unsigned g = 0; g < FAKE_GUESTS; g++)
-            empty &= !f->world->hosts[1].guests[g].used;
-        if (empty)
-            return true;
-        usleep(10000);
-    }
-    return false;
-}
-
-static void assert_guest_steps(struct fixture *f)
+static void assert_guest_steps(struct fake_move *f)
 {
     uint64_t before = f->world->steps;
 
@@ -105,7 +56,7 @@ static void assert_sound(struct fake_guest *guest)
 }
 
 /* As if nobody had ever tried to move it. */
-static void assert_still_at_source(struct fixture *f)
+static void assert_still_at_source(struct fake_move *f)
 {
     assert_true(f->guest->used);
     assert_int_equal(f->guest->pauses, 0);
@@ -113,17 +64,17 @@ static void assert_still_at_source(struct fixture *f)
     assert_string_equal(f->guest->name, "web");
     assert_guest_steps(f);
     assert_sound(f->guest);
-    assert_true(destination_is_empty(f));
+    assert_true(fake_move_left_nothing(f));
     assert_false(f->world->ran_twice);
 }
 
-static int migrate(struct fixture *f)
+static int migrate(struct fake_move *f)
 {
     memset(&f->err, 0, sizeof(f->err));
     return gw_migrate(&f->options, &f->err);
 }
 
-static void assert_moves(struct fixture *f)
+static void assert_moves(struct fake_move *f)
 {
     int status = migrate(f);
 
@@ -142,7 +93,7 @@ static void assert_moves(struct fixture *f)
 
 static void test_moves_while_written(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.verify = true;
     assert_moves(f);
@@ -153,7 +104,7 @@ static void test_moves_while_written(void **state)
 
 static void test_moves_idle(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->world->busy = 0;
     f->options.limits.max_downtime_ms = 60000;
@@ -162,7 +113,7 @@ static void test_moves_idle(void **state)
 }
 
 /* All of its memory in each round: no limit but the largest lets it stop. */
-static void write_everything(struct fixture *f)
+static void write_everything(struct fake_move *f)
 {
     f->world->busy = 4000;
     f->world->hosts[0].no_counts = true; /* nothing to throttle */
@@ -171,7 +122,7 @@ static void write_everything(struct fixture *f)
 
 static void test_gives_up(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     write_everything(f);
     assert_int_equal(migrate(f), GW_EXIT_MIGRATE_DIVERGED);
@@ -184,7 +135,7 @@ static void test_gives_up(void **state)
 
 static void test_runs_out_of_time(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     write_everything(f);
     f->options.limits.timeout_ms = 1; /* over in the first round */
@@ -200,7 +151,7 @@ static void test_runs_out_of_time(void **state)
 /* With the guest left paused there, both copies can be compared byte for byte. */
 static void test_every_page_is_equal(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.paused = true;
     assert_int_equal(migrate(f), 0);
@@ -213,7 +164,7 @@ static void test_every_page_is_equal(void **state)
 
 static void test_paused_guest_stays_paused(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     fake_guest_pause(f->guest);
     assert_int_equal(migrate(f), 0);
@@ -230,7 +181,7 @@ static void test_paused_guest_stays_paused(void **state)
 }
 
 /* Before GO, whatever fails on whichever side: the guest runs here, and can be moved afterwards. */
-static void fail_before_go(struct fixture *f, const char *step, const char *action)
+static void fail_before_go(struct fake_move *f, const char *step, const char *action)
 {
     char fail_at[64];
     bool cancelled = !strcmp(action, "cancel");
@@ -256,7 +207,7 @@ static const char *const source_steps[] = {
 
 static void fail_source_everywhere(void **state, const char *action)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.verify = true;
     for (unsigned i = 0; i < SOURCE_STEPS; i++)
@@ -283,7 +234,7 @@ static void fail_destination_everywhere(void **state, const char *action)
 {
     static const char *const steps[] = {"dest-hello", "dest-config", "dest-created", "dest-accept",
                                         "dest-pages", "dest-state",  "dest-verify",  "dest-ready"};
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.verify = true;
     for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -303,7 +254,7 @@ static void test_destination_killed_everywhere(void **state)
 
 static void test_silent_destination(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.stall_ms = 300;
     fail_before_go(f, "dest-accept", "hang");
@@ -315,12 +266,12 @@ static void test_silent_destination(void **state)
 /* Between *ready* and *go* both outcomes are right, but each only as a whole. */
 static void test_destination_dies_after_ready(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     setenv("GODWIT_FAIL_AT", "dest-wait:kill", 1);
     int status = migrate(f);
     unsetenv("GODWIT_FAIL_AT");
-    assert_true(destination_is_empty(f));
+    assert_true(fake_move_left_nothing(f));
     if (status == GW_EXIT_MIGRATE_FAILED) {
         assert_still_at_source(f);
         return;
@@ -330,7 +281,7 @@ static void test_destination_dies_after_ready(void **state)
 }
 
 /* After GO: the source holds its copy paused, with the log off, and names the way out. */
-static void fail_after_go(struct fixture *f, const char *fail_at, const char *there, int pauses)
+static void fail_after_go(struct fake_move *f, const char *fail_at, const char *there, int pauses)
 {
     setenv("GODWIT_FAIL_AT", fail_at, 1);
     int status = migrate(f);
@@ -343,7 +294,7 @@ static void fail_after_go(struct fixture *f, const char *fail_at, const char *th
     assert_false(f->guest->logging);
     assert_false(f->world->ran_twice);
     if (!there) {
-        assert_true(destination_is_empty(f));
+        assert_true(fake_move_left_nothing(f));
         return;
     }
     for (int i = 0; i < 500 && !at_destination(f, there); i++)
@@ -369,7 +320,7 @@ static void test_source_killed_before_go_left(void **state)
 /* Its transport dies with it, so *go* may still be lost on the way: both outcomes are right. */
 static void test_source_killed_after_go(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     struct fake_guest *moved = NULL;
 
     setenv("GODWIT_FAIL_AT", "source-gone:kill", 1);
@@ -386,7 +337,7 @@ static void test_source_killed_after_go(void **state)
     if (moved)
         assert_sound(moved);
     else
-        assert_true(destination_is_empty(f));
+        assert_true(fake_move_left_nothing(f));
     assert_false(f->world->ran_twice);
 }
 
@@ -397,7 +348,7 @@ static void test_answer_lost(void **state)
 
 static void test_destination_killed_after_resume(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     fail_after_go(f, "dest-resumed:kill", "web", 0);
     assert_null(strstr(f->err.message, "refused")); /* that would say that it does not run there */
@@ -411,7 +362,7 @@ static void test_destination_killed_after_go(void **state)
 
 static void test_destination_refuses_after_go(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     fail_after_go(f, "dest-go:error", NULL, 0);
     assert_non_null(strstr(f->err.message, "refused"));
@@ -420,7 +371,7 @@ static void test_destination_refuses_after_go(void **state)
 /* The supervising process is killed while the worker hangs with the guest stopped. */
 static void test_supervisor_killed(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     setenv("GODWIT_FAIL_AT", "source-stopped:hang", 1);
     pid_t pid = fork();
@@ -437,7 +388,7 @@ static void test_supervisor_killed(void **state)
     assert_still_at_source(f);
 }
 
-static void assert_refused(struct fixture *f, const char *sentence)
+static void assert_refused(struct fake_move *f, const char *sentence)
 {
     assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
     if (!strstr(f->err.message, sentence))
@@ -448,7 +399,7 @@ static void assert_refused(struct fixture *f, const char *sentence)
 
 static void test_other_hosts_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     struct fake_host *there = &f->world->hosts[1];
 
     there->facts.cntfrq_hz = 1000000000;
@@ -469,7 +420,7 @@ static void test_other_hosts_are_refused(void **state)
 
 static void test_name_is_taken(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     struct fake_guest *other = fake_guest_add(&f->world->hosts[1], "web");
 
     other->config.uuid[0] = 'X';
@@ -481,7 +432,7 @@ static void test_name_is_taken(void **state)
 
 static void test_difference_is_found(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.verify = true;
     f->world->hosts[1].corrupt_write = true;
@@ -496,7 +447,7 @@ static void test_difference_is_found(void **state)
 
 static void test_types_move_and_are_compared(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.verify = true;
     f->guest->readonly[7] = f->guest->readonly[8] = true;
@@ -513,7 +464,7 @@ static void test_types_move_and_are_compared(void **state)
 
 static void test_wrong_guests(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.name = "nobody";
     assert_int_equal(migrate(f), GW_EXIT_NO_GUEST);
@@ -530,7 +481,7 @@ static void test_wrong_guests(void **state)
 
 static void test_bad_transports(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     char *missing[] = {"/nonexistent/ssh", NULL};
     char *silent[] = {"true", NULL};
     char *chatty[] = {"sh", "-c", "echo Welcome to Debian, dear friend; cat >/dev/null", NULL};

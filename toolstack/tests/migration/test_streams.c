@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How pages travel: on several connections, compressed, under a limit; and what breaks there. */
-#include "fake_host.h"
+#include "fake_move.h"
 #include "libgodwit/handover.h"
 #include "libgodwit/migrate_transport.h"
 #include "libgodwit/save_source.h"
@@ -8,7 +8,6 @@
 #include "libgodwit/stream_view.h"
 #include "wire.h"
 
-#include <libgodwit/migrate.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,56 +21,22 @@
 
 #include <cmocka.h>
 
-struct fixture {
-    struct fake_world *world;
-    struct migrate_opener source;
-    struct fake_guest *guest;
-    pthread_t vcpus;
-    char *command[4];
-    char fd_text[16];
-    struct gw_migrate_options options;
-    struct gw_error err;
-};
-
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    int fd;
+    struct fake_move *f = fake_move_begin(8);
 
-    f->world = fake_world_create(&fd);
-    assert_non_null(f->world);
-    f->source = fake_opener(f->world, 0);
-    f->guest = fake_guest_add(&f->world->hosts[0], "web");
-    snprintf(f->fd_text, sizeof(f->fd_text), "%d", fd);
-    f->command[0] = "/proc/self/exe";
-    f->command[1] = "--receive";
-    f->command[2] = f->fd_text;
-    f->options = (struct gw_migrate_options){
-        .name = "web",
-        .host = "south",
-        .transport.command = f->command,
-        .verify = true,
-        /* so that the number of rounds decides */
-        .limits = {.max_rounds = 2, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP},
-        .stall_ms = 20000,
-        .opener = &f->source,
-    };
-    f->world->busy = 8;
-    f->vcpus = fake_vcpus_start(f->world);
+    assert_non_null(f);
+    f->options.verify = true;
+    /* so that the number of rounds decides */
+    f->options.limits = (struct gw_migrate_limits){
+        .max_rounds = 2, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP};
     *state = f;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-
-    f->world->stop = true;
-    pthread_join(f->vcpus, NULL);
-    close(atoi(f->fd_text));
-    munmap(f->world, sizeof(*f->world));
-    free(f);
-    unsetenv("GODWIT_FAIL_AT");
+    fake_move_end(*state);
     return 0;
 }
 
@@ -83,14 +48,14 @@ static void assert_sound(struct fake_guest *guest)
     fake_guest_unpause(guest);
 }
 
-static int migrate(struct fixture *f)
+static int migrate(struct fake_move *f)
 {
     memset(&f->err, 0, sizeof(f->err));
     return gw_migrate(&f->options, &f->err);
 }
 
 /* There, and back to where it can be moved from again. */
-static void assert_moves(struct fixture *f, unsigned from)
+static void assert_moves(struct fake_move *f, unsigned from)
 {
     struct migrate_opener opener = fake_opener(f->world, from);
     struct fake_host *to = &f->world->hosts[!from];
@@ -112,7 +77,7 @@ static void test_all_combinations(void **state)
 {
     static const unsigned streams[] = {1, 4, 16};
     static const int levels[] = {0, 3};
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     unsigned from = 0;
 
     for (unsigned i = 0; i < sizeof(streams) / sizeof(streams[0]); i++)
@@ -124,26 +89,13 @@ static void test_all_combinations(void **state)
         }
 }
 
-static bool destination_is_empty(struct fixture *f)
-{
-    for (int i = 0; i < 500; i++) {
-        bool empty = true;
-        for (unsigned g = 0; g < FAKE_GUESTS; g++)
-            empty &= !f->world->hosts[1].guests[g].used;
-        if (empty)
-            return true;
-        usleep(10000);
-    }
-    return false;
-}
-
-static void assert_still_at_source(struct fixture *f)
+static void assert_still_at_source(struct fake_move *f)
 {
     assert_true(f->guest->used);
     assert_int_equal(f->guest->pauses, 0);
     assert_false(f->guest->logging);
     assert_sound(f->guest);
-    assert_true(destination_is_empty(f));
+    assert_true(fake_move_left_nothing(f));
     assert_false(f->world->ran_twice);
 }
 
@@ -155,7 +107,7 @@ static void test_failures(void **state)
         "dest-verify:error",  "dest-state:error",    "dest-ready:error",    "source-token:error",
         "source-round0:kill", "source-round1:error", "source-final:cancel", "source-end:error",
     };
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
 
     f->options.streams = 4;
     f->options.compress_level = 1;
@@ -177,7 +129,7 @@ static void test_failures(void **state)
 static void test_side_is_cut(void **state)
 {
     static const unsigned cuts[] = {0, 20, 60, 200, 100000, 400000};
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     char first[] = "/tmp/godwit-cut-XXXXXX", plan_text[64];
     char *command[] = {"/proc/self/exe", "--cut", first, plan_text, f->fd_text, NULL};
 
@@ -201,7 +153,7 @@ static void test_side_is_cut(void **state)
 /* A connection with a token that nobody gave out is refused, and so is a number out of place. */
 static void test_wrong_token(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     struct gw_transport how = {.command = f->command};
     struct migrate_transport transport = {.io = {.stall_ms = 20000, .peer = "south"}};
     struct handover_join join = {.index = 1};
@@ -280,7 +232,7 @@ struct sink {
     struct gw_error err;
 };
 
-static void open_sink(struct fixture *f, struct sink *s)
+static void open_sink(struct fake_move *f, struct sink *s)
 {
     memset(s, 0, sizeof(*s));
     s->io = (struct handover_io){
@@ -290,7 +242,7 @@ static void open_sink(struct fixture *f, struct sink *s)
     assert_int_equal(save_source_open(&s->source, &s->host, &s->io, "web", &s->err), 0);
 }
 
-static void close_sink(struct fixture *f, struct sink *s)
+static void close_sink(struct fake_move *f, struct sink *s)
 {
     save_source_close(&s->source);
     fake_guest_unpause(f->guest);
@@ -308,7 +260,7 @@ static void skip_odd(void *arg, const uint64_t *gfns, unsigned n, bool *ret_skip
 
 static void test_skipped_compressed_timed(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     struct sink s;
 
     open_sink(f, &s);
@@ -344,7 +296,7 @@ static void *lift_limit(void *arg)
 
 static void test_limit(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *f = *state;
     struct rate_limit limit = RATE_LIMIT_INIT;
     uint64_t began = migrate_now_ns();
     pthread_t thread;
