@@ -78,6 +78,7 @@ int cmd_migrate_set(int argc, char **argv);
 int cmd_migrate_status(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_resolve(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_save(int argc, char **argv);
 int cmd_shutdown(int argc, char **argv);

@@ -99,6 +99,22 @@ static int host_info(struct gw_hv *hv, bool json, struct gw_error *err)
     return 0;
 }
 
+/* The host that may run the guest by now; "" if nobody else may. */
+static void find_holder(const char *name, char *ret_holder, size_t bytes)
+{
+    struct gw_error unused = {0};
+    struct gw_record record;
+    struct gw_held held;
+
+    *ret_holder = '\0';
+    if (gw_registry_find(name, &record, &unused) < 0)
+        return;
+    if (record.held)
+        snprintf(ret_holder, bytes, "%s",
+                 gw_held_parse(record.held, &held) == 0 ? held.destination : "unknown");
+    gw_record_free(&record);
+}
+
 static int guest_info(struct gw_hv *hv, const char *name, bool json, struct gw_error *err)
 {
     struct gw_guest guest;
@@ -127,12 +143,16 @@ static int guest_info(struct gw_hv *hv, const char *name, bool json, struct gw_e
         number("hypervisor_bytes", s.hv_bytes),
         number("console_dropped_bytes", s.console_dropped_bytes),
     };
-    struct field all[sizeof(fields) / sizeof(fields[0]) + CLI_COUNTERS];
+    struct field all[sizeof(fields) / sizeof(fields[0]) + CLI_COUNTERS + 1];
+    char holder[256];
     unsigned n = sizeof(fields) / sizeof(fields[0]);
 
     memcpy(all, fields, sizeof(fields));
     for (unsigned i = 0; i < CLI_COUNTERS; i++)
         all[n++] = number(cli_counters[i].name, cli_counter_value(&cli_counters[i], &s));
+    find_holder(guest.name, holder, sizeof(holder));
+    if (holder[0])
+        all[n++] = text("held_for", holder);
     print_fields("godwit.guest.v1", guest.name, all, n, json,
                  json ? info_vcpus_json(hv, guest.info.domid) : NULL);
     if (!json && s.logdirty)

@@ -17,26 +17,44 @@ static const char *state_word(const struct gw_domain_info *info)
     return info->flags & XEN_DOMINF_blocked ? "blocked" : "running";
 }
 
-/* The six columns of xl: running, blocked, paused, shutdown, crashed, dying. */
-static void state_letters(const struct gw_domain_info *info, char ret_letters[7])
+/* The six columns of xl: running, blocked, paused (or held), shutdown, crashed, dying. */
+static void state_letters(const struct gw_domain_info *info, bool held, char ret_letters[7])
 {
+    char paused = held ? 'h' : 'p';
     bool crashed =
         gw_domain_info_shutdown(info) && gw_domain_info_shutdown_code(info) == SHUTDOWN_crash;
 
     snprintf(ret_letters, 7, "%c%c%c%c%c%c", info->flags & XEN_DOMINF_running ? 'r' : '-',
-             info->flags & XEN_DOMINF_blocked ? 'b' : '-', gw_domain_info_paused(info) ? 'p' : '-',
-             gw_domain_info_shutdown(info) ? 's' : '-', crashed ? 'c' : '-',
-             gw_domain_info_dying(info) ? 'd' : '-');
+             info->flags & XEN_DOMINF_blocked ? 'b' : '-',
+             gw_domain_info_paused(info) ? paused : '-', gw_domain_info_shutdown(info) ? 's' : '-',
+             crashed ? 'c' : '-', gw_domain_info_dying(info) ? 'd' : '-');
 }
 
 static void print_row(const struct gw_guest *guest)
 {
+    struct gw_error unused = {0};
+    struct gw_record record = {0};
     char letters[7];
 
-    state_letters(&guest->info, letters);
+    gw_registry_find(guest->name, &record, &unused);
+    state_letters(&guest->info, record.held, letters);
+    gw_record_free(&record);
     printf("%-32s %5u %6llu %5u     %s %8.1f\n", guest->name, guest->info.domid,
            (unsigned long long)(guest->info.tot_pages >> (20 - GW_PAGE_SHIFT)), guest->info.vcpus,
            letters, (double)guest->info.cpu_time_ns / 1e9);
+}
+
+/* An object without members is a note that is damaged. */
+static struct json_object *held_as_json(const char *note)
+{
+    struct json_object *object = json_object_new_object();
+    struct gw_held held;
+
+    if (gw_held_parse(note, &held) == 0) {
+        json_object_object_add(object, "destination", json_object_new_string(held.destination));
+        json_object_object_add(object, "since_unix_ms", json_object_new_uint64(held.since_unix_ms));
+    }
+    return object;
 }
 
 static struct json_object *json_row(const struct gw_guest *guest, bool with_config)
@@ -56,8 +74,11 @@ static struct json_object *json_row(const struct gw_guest *guest, bool with_conf
     json_object_object_add(row, "state", json_object_new_string(state_word(&guest->info)));
     json_object_object_add(row, "cpu_time_ms",
                            json_object_new_uint64(guest->info.cpu_time_ns / 1000000));
-    if (with_config && gw_registry_find(guest->name, &record, &ignored) == 0) {
-        json_object_object_add(row, "config", json_object_new_string(record.config_text));
+    if (gw_registry_find(guest->name, &record, &ignored) == 0) {
+        if (with_config)
+            json_object_object_add(row, "config", json_object_new_string(record.config_text));
+        if (record.held)
+            json_object_object_add(row, "held", held_as_json(record.held));
         gw_record_free(&record);
     }
     return row;

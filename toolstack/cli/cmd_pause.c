@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* pause, unpause, destroy, domid: one guest, one call. */
 #include <errno.h>
+#include <libgodwit/registry.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,10 +42,30 @@ static int action_pause(struct gw_hv *hv, const struct gw_guest *guest, struct g
     return rc < 0 ? gw_error_errno(err, rc, "cannot pause %s", guest->name) : 0;
 }
 
+static int check_not_held(const struct gw_guest *guest, struct gw_error *err)
+{
+    struct gw_error unused = {0};
+    struct gw_record record;
+    bool held;
+
+    if (gw_registry_find(guest->name, &record, &unused) < 0)
+        return 0;
+    held = record.held;
+    gw_record_free(&record);
+    if (!held)
+        return 0;
+    return gw_error_set(err, GW_EXIT_STATE,
+                        "%s was handed over to another host and may run there: godwit resolve %s "
+                        "finds out",
+                        guest->name, guest->name);
+}
+
 static int action_unpause(struct gw_hv *hv, const struct gw_guest *guest, struct gw_error *err)
 {
     int rc;
 
+    if (check_not_held(guest, err))
+        return -1;
     if (!gw_domain_info_paused(&guest->info))
         return 0;
     rc = gw_hv_domain_unpause(hv, guest->info.domid);

@@ -48,7 +48,8 @@ const struct cli_command cli_commands[] = {
      "  -l, --long  with configuration, as JSON\n"
      "      --json  the table as JSON\n"
      "\n"
-     "State: r running, b blocked, p paused, s shut down, c crashed, d dying.\n",
+     "State: r running, b blocked, p paused, s shut down, c crashed, d dying; h in place of p: held,\n"
+     "as another host may run it, see godwit resolve.\n",
      cmd_list},
     {"migrate", "[OPTION...] GUEST HOST", "move a running guest to another host",
      "  godwit migrate web1 south\n"
@@ -130,6 +131,20 @@ const struct cli_command cli_commands[] = {
      "FILE is what migrate --json or migrate-status --json printed; - is standard input. The page\n"
      "needs no network. Needs no hypervisor. Exit code 6: FILE holds no report.\n",
      cmd_report},
+    {"resolve", "[OPTION...] GUEST", "decide where a guest runs after exit code 13 of migrate",
+     "  godwit resolve web1                             ask the destination, and do what is certain\n"
+     "  godwit resolve --there --checked runs-there web1\n"
+     "  godwit resolve --here --checked no-power web1\n"
+     "\n"
+     "      --here          let it run on here\n"
+     "      --there         it is at the destination: destroy the copy here\n"
+     "      --checked WHAT  what you saw at the destination, if it cannot be asked or does not\n"
+     "                      have the guest: runs-there (or did), never-ran, or no-power (the host\n"
+     "                      is off, or was started again since)\n"
+     "\n"
+     "The destination is asked in the way in which the guest was sent. Exit code 13: nothing is\n"
+     "certain, and nothing was changed. A guest that runs twice ruins what it writes to.\n",
+     cmd_resolve},
     {"restore", "[OPTION...] FILE...", "start a saved guest where it was stopped",
      "  godwit restore web1.save\n"
      "  godwit restore mon.save tue.save wed.save   a chain, the oldest first\n"

@@ -20,6 +20,8 @@ enum handover_type {
     HANDOVER_TOKEN = 8,
     HANDOVER_JOIN = 9,
     HANDOVER_JOINED = 10,
+    HANDOVER_ASK = 11,
+    HANDOVER_TOLD = 12,
 };
 
 struct handover_header {
@@ -30,6 +32,7 @@ struct handover_header {
 enum handover_capability {
     HANDOVER_CAN_ZSTD = 1u << 0,    /* GODWIT_PAGES_ZSTD */
     HANDOVER_CAN_STREAMS = 1u << 1, /* BEGIN, JOIN and what follows from them */
+    HANDOVER_CAN_TELL = 1u << 2,    /* ASK */
 };
 
 struct handover_hello {
@@ -49,6 +52,22 @@ struct handover_begin {
 struct handover_join {
     uint8_t token[HANDOVER_TOKEN_BYTES];
     uint32_t index, reserved;
+};
+
+struct handover_ask {
+    uint8_t uuid[16];
+};
+
+/* Where a guest is that was sent there. */
+enum handover_whereabouts {
+    HANDOVER_NOT_HERE = 0,
+    HANDOVER_ARRIVING = 1,  /* a process still works on it, and may let it run */
+    HANDOVER_NEVER_RAN = 2, /* NAME--incoming, left behind, paused for good */
+    HANDOVER_HERE = 3,      /* under its name: running, paused or ended, it is this host's */
+};
+
+struct handover_told {
+    uint32_t where, reserved;
 };
 
 struct handover_message {

@@ -21,6 +21,7 @@ enum handover_duty {
     HANDOVER_BUILDING = 1u << 2,  /* destination: a guest `name` may exist that must go */
     HANDOVER_GONE = 1u << 3,      /* both: GO was (or may have been) sent, or was received */
     HANDOVER_THROTTLED = 1u << 4, /* source: CPU time may be kept from the guest's vCPUs */
+    HANDOVER_NOTED = 1u << 5,     /* source: a note may say that another host may run it */
 };
 
 struct handover_guard {

@@ -116,12 +116,20 @@ static int check_answer(struct json_object *answer, struct gw_error *err)
 static int read_file(const char *name, struct json_object **ret_status, struct gw_error *err)
 {
     struct gw_error killed = {0};
+    const char *runs_at;
 
     if (migrate_status_read(name, ret_status, err))
         return -1;
-    gw_error_set(&killed, GW_EXIT_MIGRATE_FAILED,
-                 "the processes that migrated it were killed: look with godwit list whether it is "
-                 "paused");
+    runs_at = json_object_get_string(json_object_object_get(*ret_status, "runs_at"));
+    if (runs_at && !strcmp(runs_at, "unknown"))
+        gw_error_set(&killed, GW_EXIT_MIGRATE_UNKNOWN,
+                     "the processes that migrated it were killed, perhaps after the guest was "
+                     "handed over: see godwit resolve %s",
+                     name);
+    else
+        gw_error_set(&killed, GW_EXIT_MIGRATE_FAILED,
+                     "the processes that migrated it were killed: look with godwit list whether "
+                     "it is paused");
     migrate_status_bury(*ret_status, &killed);
     return 0;
 }

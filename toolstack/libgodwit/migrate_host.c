@@ -80,6 +80,13 @@ static int read_config(struct migrate_guest *guest, const char *name, struct gw_
 
     if (gw_registry_find(name, &record, err))
         return -1;
+    if (record.held) {
+        gw_record_free(&record);
+        return gw_error_set(err, GW_EXIT_STATE,
+                            "%s was handed over to another host and may run there: see "
+                            "godwit resolve %s",
+                            name, name);
+    }
     rc = gw_config_parse(&config, name, record.config_text, strlen(record.config_text), NULL, 0,
                          err);
     if (rc == 0) {
@@ -319,6 +326,9 @@ static const struct migrate_host_ops host_ops = {
     .set_state = host_set_state,
     .settle_console = host_settle_console,
     .create = host_create,
+    .hold = migrate_xen_hold,
+    .held = migrate_xen_held,
+    .locate = migrate_xen_locate,
     .rename = host_rename,
 };
 

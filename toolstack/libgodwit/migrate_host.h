@@ -21,6 +21,12 @@ struct migrate_versions {
     char text[STREAM_VERSIONS_MAX];
 };
 
+struct migrate_held {
+    uint32_t domid;
+    uint8_t uuid[16];
+    char *note; /* malloc()ed */
+};
+
 /* What a vCPU did and lost since logging was switched on last. */
 struct migrate_vcpu {
     uint64_t faults;
@@ -152,6 +158,17 @@ struct migrate_host_ops {
      */
     int (*create)(void *ctx, const struct stream_config *config, const char *name,
                   uint32_t *ret_domid, struct gw_error *err);
+    /*
+     * A guest that another host may run by now. hold: notes for good why it must stay paused, until
+     * note is NULL (which is fine for a guest that is gone, too); `find` refuses it meanwhile, and
+     * nobody else lets it run. held: such a guest,
+     * by name; *ret_note is malloc()ed. GW_EXIT_STATE: it is not held. locate: where a guest is
+     * that was sent to this host, enum handover_whereabouts.
+     */
+    int (*hold)(void *ctx, uint32_t domid, const char *note, struct gw_error *err);
+    int (*held)(void *ctx, const char *name, struct migrate_held *ret_held, struct gw_error *err);
+    int (*locate)(void *ctx, const uint8_t uuid[16], uint32_t *ret_where, struct gw_error *err);
+
     /* Gives the guest its real name. */
     int (*rename)(void *ctx, uint32_t domid, const char *from, const char *to,
                   struct gw_error *err);

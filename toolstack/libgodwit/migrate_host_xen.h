@@ -45,4 +45,11 @@ int migrate_xen_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,
 int migrate_xen_set_readonly(void *ctx, uint32_t domid, const struct stream_range *range,
                              struct gw_error *err);
 
+/* migrate_host_held.c */
+int migrate_xen_hold(void *ctx, uint32_t domid, const char *note, struct gw_error *err);
+int migrate_xen_held(void *ctx, const char *name, struct migrate_held *ret_held,
+                     struct gw_error *err);
+int migrate_xen_locate(void *ctx, const uint8_t uuid[16], uint32_t *ret_where,
+                       struct gw_error *err);
+
 #endif

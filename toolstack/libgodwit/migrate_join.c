@@ -257,6 +257,11 @@ static int answer(struct handover_io *io, const struct handover_message *message
         *ret_role = MIGRATE_SIDE;
         return join_main(io, &join, err);
     }
+    if (message->type == HANDOVER_ASK && message->length == sizeof(joined->ask)) {
+        memcpy(&joined->ask, message->body, sizeof(joined->ask));
+        *ret_role = MIGRATE_ASKED;
+        return 0;
+    }
     return gw_error_set(err, GW_EXIT_FAILED, "%s sent message %u of %u bytes out of turn", io->peer,
                         message->type, message->length);
 }

@@ -16,13 +16,15 @@ struct migrate_joined {
     int in_fd[STREAM_STREAMS_MAX - 1];      /* their streams */
     int out_fd[STREAM_STREAMS_MAX - 1];     /* kept open, or a socket would be half closed */
     int control_fd[STREAM_STREAMS_MAX - 1]; /* closing it ends the process that had joined */
+    struct handover_ask ask;                /* of a connection that only asks */
 };
 
-enum migrate_role { MIGRATE_MAIN, MIGRATE_SIDE };
+enum migrate_role { MIGRATE_MAIN, MIGRATE_SIDE, MIGRATE_ASKED };
 
 /*
  * What this connection is, right after HELLO was sent. MAIN: all side connections that the source
  * announced have joined; perhaps none. SIDE: the work of this process is done, the migration over.
+ * ASKED: there is no migration, the other side asks where a guest is.
  * Nothing privileged need be open.
  */
 int migrate_join(struct handover_io *io, struct migrate_joined *ret_joined,

@@ -30,7 +30,8 @@ static const struct migrate_opener *opener_of(const struct gw_receive_options *o
 static int greet(struct receiver *r)
 {
     const struct handover_hello hello = {.version = HANDOVER_VERSION,
-                                         .capabilities = HANDOVER_CAN_ZSTD | HANDOVER_CAN_STREAMS};
+                                         .capabilities = HANDOVER_CAN_ZSTD | HANDOVER_CAN_STREAMS |
+                                                         HANDOVER_CAN_TELL};
 
     if (migrate_step("dest-hello", r->err))
         return -1;
@@ -108,6 +109,20 @@ static int receive(struct receiver *r)
     return 0;
 }
 
+/* For godwit resolve at the source. */
+static int tell(struct receiver *r)
+{
+    struct handover_told told = {0};
+
+    if (opener_of(r->options)->open(opener_of(r->options)->arg, &r->host, r->err) ||
+        r->host.ops->locate(r->host.ctx, r->joined.ask.uuid, &told.where, r->err) ||
+        handover_send(&r->io, HANDOVER_TOLD, &told, sizeof(told), r->err)) {
+        handover_refuse(&r->io, r->err);
+        return -1;
+    }
+    return 0;
+}
+
 /* They come before the hypervisor is opened: they must not inherit it. */
 static int start_parsers(struct receiver *r)
 {
@@ -135,6 +150,8 @@ static int work(struct handover_guard *guard, void *arg)
         handover_refuse(&r.io, r.err);
     else if (role == MIGRATE_MAIN)
         receive(&r);
+    else if (role == MIGRATE_ASKED)
+        tell(&r);
     stream_parser_stop(&r.parser);
     for (unsigned i = 0; i < r.joined.n; i++)
         stream_parser_stop(&r.side_parsers[i]);

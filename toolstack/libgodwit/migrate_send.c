@@ -6,6 +6,7 @@
  */
 #include "handover.h"
 #include "handover_guard.h"
+#include "held_note.h"
 #include "migrate_control.h"
 #include "migrate_json.h"
 #include "migrate_report.h"
@@ -16,6 +17,7 @@
 #include "precopy.h"
 #include <libgodwit/migrate.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -190,6 +192,28 @@ static int send_rest(struct sender *s)
     return save_source_send_end(&s->source, s->err);
 }
 
+/*
+ * Notes that the guest may be elsewhere, while the other side still loads: that is not downtime of
+ * its own. Should all of us be killed, nobody lets the guest run here without having asked there.
+ */
+static int note_handover(struct sender *s)
+{
+    char *note = held_note_make(s->options, s->guard->was_paused);
+    int rc;
+
+    if (!note)
+        return gw_error_set(s->err, GW_EXIT_FAILED, "out of memory");
+    handover_guard_add(s->guard, HANDOVER_NOTED);
+    rc = s->host.ops->hold(s->host.ctx, s->source.guest.domid, note, s->err);
+    free(note);
+    if (rc)
+        return -1;
+    s->report.phase = "handover";
+    s->report.runs_at = "unknown";
+    publish_and_write(s);
+    return 0;
+}
+
 /* The destination says *ready* only for a guest that is complete, and equal if that was asked. */
 static int await_ready(struct sender *s)
 {
@@ -197,7 +221,7 @@ static int await_ready(struct sender *s)
     struct handover_ready ready;
     bool paused;
 
-    if (migrate_step("source-end", s->err) ||
+    if (note_handover(s) || migrate_step("source-end", s->err) ||
         handover_expect(&s->transport.io, HANDOVER_READY, &ready, sizeof(ready), s->err))
         return -1;
     if (s->options->verify)
@@ -326,10 +350,9 @@ static void explain_unknown(const char *name, const char *host, struct gw_error 
 
     snprintf(why, sizeof(why), "%.190s", err->message);
     gw_error_set(err, GW_EXIT_MIGRATE_UNKNOWN,
-                 "%s, after the guest was handed over; \"%s\" is held paused here. Look with "
-                 "`godwit list` at %s: if it runs there, `godwit destroy %s` here; if not, "
-                 "destroy what is there and `godwit unpause %s` here",
-                 why, name, host, name, name);
+                 "%s, after the guest was handed over; \"%s\" is held paused here, as %s may run "
+                 "it: `godwit resolve %s` finds out, and ends one of the two",
+                 why, name, host, name);
 }
 
 /* After GO without RESUMED: hold. Only the log is switched off, for whoever resumes it. */
@@ -341,8 +364,6 @@ static void hold(struct sender *s)
     migrate_transport_explain(&s->transport, s->err);
     throttle_undo(s->guard, &s->host, &unused);
     s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, &unused);
-    if (s->guard->was_paused) /* paused twice: one unpause by the operator must be enough */
-        s->host.ops->unpause(s->host.ctx, s->source.guest.domid, &unused);
     explain_unknown(s->options->name, s->options->host, s->err);
 }
 

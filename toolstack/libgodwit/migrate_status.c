@@ -144,7 +144,7 @@ static bool says(struct json_object *status, const char *key, const char *value)
 
 void migrate_status_bury(struct json_object *status, const struct gw_error *error)
 {
-    bool unknown = says(status, "runs_at", "unknown") || error->code == GW_EXIT_MIGRATE_UNKNOWN;
+    bool unknown = error->code == GW_EXIT_MIGRATE_UNKNOWN;
 
     if (!says(status, "result", "active"))
         return;
@@ -152,8 +152,7 @@ void migrate_status_bury(struct json_object *status, const struct gw_error *erro
                            json_object_new_string(unknown ? "unknown" : "source"));
     json_object_object_add(status, "result",
                            json_object_new_string(unknown ? "unknown" : "failed"));
-    json_object_object_add(status, "exit",
-                           json_object_new_int(unknown ? GW_EXIT_MIGRATE_UNKNOWN : error->code));
+    json_object_object_add(status, "exit", json_object_new_int(error->code));
     json_object_object_add(status, "error", json_object_new_string(error->message));
 }
 

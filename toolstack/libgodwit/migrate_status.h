@@ -25,7 +25,8 @@ int migrate_status_read(const char *name, struct json_object **ret_status, struc
 
 /*
  * A status that says "active" although its process is gone: makes it say what came of it. error:
- * its message and exit code become those of the status.
+ * its message and exit code become those of the status; GW_EXIT_MIGRATE_UNKNOWN: nobody knows where
+ * the guest runs, else it runs here.
  */
 void migrate_status_bury(struct json_object *status, const struct gw_error *error);
 

@@ -277,6 +277,10 @@ int precopy_undo(struct handover_guard *guard, struct migrate_host *host, struct
     struct gw_error next = {0};
     int rc = also(0, throttle_undo(guard, host, &next), err, &next);
 
+    if (handover_guard_has(guard, HANDOVER_NOTED)) {
+        rc = also(rc, host->ops->hold(host->ctx, domid, NULL, &next), err, &next);
+        handover_guard_drop(guard, HANDOVER_NOTED);
+    }
     if (handover_guard_has(guard, HANDOVER_STOPPED)) {
         int failed = host->ops->unpause(host->ctx, domid, &next);
         rc = also(rc, failed && next.code != GW_EXIT_NO_GUEST, err, &next); /* it may have ended */

@@ -76,7 +76,7 @@ static int get_u32(struct json_object *object, const char *key, uint32_t *ret_va
 
 static int record_from_json(struct gw_record *record, struct json_object *object)
 {
-    const char *name, *uuid, *config;
+    const char *name, *uuid, *config, *held;
 
     if (get_string(object, "name", &name) < 0 || get_string(object, "uuid", &uuid) < 0 ||
         get_string(object, "config", &config) < 0 || get_u32(object, "domid", &record->domid) < 0 ||
@@ -85,6 +85,8 @@ static int record_from_json(struct gw_record *record, struct json_object *object
         return -1;
     memcpy(record->name, name, strlen(name) + 1);
     record->config_text = strdup(config);
+    if (get_string(object, "held", &held) == 0 && !(record->held = strdup(held)))
+        return -1;
     return record->config_text ? 0 : -1;
 }
 
@@ -103,6 +105,8 @@ static int record_read(const char *path, struct gw_record *ret_record, struct gw
     rc = object ? record_from_json(&record, object) : -1;
     json_object_put(object);
     if (rc < 0)
+        gw_record_free(&record);
+    if (rc < 0)
         return gw_error_set(err, GW_EXIT_FAILED, "%s is damaged", path);
     *ret_record = record;
     return 0;
@@ -120,6 +124,8 @@ static int record_write(const struct gw_record *record, struct gw_error *err)
     json_object_object_add(object, "uuid", json_object_new_string(uuid));
     json_object_object_add(object, "console_port", json_object_new_int64(record->console_port));
     json_object_object_add(object, "config", json_object_new_string(record->config_text));
+    if (record->held)
+        json_object_object_add(object, "held", json_object_new_string(record->held));
     record_path(record->name, path, sizeof(path));
     snprintf(temporary, sizeof(temporary), "%s.new", path);
     rc = json_object_to_file_ext(temporary, object, JSON_C_TO_STRING_PRETTY);
@@ -163,6 +169,33 @@ int gw_registry_remove(const char *name, uint32_t domid, struct gw_error *err)
     if (record_read(path, &record, &ignored) == 0) {
         if (record.domid == domid && unlink(path) < 0 && errno != ENOENT)
             rc = gw_error_errno(err, errno, "cannot remove %s", path);
+        gw_record_free(&record);
+    }
+    close(lock);
+    return rc;
+}
+
+int gw_registry_hold(const char *name, uint32_t domid, const char *held, struct gw_error *err)
+{
+    struct gw_record record;
+    char path[PATH_MAX];
+    int lock = registry_lock(err);
+    int rc = -1;
+
+    if (lock < 0)
+        return -1;
+    record_path(name, path, sizeof(path));
+    if (access(path, F_OK) < 0) {
+        gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", name);
+    } else if (record_read(path, &record, err) == 0) {
+        free(record.held);
+        record.held = held ? strdup(held) : NULL;
+        if (record.domid != domid)
+            gw_error_set(err, GW_EXIT_NO_GUEST, "%s is another guest by now", name);
+        else if (held && !record.held)
+            gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+        else
+            rc = record_write(&record, err);
         gw_record_free(&record);
     }
     close(lock);
@@ -247,6 +280,8 @@ void gw_record_free(struct gw_record *record)
 {
     free(record->config_text);
     record->config_text = NULL;
+    free(record->held);
+    record->held = NULL;
 }
 
 void gw_record_list_free(struct gw_record *records, size_t n)

@@ -19,16 +19,26 @@ int support_setup(void **state)
     return setenv("GODWIT_RUN_DIR", dir, 1);
 }
 
-int support_teardown(void **state)
+static void empty(const char *path)
 {
-    DIR *entries = opendir(dir);
+    DIR *entries = opendir(path);
     struct dirent *entry;
 
-    (void)state;
     while (entries && (entry = readdir(entries)))
         unlinkat(dirfd(entries), entry->d_name, 0);
     if (entries)
         closedir(entries);
+}
+
+int support_teardown(void **state)
+{
+    char migrations[sizeof(dir) + 16];
+
+    (void)state;
+    snprintf(migrations, sizeof(migrations), "%s/migrations", dir);
+    empty(migrations);
+    rmdir(migrations);
+    empty(dir);
     return rmdir(dir);
 }
 

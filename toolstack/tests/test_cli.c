@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <libgodwit/log_owner.h>
+#include <libgodwit/registry.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -392,6 +393,52 @@ static void test_dirty_hands_over(void **state)
     assert_int_equal(run("destroy web1"), 0);
 }
 
+/* Handed over, and no answer: only resolve lets it run here. */
+static void test_held(void **state)
+{
+    static const char note[] = "{\"destination\":\"south\",\"since_unix_ms\":7,\"transport\":"
+                               "\"command\",\"command\":[\"false\"]}";
+    struct gw_error err = {0};
+    struct fake_domain *d;
+    uint32_t domid;
+
+    (void)state;
+    assert_int_equal(run_create("-p"), 0);
+    assert_int_equal(run("domid web1"), 0);
+    domid = (uint32_t)strtoul(out, NULL, 10);
+    d = fake_domain(domid);
+    assert_int_equal(run("resolve web1"), GW_EXIT_STATE);
+    assert_contains(errors, "web1 is not held");
+    assert_int_equal(gw_registry_hold("web1", domid + 1, note, &err), -1);
+    assert_int_equal(err.code, GW_EXIT_NO_GUEST);
+    assert_int_equal(gw_registry_hold("web1", domid, note, &err), 0);
+    assert_int_equal(run("unpause web1"), GW_EXIT_STATE);
+    assert_contains(errors, "godwit resolve web1 finds out");
+    assert_int_equal(d->pause_count, 1);
+    assert_int_equal(run("save -p web1 /nonexistent"), GW_EXIT_STATE);
+    assert_contains(errors, "see godwit resolve web1");
+    assert_int_equal(run("list"), 0);
+    assert_contains(out, "--h---");
+    assert_int_equal(run("list --json"), 0);
+    assert_contains(out, "\"destination\":\"south\"");
+    assert_int_equal(run("info web1"), 0);
+    assert_contains(out, "held_for:                south");
+    assert_int_equal(run("resolve web1"), GW_EXIT_MIGRATE_UNKNOWN);
+    assert_contains(errors, "web1 stays held");
+    assert_int_equal(run("resolve --here web1"), GW_EXIT_MIGRATE_UNKNOWN);
+    assert_int_equal(d->pause_count, 1);
+    assert_int_equal(run("resolve --here --checked no-power web1"), 0);
+    assert_string_equal(out, "web1 runs on here\n");
+    assert_int_equal(d->pause_count, 0);
+    assert_int_equal(run("list --json"), 0);
+    assert_null(strstr(out, "held"));
+
+    assert_int_equal(gw_registry_hold("web1", domid, note, &err), 0);
+    assert_int_equal(run("resolve --there --checked runs-there web1"), 0);
+    assert_contains(out, "web1 is at south");
+    assert_null(fake_domain(domid));
+}
+
 static void test_exit_codes(void **state)
 {
     char line[512];
@@ -432,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_dirty),
         cmocka_unit_test(test_dirty_interrupted),
         cmocka_unit_test(test_dirty_hands_over),
+        cmocka_unit_test(test_held),
         cmocka_unit_test(test_exit_codes),
     };
 

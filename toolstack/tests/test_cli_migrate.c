@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "../cli/cli.h"
 #include "support.h"
@@ -20,12 +19,6 @@ static int setup(void **state)
     snprintf(folder, sizeof(folder), "%s/migrations", support_dir());
     snprintf(path, sizeof(path), "%s/web1.json", folder);
     return mkdir(folder, 0700);
-}
-
-static int teardown(void **state)
-{
-    unlink(path);
-    return rmdir(folder) < 0 ? -1 : support_teardown(state);
 }
 
 static void leave(const char *status)
@@ -121,6 +114,9 @@ static void test_wrong_command_lines(void **state)
         {"migrate-set --on-timeout wait web1", "not 'wait'"},
         {"migrate-set --max-rounds 1001 web1", "'1001' is not a number of rounds"},
         {"migrate-set --throttle never web1", "not 'never'"},
+        {"resolve", "needs the name of one guest"},
+        {"resolve --here --there web1", "exclude each other"},
+        {"resolve --here --checked luck web1", "not 'luck'"},
     };
 
     (void)state;
@@ -133,7 +129,7 @@ static void test_wrong_command_lines(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, support_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_status_for_people),    TEST(test_status_for_programs),
         TEST(test_status_of_the_killed), TEST(test_nothing_to_tell),

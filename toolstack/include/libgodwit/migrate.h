@@ -140,6 +140,37 @@ int gw_migrate_set(const char *name, const struct gw_migrate_limits *limits, uns
 int gw_migrate_status(const char *name, char **ret_json, struct gw_error *err);
 int gw_migrate_cancel(const char *name, struct gw_error *err);
 
+/* What to do with a guest that is held (GW_EXIT_MIGRATE_UNKNOWN). ASK: whatever is certain. */
+enum gw_resolve { GW_RESOLVE_ASK, GW_RESOLVE_HERE, GW_RESOLVE_THERE };
+/* What the operator has seen at the destination. */
+enum gw_checked {
+    GW_CHECKED_NOTHING,
+    GW_CHECKED_RUNS_THERE, /* it runs there, or did */
+    GW_CHECKED_NEVER_RAN,  /* it is not there and never was, or only as NAME--incoming */
+    GW_CHECKED_NO_POWER,   /* the host is off, or was started again since */
+};
+
+struct gw_resolve_options {
+    const char *name; /* guest */
+    enum gw_resolve wanted;
+    enum gw_checked checked;
+    const struct migrate_opener *opener;
+};
+
+struct gw_resolve_result {
+    enum gw_resolve done;
+    bool was_paused; /* HERE: it stays paused, as the operator had left it */
+    char destination[256];
+};
+
+/*
+ * Asks the destination where the guest is, and then destroys the copy here or lets it run on. Never
+ * lets it run here when it may run there: GW_EXIT_MIGRATE_UNKNOWN, and nothing was changed.
+ * GW_EXIT_STATE: it is not held, or its migration is not over.
+ */
+int gw_resolve(const struct gw_resolve_options *options, struct gw_resolve_result *ret_result,
+               struct gw_error *err);
+
 /* A record of a saved guest, for people. */
 struct gw_stream_record {
     uint32_t number, type, length; /* the first is 0; length of the body */

@@ -2,6 +2,8 @@
 /* The fake hosts behind the interface of migrate_host.h. */
 #include "fake_host.h"
 
+#include "libgodwit/handover.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +62,8 @@ static int fake_find(void *ctx, const char *name, struct migrate_guest *ret_gues
         return gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", name);
     if (check_alive(guest, err))
         return -1;
+    if (guest->note[0])
+        return gw_error_set(err, GW_EXIT_STATE, "%s is held: see godwit resolve", name);
     memset(ret_guest, 0, sizeof(*ret_guest));
     ret_guest->domid = guest->domid;
     ret_guest->config = guest->config;
@@ -484,6 +488,44 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
     return 0;
 }
 
+static int fake_hold(void *ctx, uint32_t domid, const char *note, struct gw_error *err)
+{
+    struct fake_guest *guest = by_domid(ctx, domid, err);
+
+    if (guest)
+        snprintf(guest->note, sizeof(guest->note), "%s", note ? note : "");
+    else if (!note && err->code == GW_EXIT_NO_GUEST)
+        return 0;
+    return guest ? 0 : -1;
+}
+
+static int fake_held(void *ctx, const char *name, struct migrate_held *ret_held,
+                     struct gw_error *err)
+{
+    struct fake_guest *guest = fake_guest_find(ctx, name);
+
+    if (!guest)
+        return gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", name);
+    if (!guest->note[0])
+        return gw_error_set(err, GW_EXIT_STATE, "%s is not held", name);
+    ret_held->domid = guest->domid;
+    memcpy(ret_held->uuid, guest->config.uuid, sizeof(ret_held->uuid));
+    ret_held->note = strdup(guest->note);
+    return 0;
+}
+
+static int fake_locate(void *ctx, const uint8_t uuid[16], uint32_t *ret_where, struct gw_error *err)
+{
+    struct fake_host *host = ctx;
+
+    *ret_where = HANDOVER_NOT_HERE;
+    for (unsigned i = 0; i < FAKE_GUESTS; i++)
+        if (host->guests[i].used && !memcmp(host->guests[i].config.uuid, uuid, 16))
+            *ret_where =
+                strstr(host->guests[i].name, "--incoming") ? HANDOVER_NEVER_RAN : HANDOVER_HERE;
+    return 0;
+}
+
 static int fake_rename(void *ctx, uint32_t domid, const char *from, const char *to,
                        struct gw_error *err)
 {
@@ -524,6 +566,9 @@ static const struct migrate_host_ops fake_ops = {
     .set_state = fake_set_state,
     .settle_console = fake_settle_console,
     .create = fake_create,
+    .hold = fake_hold,
+    .held = fake_held,
+    .locate = fake_locate,
     .rename = fake_rename,
 };
 

@@ -47,6 +47,7 @@ struct fake_guest {
     _Atomic bool split;    /* its blocks, for the log: a table more */
     _Atomic uint64_t log_epoch;
     bool shut_down;
+    char note[1024];           /* why it is held; "": it is not */
     bool readonly[FAKE_PAGES]; /* as memory */
     _Atomic uint64_t steps;
     struct fake_vcpu vcpus[FAKE_VCPUS];

@@ -207,6 +207,8 @@ static void check_host(struct fake_host *host)
         frames += FAKE_GUEST_FRAMES;
         if (guest->logging || guest->split || guest->sampling)
             case_fail("%s is logged, split or sampled", guest->name);
+        if (guest->note[0] && guest->pauses == 0)
+            case_fail("%s runs, and is said to be held", guest->name);
         for (unsigned v = 0; v < FAKE_VCPUS; v++)
             if (guest->vcpus[v].percent)
                 case_fail("vCPU %u of %s is throttled", v, guest->name);
@@ -262,6 +264,7 @@ static void resolve(struct matrix *m)
     }
     if (there)
         fake_guest_remove(&m->world->hosts[1], there);
+    here->note[0] = '\0';
     fake_guest_unpause(here);
 }
 

@@ -62,6 +62,7 @@ static void assert_still_at_source(struct fake_move *f)
     assert_int_equal(f->guest->pauses, 0);
     assert_false(f->guest->logging);
     assert_string_equal(f->guest->name, "web");
+    assert_string_equal(f->guest->note, "");
     assert_guest_steps(f);
     assert_sound(f->guest);
     assert_true(fake_move_left_nothing(f));
@@ -288,7 +289,8 @@ static void fail_after_go(struct fake_move *f, const char *fail_at, const char *
     unsetenv("GODWIT_FAIL_AT");
     if (status != GW_EXIT_MIGRATE_UNKNOWN)
         fail_msg("%s: exit status %d, %s", fail_at, status, f->err.message);
-    assert_non_null(strstr(f->err.message, "godwit unpause web"));
+    assert_non_null(strstr(f->err.message, "godwit resolve web"));
+    assert_true(f->guest->note[0]);
     assert_true(f->guest->used);
     assert_int_equal(f->guest->pauses, 1);
     assert_false(f->guest->logging);
