@@ -2,6 +2,7 @@
 #include "cases.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -29,7 +30,7 @@ void case_fail(const char *format, ...)
     va_end(args);
     fprintf(stderr, "FAIL %s: %s\n", current, text);
     fflush(stderr);
-    case_descendants(0, true);
+    case_kill_all();
     _exit(1);
 }
 
@@ -47,20 +48,20 @@ static bool read_process(const char *pid, struct process *ret_process)
     char path[64], text[512];
 
     snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-    FILE *file = fopen(path, "re");
-    size_t n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
-    if (file)
-        fclose(file);
-    text[n] = '\0';
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
     const char *end = strrchr(text, ')'); /* of the name, which may hold anything */
     ret_process->pid = atoi(pid);
     ret_process->below = false;
     return end && sscanf(end + 1, " %c %d", &ret_process->state, &ret_process->parent) == 2;
 }
 
-static bool is_below(const struct process *all, unsigned n, int parent)
+static bool is_below(const struct process *all, unsigned n, int parent, int self)
 {
-    if (parent == getpid())
+    if (parent == self)
         return true;
     for (unsigned i = 0; i < n; i++)
         if (all[i].pid == parent)
@@ -73,6 +74,7 @@ static unsigned list_processes(struct process *ret_all)
 {
     DIR *dir = opendir("/proc");
     unsigned n = 0, found = 0, before;
+    const int self = getpid();
     struct dirent *entry;
 
     while (dir && n < PROCESSES && (entry = readdir(dir)))
@@ -83,7 +85,7 @@ static unsigned list_processes(struct process *ret_all)
     do {
         before = found;
         for (unsigned i = 0; i < n; i++)
-            if (!ret_all[i].below && is_below(ret_all, n, ret_all[i].parent)) {
+            if (!ret_all[i].below && is_below(ret_all, n, ret_all[i].parent, self)) {
                 ret_all[i].below = true;
                 found++;
             }
@@ -91,36 +93,32 @@ static unsigned list_processes(struct process *ret_all)
     return n;
 }
 
-unsigned case_descendants(int but, bool kill_them)
+struct case_processes case_look(int but)
 {
     static struct process all[PROCESSES];
-    unsigned n = list_processes(all), count = 0;
+    struct case_processes found = {0};
+    unsigned n = list_processes(all);
 
     for (unsigned i = 0; i < n; i++) {
-        if (!all[i].below || all[i].pid == but || all[i].state == 'Z')
+        if (!all[i].below || all[i].state == 'Z')
             continue;
-        count++;
-        if (kill_them)
-            kill(all[i].pid, SIGKILL);
+        found.n += all[i].pid != but;
+        if (all[i].state == 'T') {
+            found.stopped++;
+            found.stopped_pid = all[i].pid;
+        }
     }
-    return count;
+    return found;
 }
 
-int case_stopped(unsigned *ret_n)
+void case_kill_all(void)
 {
     static struct process all[PROCESSES];
-    unsigned n = list_processes(all), count = 0;
-    int pid = 0;
+    unsigned n = list_processes(all);
 
-    for (unsigned i = 0; i < n; i++) {
-        if (!all[i].below || all[i].state != 'T')
-            continue;
-        pid = all[i].pid;
-        count++;
-    }
-    if (ret_n)
-        *ret_n = count;
-    return pid;
+    for (unsigned i = 0; i < n; i++)
+        if (all[i].below)
+            kill(all[i].pid, SIGKILL);
 }
 
 /* --- running them
@@ -162,6 +160,15 @@ static unsigned jobs(void)
 {
     const char *wanted = getenv("GODWIT_TEST_JOBS");
     int n = wanted ? atoi(wanted) : 6;
+
+    return n < 1 ? 1 : (unsigned)n;
+}
+
+/* GODWIT_TEST_EVERY: a part of the cases is enough, but for the long form. */
+static unsigned every(void)
+{
+    const char *wanted = getenv("GODWIT_TEST_LONG") ? NULL : getenv("GODWIT_TEST_EVERY");
+    int n = wanted ? atoi(wanted) : 1;
 
     return n < 1 ? 1 : (unsigned)n;
 }
@@ -209,7 +216,7 @@ int cases_run(const struct test_case *cases, unsigned n, const char *word)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     case_folder();
     for (unsigned i = 0; pids && i < n; i++) {
-        if (word && !strstr(cases[i].name, word))
+        if (word ? !strstr(cases[i].name, word) : i % every() != 0)
             continue;
         while (running >= jobs())
             failed += reap(cases, pids, n, &running);

@@ -25,17 +25,22 @@ _Noreturn void case_fail(const char *format, ...) __attribute__((format(printf, 
     } while (0)
 
 /*
- * Runs those whose name holds `word` (NULL: all) and says on stderr which failed. Returns the exit
- * status of the test: 0, or 1 if any failed or none was run.
+ * Runs those whose name holds `word` (NULL: all, or every n-th) and says on stderr which failed.
+ * Returns the exit status of the test: 0, or 1 if any failed or none was run.
  */
 int cases_run(const struct test_case *cases, unsigned n, const char *word);
 
 /* Where cases may put files: removed by cases_run(), however they end. */
 const char *case_folder(void);
 
-/* Processes below this one that are neither zombies nor `but`; kill: ends them, too. */
-unsigned case_descendants(int but, bool kill_them);
-/* The same, stopped by SIGSTOP; the number of one of them, or 0. ret_n: NULL, or how many. */
-int case_stopped(unsigned *ret_n);
+/* Processes below this one, without zombies. */
+struct case_processes {
+    unsigned n;       /* but one */
+    unsigned stopped; /* by SIGSTOP */
+    int stopped_pid;  /* one of them, or 0 */
+};
+struct case_processes case_look(int but);
+/* Ends them all. */
+void case_kill_all(void);
 
 #endif

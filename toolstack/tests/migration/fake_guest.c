@@ -202,7 +202,7 @@ void *fake_vcpus(void *arg)
         for (unsigned i = 0; i < FAKE_HOSTS * FAKE_GUESTS; i++)
             if (runs(guest_at(world, i)) && has_twin(world, i))
                 atomic_store(&world->ran_twice, true);
-        usleep(50);
+        usleep(world->rest_us ? world->rest_us : 50);
     }
     return NULL;
 }

@@ -61,7 +61,8 @@ void matrix_begin(struct matrix *m)
         .opener = &m->opener,
     };
     fake_guest_add(&m->world->hosts[0], "web");
-    m->world->busy = 4;
+    m->world->busy = 8;
+    m->world->rest_us = 300;
     m->vcpus = fork(); /* a process: what forks here must have one thread */
     if (m->vcpus == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -112,10 +113,9 @@ int matrix_migrate(struct matrix *m)
 pid_t matrix_await_stop(unsigned n)
 {
     for (unsigned i = 0; i < WAIT_MS * 1000 / STEP_US; i++) {
-        unsigned stopped;
-        pid_t pid = case_stopped(&stopped);
-        if (stopped >= n)
-            return pid;
+        struct case_processes found = case_look(0);
+        if (found.stopped >= n)
+            return found.stopped_pid;
         usleep(STEP_US);
     }
     case_fail("no process stopped");
@@ -124,14 +124,14 @@ pid_t matrix_await_stop(unsigned n)
 void matrix_await_processes(struct matrix *m, unsigned n)
 {
     for (unsigned i = 0; i < WAIT_MS * 1000 / STEP_US; i++) {
-        pid_t stopped = n == 0 ? case_stopped(NULL) : 0;
-        if (stopped)
-            kill(stopped, SIGCONT); /* some steps come more than once */
-        else if (case_descendants(m->vcpus, false) == n)
+        struct case_processes found = case_look(m->vcpus);
+        if (found.n == n)
             return;
+        if (n == 0 && found.stopped)
+            kill(found.stopped_pid, SIGCONT); /* some steps come more than once */
         usleep(STEP_US);
     }
-    case_fail("%u processes are left", case_descendants(m->vcpus, false));
+    case_fail("%u processes are left", case_look(m->vcpus).n);
 }
 
 /* --- afterwards ----------------------------------------------------------------------------------

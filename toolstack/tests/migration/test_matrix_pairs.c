@@ -126,7 +126,7 @@ static void run_crossing(const struct test_case *c)
     pids[1] = matrix_start(&m);
     unsetenv("GODWIT_FAIL_AT");
     matrix_await_stop(2);
-    while ((stopped = case_stopped(NULL)))
+    while ((stopped = case_look(0).stopped_pid))
         kill(stopped, SIGCONT);
     go_on("web", &m, pids[0], GW_EXIT_OK);
     go_on("db", &m, pids[1], GW_EXIT_OK);
