@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest into a file: docs/design/migration.md. The functions stand in the order in which they run.
- * Whatever fails, the guest is as before, and no part of a file is left behind.
+ * A guest into a file: docs/design/migration.md. The functions stand in the order in which they
+ * run. Whatever fails, the guest is as before, and no part of a file is left behind.
  */
 #include "handover_guard.h"
 #include "migrate_step.h"
