@@ -42,10 +42,16 @@ int save_file_open(struct save_file *f, const char *path, struct gw_error *err)
         return gw_error_errno(err, errno, "cannot open %s", f->written);
     if (!f->renames)
         return 0;
-    if (is_ours(f) && ftruncate(f->fd, 0) == 0)
+    if (!is_ours(f))
+        gw_error_set(err, GW_EXIT_STATE, "another save is writing %s", f->written);
+    else if (ftruncate(f->fd, 0) == 0)
         return 0;
+    else {
+        gw_error_errno(err, errno, "cannot write %s", f->written);
+        save_file_drop(f);
+    }
     save_file_close(f);
-    return gw_error_set(err, GW_EXIT_STATE, "another save is writing %s", f->written);
+    return -1;
 }
 
 /* The new name itself. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <libgodwit/log_owner.h>
 #include <libgodwit/registry.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -190,12 +193,54 @@ static void test_log_handover(void **state)
     }
 }
 
+/* The disk is full after any byte of a record: the old record stays, and nothing beside it. */
+static void test_disk_full(void **state)
+{
+    struct rlimit before, small;
+    struct gw_error err = {0};
+    struct gw_record r, *all;
+    unsigned failed = 0;
+    char path[PATH_MAX];
+    size_t n;
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(add("old", 1, &err), 0);
+    for (rlim_t bytes = 0;; bytes += 7) {
+        small = (struct rlimit){.rlim_cur = bytes, .rlim_max = before.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &small);
+        int added = add("new", 2, &err);
+        int renamed = gw_registry_rename("old", "older", &err);
+        setrlimit(RLIMIT_FSIZE, &before);
+        snprintf(path, sizeof(path), "%s/new.json.new", gw_registry_dir());
+        assert_int_equal(access(path, F_OK), -1);
+        if (added == 0 && renamed == 0)
+            break;
+        failed++;
+        assert_non_null(strstr(err.message, "File too large"));
+        assert_int_equal(gw_registry_list(&all, &n, &err), 0);
+        assert_int_equal(n, 1 + (added == 0));
+        gw_record_list_free(all, n);
+        assert_int_equal(gw_registry_find(renamed ? "old" : "older", &r, &err), 0);
+        gw_record_free(&r);
+        if (added == 0)
+            assert_int_equal(gw_registry_remove("new", 2, &err), 0);
+        if (renamed == 0)
+            assert_int_equal(gw_registry_rename("older", "old", &err), 0);
+    }
+    assert_true(failed > 5);
+    assert_int_equal(gw_registry_remove("new", 2, &err), 0);
+    assert_int_equal(gw_registry_remove("older", 1, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_rename_and_remove),
         cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_concurrent_adds),
         cmocka_unit_test(test_log_owner),     cmocka_unit_test(test_log_handover),
+        cmocka_unit_test(test_disk_full),
     };
 
     return cmocka_run_group_tests_name("registry", tests, support_setup, support_teardown);

@@ -103,10 +103,10 @@ static bool is_file(int fd)
     return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/* A call that a full disk may refuse. A parser may not ask what a descriptor is. */
+/* A call that a full disk may refuse, at the source: a parser may not ask what a descriptor is. */
 static bool disk_is_full(int fd)
 {
-    if (!faults || faults_side == FAULT_SIDES || !faults->count_writes || !is_file(fd))
+    if (!faults || faults_side != FAULT_SOURCE || !faults->count_writes || !is_file(fd))
         return false;
     unsigned n = 1 + atomic_fetch_add(&faults->writes, 1);
     if (faults->fail_write == 0 || n < faults->fail_write)

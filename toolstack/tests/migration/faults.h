@@ -26,7 +26,7 @@ struct faults {
     char step[32]; /* where `kind` happens, once; "": nowhere */
     enum fault_kind kind;
     unsigned fail_allocation[FAULT_SIDES]; /* counted from 1; 0: none */
-    bool count_writes;                     /* to files; not where a stream is parsed */
+    bool count_writes;                     /* of files, at the source */
     unsigned fail_write;                   /* from this one on: ENOSPC; 0: none */
     bool short_writes;                     /* no write carries all */
     _Atomic bool hurry;                    /* time flies: what waits for somebody gives up soon */
