@@ -70,7 +70,7 @@ def test_create_and_destroy_loses_no_memory(bench):
         g.wait_count(1)
     before = free_pages(bench, "north")
     bench.check("north", "for i in $(seq %d); do godwit create -p /srv/guests/traveller.cfg >/dev/null"
-                " && godwit destroy traveller || exit 1; done" % (300 if LONG else 100), seconds=1800)
+                " && godwit destroy traveller || exit 1; done" % (300 if LONG else 30), seconds=1800)
     bench.wait("all memory is free again", lambda: free_pages(bench, "north") == before,
                lambda: free_pages(bench, "north"))
 

@@ -127,7 +127,7 @@ def test_back_and_forth(bench):
     with guest(bench, "commuter", vcpus=2) as g:
         g.wait_count(3)
         free = {}
-        for trip in range(100 if LONG else 10):
+        for trip in range(100 if LONG else 6):
             g.migrate("south" if g.host == "north" else "north", "--verify")
             expect(b"LOST" not in g.console(), "trip %d: a page was lost" % trip)
             here = free_pages(bench, g.host)
