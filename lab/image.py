@@ -151,7 +151,7 @@ def build_disk(out):
     os.makedirs(stage + "/guests")
     shutil.copy(kernel_image(), stage + "/guests/linux")
     shutil.copy(os.path.join(out, "guest.cpio"), stage + "/guests/linux.initrd")
-    shutil.copy(os.path.join(out, "work.cpio"), stage + "/guests/work.initrd")
+    shutil.copy(os.path.join(out, "work.zst"), stage + "/guests/work.initrd")
     for path in glob.glob(os.path.join(LAB, "guest/*.cfg")) + [os.path.join(LAB, "work/work.cfg")] + \
             glob.glob(os.path.join(ROOT, "build/el2/guests/*.bin")):
         shutil.copy(path, stage + "/guests/")

@@ -21,7 +21,7 @@ CFLAGS = ["-O2", "-Wall", "-Wextra", "-Werror"]
 TCC = LIBS + "/tcc"
 # What a linker adds to a program of C by itself. The linker script of libc names the others of libc.
 START_FILES = ["crt1.o", "crti.o", "crtn.o", "libc.so", "libc_nonshared.a"]
-SEEDS, LINES = 6, 80000
+SEEDS, SETS = 6, {"small": 20000, "large": 200000}  # lines of data in one pass of sort or xz
 
 
 def cross(out, *words):
@@ -83,19 +83,21 @@ def add_compiler(archive):
     archive.tree("etc/work/compile", os.path.join(HERE, "compile"))
 
 
+def sums_of(program, seed, lines):
+    data = subprocess.run([program, str(seed), str(lines)], capture_output=True, check=True).stdout
+    in_order = b"".join(sorted(data.splitlines(keepends=True)))
+    return "%d %d %s %s\n" % (seed, lines, hashlib.sha256(data).hexdigest(), hashlib.sha256(in_order).hexdigest())
+
+
 def add_answers(archive, out):
     """What must come out, computed here: sums of the data, plain and in order, and what the program says."""
     native(out + "/data", os.path.join(HERE, "data.c"))
     native(out + "/program", *sorted(glob.glob(HERE + "/compile/*.c")))
     archive.text("etc/work/compile.answer", subprocess.run([out + "/program"], capture_output=True, text=True,
                                                            check=True).stdout)
-    sums = []
-    for seed in range(1, SEEDS + 1):
-        data = subprocess.run([out + "/data", str(seed), str(LINES)], capture_output=True, check=True).stdout
-        in_order = b"".join(sorted(data.splitlines(keepends=True)))
-        sums.append("%d %d %s %s\n" % (seed, LINES, hashlib.sha256(data).hexdigest(),
-                                       hashlib.sha256(in_order).hexdigest()))
-    archive.text("etc/work/sums", "".join(sums))
+    for name, lines in SETS.items():
+        archive.text("etc/work/sums." + name,
+                     "".join(sums_of(out + "/data", seed, lines) for seed in range(1, SEEDS + 1)))
 
 
 def main():
@@ -113,7 +115,10 @@ def main():
     add_programs(archive)
     add_compiler(archive)
     add_answers(archive, work)
-    archive.write(os.path.join(out, "work.cpio"))
+    archive.write(os.path.join(work, "work.cpio"))
+    # Packed: what Linux frees after unpacking keeps its content, and would travel with the guest.
+    subprocess.run(["zstd", "-q", "-f", "-10", os.path.join(work, "work.cpio"), "-o", os.path.join(out, "work.zst")],
+                   check=True)
 
 
 if __name__ == "__main__":
