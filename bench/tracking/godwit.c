@@ -26,7 +26,8 @@ static struct godwit_range ranges[RANGES];
 static uint32_t range_count;
 static bool by_ranges; /* asks by GODWIT_OP_DIRTY_RANGES instead of CLEAN */
 static struct control_guest guest;
-static struct control_guest idle_guest; /* never runs; it is logged all the time */
+static struct control_guest idle_guest;        /* never runs; it is logged all the time */
+static uint64_t enable_cost, idle_enable_cost; /* of the last guest in blocks, and of that one */
 
 void target_print(const char *format, ...)
 {
@@ -91,9 +92,17 @@ static void shadow(domid_t domid, uint32_t op, void *bits, uint64_t pages)
     }
 }
 
+static uint64_t timed_enable(domid_t domid)
+{
+    uint64_t start = target_instructions();
+
+    shadow(domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+    return target_instructions() - start;
+}
+
 void target_enable(void)
 {
-    shadow(guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+    enable_cost = timed_enable(guest.domid);
 }
 
 void target_disable(void)
@@ -201,7 +210,17 @@ static void start_idle_guest(void)
     if (rc != 0) {
         report_abort("no memory for a guest that does nothing");
     }
-    shadow(idle_guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+    idle_enable_cost = timed_enable(idle_guest.domid);
+}
+
+/* What enabling costs a larger guest beyond what it costs a smaller one, in blocks both. */
+static void print_enable_of_more(void)
+{
+    uint64_t cost = idle_enable_cost - enable_cost;
+    uint64_t millionths = cost * 1000000 / (IDLE_PAGES - TRACKING_RAM_PAGES);
+
+    target_print("cost blocks enable_per_page_more %lu.%06lu instructions\n",
+                 (unsigned long)(millionths / 1000000), (unsigned long)(millionths % 1000000));
 }
 
 static void stop_guest(void)
@@ -225,6 +244,7 @@ void guest_main(const void *dtb)
     if (vcpus == 0) {
         start_idle_guest();
         measure(dtb, "blocks", CONTROL_LAYOUT_BLOCKS);
+        print_enable_of_more();
         measure(dtb, "pages", CONTROL_LAYOUT_PAGES);
     }
     if (vcpus == 0 && control_option(dtb, "ranges", 0) != 0) {

@@ -14,6 +14,7 @@ LINES = [
     ("harvest_idle", "pages", "harvest, nothing dirty, the whole call"),
     ("enable", "pages", "enable, mapped in pages, a page"),
     ("enable", "blocks", "enable, mapped in 2 MiB blocks, a page"),
+    ("enable_per_page_more", "blocks", "enable, in blocks, a page more"),
     ("first_harvest", "pages", "first harvest after it, in pages, a page"),
     ("first_harvest", "blocks", "first harvest after it, in blocks, a page"),
     ("arm", "pages", "both, in pages"),
@@ -56,12 +57,12 @@ AIMS = {
 
 # Aims that are missed, and what the gate holds them to instead; docs/performance.md says why.
 LIMITS = {
-    (None, "harvest_per_dirty_page_sparse", "pages"): 160,
+    (None, "harvest_per_dirty_page_sparse", "pages"): 112,
     ("godwit-hardware", "harvest_per_dirty_page_sparse", "pages"): 300,
-    ("godwit-hardware-ranges", "harvest_per_dirty_page_sparse", "pages"): 610,
-    ("godwit-eager", "harvest_per_dirty_page_sparse", "pages"): 610,
-    (None, "enable", "blocks"): 0.85,
-    ("godwit-eager", "enable", "blocks"): 3.6,
+    ("godwit-hardware-ranges", "harvest_per_dirty_page_sparse", "pages"): 345,
+    ("godwit-eager", "harvest_per_dirty_page_sparse", "pages"): 300,
+    (None, "enable", "blocks"): 0.31,
+    ("godwit-eager", "enable", "blocks"): 3,
 }
 
 ORDER = ["godwit-fault", "godwit-hardware", "godwit-eager", "", "ranges", "plain", "manual", "ring"]

@@ -249,6 +249,7 @@ static inline void s2_pte_fill(_Atomic uint64_t *table, uint64_t pte, unsigned l
 {
     uint64_t group[8];
 
+#pragma GCC unroll 4
     for (unsigned i = 0; i < 512; i += 8) {
 #pragma GCC unroll 8
         for (unsigned k = 0; k < 8; k++) {
