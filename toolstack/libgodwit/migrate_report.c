@@ -83,22 +83,32 @@ static void print_rates(const struct precopy *p)
         fprintf(stderr, "  %s", p->why);
 }
 
+/* Of what was sent since the line was last rewritten; the first time, since the beginning. */
+static double bytes_per_s(struct migrate_report *r, uint64_t now)
+{
+    uint64_t since = r->shown_ms ? r->shown_ms : r->began_ms;
+    uint64_t bytes = r->bytes - r->shown_bytes, ms = now > since ? now - since : 1;
+
+    r->shown_ms = now;
+    r->shown_bytes = r->bytes;
+    return (double)bytes * 1000 / (double)ms;
+}
+
 void migrate_report_pass(struct migrate_report *r, const struct precopy *p, uint64_t done,
                          uint64_t total)
 {
     uint64_t now = precopy_now_ms();
-    double seconds = (double)(now - r->began_ms) / 1000;
+    double rate;
 
     if (r->progress != GW_PROGRESS_TERMINAL || now - r->shown_ms < REWRITE_MS)
         return;
-    r->shown_ms = now;
+    rate = bytes_per_s(r, now);
     fprintf(stderr, "\r%s -> %s: ", r->guest, r->destination);
     if (!strcmp(r->phase, "rounds"))
         fprintf(stderr, p->n ? "round %u" : "bulk copy", p->n + 1);
     else
         fputs(r->phase, stderr);
-    fprintf(stderr, "  sent %.1f MiB  %.1f MiB/s", (double)r->bytes / (1 << 20),
-            seconds > 0 ? (double)r->bytes / (1 << 20) / seconds : 0);
+    fprintf(stderr, "  sent %.1f MiB  %.1f MiB/s", (double)r->bytes / (1 << 20), rate / (1 << 20));
     if (p->n && !p->stopped)
         print_rates(p);
     print_bar(done < total ? done : total, total);

@@ -22,7 +22,8 @@ struct migrate_report {
     const char *runs_at; /* "source", "destination", "unknown" */
     uint64_t began_ms;   /* monotonic clock */
     uint64_t began_unix_ms;
-    uint64_t shown_ms; /* when the line on the terminal was last rewritten */
+    uint64_t shown_ms;    /* when the line on the terminal was last rewritten */
+    uint64_t shown_bytes; /* sent by then */
     uint64_t total_ms, downtime_ms, verify_ms, handover_ms;
     uint64_t memory_pages, verified_pages;
     uint64_t pages, zero_pages, raw_bytes, bytes; /* sent so far: migrate_report_count() */

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* What a migration prints while it runs: one line, rewritten, on a terminal; elsewhere one for each
+ * round; nothing when it was told to be quiet. */
+#include "fake_host.h"
+
+#include <libgodwit/migrate.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char said[65536];
+
+/* Moves a busy guest over a slow link, and keeps what was said. */
+static void migrate(enum gw_progress progress, int expected)
+{
+    struct gw_error err = {0};
+    FILE *file = tmpfile();
+    char fd_text[16];
+    int fd, saved = dup(2);
+    struct fake_world *world = fake_world_create(&fd);
+    struct migrate_opener source = fake_opener(world, 0);
+    char *command[] = {"/proc/self/exe", "--receive", fd_text, NULL};
+    const struct gw_migrate_options options = {
+        .name = "web",
+        .host = "south",
+        .transport.command = command,
+        .limits = {.max_downtime_ms = 200,
+                   .bandwidth_bytes_per_s = 1 << 20,
+                   .max_rounds = 2,
+                   .on_timeout = GW_ON_TIMEOUT_STOP,
+                   .throttle = GW_THROTTLE_OFF},
+        .progress = progress,
+        .stall_ms = 20000,
+        .opener = &source,
+    };
+
+    snprintf(fd_text, sizeof(fd_text), "%d", fd);
+    fake_guest_add(&world->hosts[0], "web");
+    world->busy = 20;
+    pthread_t vcpus = fake_vcpus_start(world);
+    dup2(fileno(file), 2);
+    int status = gw_migrate(&options, &err);
+    dup2(saved, 2);
+    world->stop = true;
+    pthread_join(vcpus, NULL);
+    munmap(world, sizeof(*world));
+    close(fd);
+    close(saved);
+    rewind(file);
+    said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
+    fclose(file);
+    if (status != expected)
+        fail_msg("exit status %d: %s", status, err.message);
+}
+
+static void assert_said(const char *part)
+{
+    if (!strstr(said, part))
+        fail_msg("\"%s\" was not said: %s", part, said);
+}
+
+/* The bar of one phase never goes back. */
+static void check_bars(void)
+{
+    char phase[64] = "", *end;
+    long last = -1;
+
+    for (char *at = strstr(said, "\rweb -> south: "); at; at = strstr(at + 1, "\rweb -> south: ")) {
+        char *name = at + strlen("\rweb -> south: "), *bar = strchr(name, '[');
+        size_t length = (size_t)(strstr(name, "  ") - name);
+        assert_non_null(bar);
+        long percent = strtol(strchr(bar, ']') + 1, &end, 10);
+        assert_true(percent >= 0 && percent <= 100 && !strncmp(end, " %\033[K", 5));
+        if (strlen(phase) == length && !strncmp(name, phase, length))
+            assert_true(percent >= last);
+        snprintf(phase, sizeof(phase), "%.*s", (int)length, name);
+        last = percent;
+    }
+}
+
+static void test_on_a_terminal(void **state)
+{
+    migrate(GW_PROGRESS_TERMINAL, 0);
+    assert_said("moving web (2 MiB) to south\n");
+    assert_said("\rweb -> south: bulk copy  sent ");
+    assert_said("\rweb -> south: round 2  sent ");
+    assert_said("est. downtime ");
+    assert_said(" ms (limit 200)");
+    assert_said("\r\033[Kweb moved to south in ");
+    check_bars();
+}
+
+static void test_elsewhere(void **state)
+{
+    migrate(GW_PROGRESS_LINES, 0);
+    assert_null(strchr(said, '\r'));
+    assert_null(strchr(said, '\033'));
+    assert_said("\nround  1: sent ");
+    assert_said("\nround  2: sent ");
+    assert_said("\nstopped:  sent ");
+    assert_said("\nweb moved to south in ");
+}
+
+static void test_quiet(void **state)
+{
+    migrate(GW_PROGRESS_NONE, 0);
+    assert_string_equal(said, "");
+}
+
+/* The line does not stay half written under the message. */
+static void test_failure_on_a_terminal(void **state)
+{
+    setenv("GODWIT_FAIL_AT", "source-round1:error", 1);
+    migrate(GW_PROGRESS_TERMINAL, GW_EXIT_MIGRATE_FAILED);
+    unsetenv("GODWIT_FAIL_AT");
+    assert_said("\r\033[Kthe migration of web did not succeed\n");
+}
+
+static int receive(int fd)
+{
+    struct fake_world *world = fake_world_open(fd);
+    struct migrate_opener opener = fake_opener(world, 1);
+    struct gw_receive_options options = {.stall_ms = 20000, .opener = &opener};
+    struct gw_error err = {0};
+
+    return gw_migrate_receive(&options, 0, 1, &err);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3)
+        return receive(atoi(argv[2]));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_on_a_terminal),
+        cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_quiet),
+        cmocka_unit_test(test_failure_on_a_terminal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
