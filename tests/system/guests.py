@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-import time
 
 from harness import ROOT, Failure, expect
 
@@ -82,19 +81,18 @@ class Guest:
             names = guest_names(self.bench, name)
             expect((self.name in names) == (name == host), "guests of %s: %s" % (name, names))
 
-    def info(self):
-        return json.loads(self.bench.check(self.host, ["godwit", "info", "--json", self.name]))
+    def footprint(self):
+        """Its blocks, pages and tables (logging splits blocks, its end merges them), and what its host has free."""
+        said = self.bench.check(self.host, "godwit info --json %s && godwit info --json" % shlex.quote(self.name))
+        info, end = json.JSONDecoder().raw_decode(said)
+        host = json.loads(said[end:])
+        return {"free_bytes": host["free_bytes"], **{key: info[key] for key in (
+            "logdirty", "leaves_1gib", "leaves_2mib", "leaves_4kib", "tables")}}
 
-    def layout(self):
-        """Blocks, pages and tables of its memory. Logging splits blocks, and its end merges them again."""
-        info = self.info()
-        return {key: info[key] for key in ("leaves_1gib", "leaves_2mib", "leaves_4kib", "tables")}
-
-    def expect_unlogged(self, layout):
-        """Logging is off, and its memory is laid out as it was before."""
-        expect(self.info()["logdirty"] == 0, "%s is still logged" % self.name)
-        self.bench.wait("its blocks are whole again: %s" % layout, lambda: self.layout() == layout,
-                        lambda: str(self.layout()))
+    def expect_untouched(self, before):
+        """Nothing of a save or of a migration is left: no log, no split block, no page."""
+        self.bench.wait("%s is as before: %s" % (self.name, before), lambda: self.footprint() == before,
+                        lambda: str(self.footprint()))
 
     def state(self):
         for row in list_json(self.bench, self.host):
@@ -115,22 +113,15 @@ def free_pages(bench, host):
     return json.loads(bench.check(host, ["godwit", "info", "--json"]))["free_bytes"] // 4096
 
 
-def all_free(bench):
-    """The free pages of each host, when the count no longer changes: guests that have ended go bit by bit."""
-    before, now = None, {host: free_pages(bench, host) for host in bench.hosts}
-    while now != before:
-        time.sleep(0.2)
-        before, now = now, {host: free_pages(bench, host) for host in bench.hosts}
-    return now
-
-
 @contextlib.contextmanager
 def nothing_leaks(bench):
     """What is done inside leaves no page and no table behind on any host."""
-    before = all_free(bench)
+    before = {host: free_pages(bench, host) for host in bench.hosts}
     yield
-    bench.wait("the hosts have their memory back: %s" % before, lambda: all_free(bench) == before,
-               lambda: str(all_free(bench)))
+    for host in bench.hosts:
+        bench.wait("%s has its %d pages back" % (host, before[host]),
+                   lambda host=host: free_pages(bench, host) == before[host],
+                   lambda host=host: free_pages(bench, host))
 
 
 @contextlib.contextmanager
