@@ -88,7 +88,7 @@ struct fake_world {
     /* Pages that each vCPU writes in a step; all 0: an idle guest. */
     _Atomic unsigned busy, busy_second;
     _Atomic unsigned span; /* they write to the first so many pages of RAM; 0: to all of them */
-    unsigned rest_us; /* after a step of all; 0: a moment */
+    unsigned rest_us;      /* after a step of all; 0: a moment */
     _Atomic uint64_t steps;
     _Atomic bool ran_twice; /* a guest ran on two hosts */
 };
