@@ -102,6 +102,10 @@ def move_at_work(bench, name, names, moves, options=(), mib=64, memtests=SOME_ME
         return g.console()
 
 
+def test_sort_xz_compile_memtester(bench):
+    move_at_work(bench, "batch", BATCH, 6 if LONG else 2, mib=64 if LONG else 8)
+
+
 def test_redis(bench):
     text = move_at_work(bench, "redis", ("redis",), 9 if LONG else 3)
     expect(re.search(rb"^redis all \d+ keys are right", text, re.M), "not all keys were read again:\n" + tail(text))
