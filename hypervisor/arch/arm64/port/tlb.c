@@ -14,18 +14,12 @@
 #include <sysreg.h>
 
 #include "errata.h"
+#include "tlb_range.h"
 
 #define ID_FIELD(value, shift) ((unsigned)((value) >> (shift)) & 15u)
 
 /* More operations than this by address, and the whole VM goes instead. */
 #define OPERATIONS_MAX 64u
-
-/* TLBI RIPAS2E1IS: (num + 1) << (5 * scale + 1) pages from base on, granule 4 KiB. */
-#define RANGE_TG_4K       (UINT64_C(1) << 46)
-#define RANGE_SCALE_SHIFT 44
-#define RANGE_NUM_SHIFT   39
-#define RANGE_BASE_MASK   ((UINT64_C(1) << 37) - 1)
-#define RANGE_PAGES_MAX   (UINT64_C(1) << 21)
 
 static bool has_range;
 bool port_tlb_must_repeat;
@@ -62,33 +56,23 @@ static void leave_vmid(uint64_t root_register, uint64_t loaded)
 
 static uint64_t operations_for(const struct port_tlb_range *range)
 {
-    return has_range ? 4 + range->bytes / (RANGE_PAGES_MAX << PAGE_SHIFT) * OPERATIONS_MAX
+    return has_range ? 4 + range->bytes / (TLB_RANGE_PAGES_MAX << PAGE_SHIFT) * OPERATIONS_MAX
                      : range->bytes / range->leaf_bytes;
 }
 
 static void invalidate_by_range(const struct port_tlb_range *range)
 {
-    uint64_t base = range->ipa.addr >> PAGE_SHIFT;
-    uint64_t pages = range->bytes >> PAGE_SHIFT;
+    struct tlb_range left = {range->ipa.addr >> PAGE_SHIFT, range->bytes >> PAGE_SHIFT, 0};
+    uint64_t value;
 
-    if (pages % 2 != 0) {
-        tlbi_value(ipas2e1is, base);
-        base++;
-        pages--;
+    if (left.pages % 2 != 0) {
+        tlbi_value(ipas2e1is, left.base);
+        left.base++;
+        left.pages--;
     }
-    for (unsigned scale = 0; pages != 0; scale++) {
-        unsigned shift = 5 * scale + 1;
-        uint64_t count = pages >> shift & 31;
-
-        if (count != 0) {
-            uint64_t value = RANGE_TG_4K | (uint64_t)scale << RANGE_SCALE_SHIFT |
-                             (count - 1) << RANGE_NUM_SHIFT | (base & RANGE_BASE_MASK);
-
-            /* TLBI RIPAS2E1IS, Xt; an assembler for v8.0 does not know the name. */
-            __asm__ volatile("sys #4, c8, c0, #2, %0" ::"r"(value) : "memory");
-            base += count << shift;
-            pages -= count << shift;
-        }
+    while (tlb_range_next(&left, &value)) {
+        /* TLBI RIPAS2E1IS, Xt; an assembler for v8.0 does not know the name. */
+        __asm__ volatile("sys #4, c8, c0, #2, %0" ::"r"(value) : "memory");
     }
 }
 
