@@ -51,6 +51,13 @@ static void hand_over(int fd, uint32_t type, const void *body, uint32_t length)
     write_all(fd, body, length);
 }
 
+/* What was standard output is no place for this: there may be the source. */
+static _Noreturn void refuse(int pipe_fd, const char *why)
+{
+    hand_over(pipe_fd, REFUSAL, why, (uint32_t)strlen(why));
+    leave();
+}
+
 /* The next record as the builder gets it: checked, its pages unpacked. */
 static int next_record(struct stream_reader *reader, struct stream_checker *checker,
                        struct stream_unzip *unzip, struct stream_record *ret_record)
@@ -140,7 +147,7 @@ static void leave_signals(void)
 static int confine(int stream_fd, int pipe_fd)
 {
     leave_signals();
-    if (dup2(stream_fd, 0) < 0 || dup2(pipe_fd, 1) < 0 || close_range(2, ~0u, 0) < 0)
+    if (dup2(pipe_fd, 1) < 0 || dup2(stream_fd, 0) < 0 || close_range(2, ~0u, 0) < 0)
         return -1;
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
 }
@@ -150,21 +157,20 @@ static _Noreturn void run_child(int stream_fd, int pipe_fd)
     static uint8_t body[STREAM_BODY_MAX + STREAM_ALIGN];
     int source = 0;
     struct stream_reader reader = {.read = stream_read_fd, .source = &source, .body = body};
-    static const char refusal[] = "the process that reads the stream cannot be confined";
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct stream_unzip *unzip = stream_unzip_open(); /* once confined, nothing can be allocated */
-    if (unzip && confine(stream_fd, pipe_fd) == 0)
-        parse(&reader, unzip, 1);
-    else
-        hand_over(1, REFUSAL, refusal, sizeof(refusal) - 1);
+    if (!unzip)
+        refuse(pipe_fd, "the process that reads the stream has no memory");
+    if (confine(stream_fd, pipe_fd))
+        refuse(1, "the process that reads the stream cannot be confined");
+    parse(&reader, unzip, 1);
     leave();
 }
 
 static _Noreturn void run_chain_child(const int *fds, const char *const *paths, unsigned n,
                                       int pipe_fd)
 {
-    static const char refusal[] = "the process that reads the chain cannot be confined";
     static uint8_t body[STREAM_BODY_MAX + STREAM_ALIGN];
     int own[STREAM_CHAIN_MAX];
 
@@ -172,11 +178,11 @@ static _Noreturn void run_chain_child(const int *fds, const char *const *paths, 
     leave_signals();
     memcpy(own, fds, n * sizeof(own[0]));
     struct stream_unzip *unzip = stream_unzip_open(); /* once confined, nothing can be allocated */
-    if (unzip && gather(own, n, pipe_fd) == 0 &&
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) == 0)
-        parse_chain(body, unzip, own, paths, n);
-    else
-        hand_over(1, REFUSAL, refusal, sizeof(refusal) - 1);
+    if (!unzip)
+        refuse(pipe_fd, "the process that reads the chain has no memory");
+    if (gather(own, n, pipe_fd) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0))
+        refuse(1, "the process that reads the chain cannot be confined");
+    parse_chain(body, unzip, own, paths, n);
     leave();
 }
 

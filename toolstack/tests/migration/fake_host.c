@@ -188,7 +188,7 @@ static int fake_log_mark(void *ctx, uint32_t domid, struct migrate_log_mark *ret
 static int fake_log_resume(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
                            struct gw_error *err)
 {
-    struct migrate_log_mark now;
+    struct migrate_log_mark now = {0};
 
     if (fake_log_mark(ctx, domid, &now, err))
         return gw_error_set(err, GW_EXIT_STATE, "the log was switched off: take a full save");

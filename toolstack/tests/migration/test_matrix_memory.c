@@ -16,16 +16,76 @@
 
 enum what { ALLOCATIONS, CALLS, WHATS };
 
+/* numbers[3] of a case: so many connections, or one of these. */
+enum { SAVE = 100, RESTORE };
+
 /* How many there are of each on both sides: by a migration in which nothing fails. */
 struct counts {
     unsigned n[WHATS][FAULT_SIDES];
 };
 
+static int save(struct matrix *m, const char *path)
+{
+    const struct gw_save_options options = {.name = "web",
+                                            .path = path,
+                                            .after = GW_SAVE_RUN_ON,
+                                            .live = true,
+                                            .verify = true,
+                                            .compress_level = 1,
+                                            .opener = &m->opener};
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        faults_side = FAULT_SOURCE;
+        _exit(gw_save(&options, &faults->err));
+    }
+    return matrix_wait(m, pid);
+}
+
+/* The guest ended after it was saved. */
+static int restore(struct matrix *m, const char *path)
+{
+    const struct gw_restore_options options = {.path = path, .verify = true, .opener = &m->opener};
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        faults_side = FAULT_SOURCE;
+        _exit(gw_restore(&options, &faults->err));
+    }
+    return matrix_wait(m, pid);
+}
+
+static int act_with_file(struct matrix *m, int act, unsigned n)
+{
+    struct fake_host *host = &m->world->hosts[0];
+    struct gw_error why;
+    char path[64];
+
+    snprintf(path, sizeof(path), "%s/saved", m->dir);
+    if (act == RESTORE) {
+        if (save(m, path))
+            case_fail("%s", m->err.message);
+        fake_guest_remove(host, fake_guest_find(host, "web"));
+        faults->allocations[FAULT_SOURCE] = 0;
+    }
+    faults->fail_allocation[FAULT_SOURCE] = n;
+    int status = act == RESTORE ? restore(m, path) : save(m, path);
+    faults->fail_allocation[FAULT_SOURCE] = 0;
+    why = m->err;
+    if (act == RESTORE && status) {
+        CASE_CHECK(!fake_guest_find(host, "web--incoming") && host->frames == 0);
+        if (restore(m, path))
+            case_fail("afterwards it cannot be restored: %s", m->err.message);
+    }
+    m->err = why;
+    return status;
+}
+
 static void begin(struct matrix *m, const struct test_case *c)
 {
     matrix_begin(m);
-    m->options.streams = (unsigned)c->numbers[3];
-    m->options.compress_level = c->numbers[3] > 1;
+    m->options.streams = c->numbers[3] < SAVE ? (unsigned)c->numbers[3] : 1;
+    m->options.compress_level = m->options.streams > 1;
 }
 
 static void run_one(const struct test_case *c)
@@ -35,11 +95,21 @@ static void run_one(const struct test_case *c)
     struct matrix m;
 
     begin(&m, c);
+    if (c->numbers[3] >= SAVE) {
+        int failed = act_with_file(&m, c->numbers[3], n);
+        if (!failed)
+            gw_error_set(&m.err, GW_EXIT_MIGRATE_FAILED, "nothing failed");
+        matrix_check(&m, failed ? failed : GW_EXIT_MIGRATE_FAILED, END_HERE);
+        matrix_end(&m);
+        return;
+    }
     if (what == ALLOCATIONS)
         faults->fail_allocation[side] = n;
     else
         m.world->hosts[side].fail_call = n;
     int status = matrix_migrate(&m);
+    if (strstr(m.err.message, "not Godwit"))
+        case_fail("what was meant for somebody else went to the source: %s", m.err.message);
     matrix_check(&m, status, END_ANY | (what == CALLS && side == FAULT_SOURCE ? END_OLD : 0));
     matrix_end(&m);
 }
@@ -54,7 +124,7 @@ static void measure(struct counts *ret_counts, unsigned streams)
         struct matrix m;
 
         begin(&m, &c);
-        if (matrix_migrate(&m))
+        if (streams >= SAVE ? act_with_file(&m, (int)streams, 0) : matrix_migrate(&m))
             case_fail("%s", m.err.message);
         for (unsigned side = 0; side < FAULT_SIDES; side++) {
             ret_counts->n[ALLOCATIONS][side] = faults->allocations[side];
@@ -78,8 +148,12 @@ static void add(enum what what, unsigned side, unsigned n, unsigned streams)
     if (cases_n == CASES_MAX)
         return;
     cases_n++;
-    snprintf(c->name, sizeof(c->name), "%s %u at the %s, %u connections", names[what], n,
-             sides[side], streams);
+    if (streams >= SAVE)
+        snprintf(c->name, sizeof(c->name), "allocation %u of %s", n,
+                 streams == SAVE ? "save" : "restore");
+    else
+        snprintf(c->name, sizeof(c->name), "%s %u at the %s, %u connections", names[what], n,
+                 sides[side], streams);
     c->run = run_one;
     c->numbers[0] = (int)what;
     c->numbers[1] = (int)side;
@@ -106,6 +180,16 @@ static void add_all(struct counts *counts, unsigned streams)
         }
 }
 
+static void add_file(struct counts *counts, unsigned act)
+{
+    memset(counts, 0, sizeof(*counts));
+    measure(counts, act);
+    printf("%s, allocations: %u\n", act == SAVE ? "save" : "restore",
+           counts->n[ALLOCATIONS][FAULT_SOURCE]);
+    for (unsigned n = 1; n <= counts->n[ALLOCATIONS][FAULT_SOURCE]; n++)
+        add(ALLOCATIONS, FAULT_SOURCE, n, act);
+}
+
 int main(int argc, char **argv)
 {
     int rc = matrix_main(argc, argv);
@@ -118,5 +202,7 @@ int main(int argc, char **argv)
         return 1;
     add_all(counts, 1);
     add_all(counts, 3);
+    add_file(counts, SAVE);
+    add_file(counts, RESTORE);
     return cases_run(cases, cases_n, argc > 1 ? argv[1] : NULL);
 }
