@@ -172,6 +172,8 @@ static enum matrix_end end_of(struct matrix *m, int status)
     case GW_EXIT_MIGRATE_UNKNOWN:
         if (!here || here->pauses != 1 || (there && !may_run(there) && there->pauses != 1))
             case_fail("it is not held here: %s", m->err.message);
+        if (!here->note[0])
+            case_fail("nothing says for good that it is held");
         return END_HELD;
     case GW_EXIT_FAILED:
         if (may_run(there) && here && here->pauses == 1)
