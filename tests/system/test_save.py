@@ -2,15 +2,17 @@
 """Save and restore on one host, and across hosts by file."""
 
 import glob
+import json
 import os
 import subprocess
 import tempfile
 
-from guests import LINUX, TWO_HOSTS, free_pages, guest, guest_names
+from guests import LINUX, TWO_HOSTS, free_pages, guest, guest_names, must_fail
 from harness import LONG, ROOT, expect
 import ticks
 
 LAB = TWO_HOSTS
+BUSY = {"memory": 16, "vcpus": 2, "extra": "travel=load"}
 GOLDEN = os.path.join(ROOT, "toolstack/tests/golden/version-*-traveller.save.zst")
 MEMTYPE = os.path.join(ROOT, "build/dom0/tests/system/xenctrl/memtype")
 
@@ -96,15 +98,69 @@ def test_streams_of_earlier_versions(bench):
             expect(not wrong, "%s: %s" % (os.path.basename(packed), "; ".join(wrong)))
 
 
-def test_full_disk_loses_no_guest(bench):
-    """The file cannot be written: the guest runs on."""
-    with guest(bench, "unlucky") as g:
+def save_checked(bench, name, path, *options):
+    """Saves with sums of all pages, and returns what stream-check says of the file."""
+    bench.check("north", ["godwit", "save", "-q", "--verify", *options, name, path], seconds=300)
+    return json.loads(bench.check("north", ["godwit", "stream-check", "-q", "--json", path]))
+
+
+def steps(console):
+    """Where the guest has not counted on by one: (before, after)."""
+    numbers = [int(n) for n, _ in ticks.TICK.findall(console)]
+    return [(a, b) for a, b in zip(numbers, numbers[1:]) if b != a + 1]
+
+
+def test_chain_of_saves_under_load(bench):
+    """A live one, one since it, and a live one that ends the guest: restored from all, then from two."""
+    with guest(bench, "links", **BUSY) as g:
         g.wait_count(3)
-        result = bench.run("north", "ulimit -f 2000; godwit save unlucky /srv/x.save")
-        expect(result.returncode != 0, "a save that did not fit in 1 MB succeeded")
+        full = save_checked(bench, "links", "/srv/a", "-c", "-l", "-i")
+        g.wait_more(2)
+        first = g.count()
+        part = save_checked(bench, "links", "/srv/b", "-c", "-i", "--since", "/srv/a")
+        last = g.count()
+        expect(full["pages"] >= 4096 and 0 < part["pages"] < 2048, "%s, %s" % (full, part))
+        g.wait_more(2)
+        save_checked(bench, "links", "/srv/c", "-l", "--since", "/srv/b")
+        expect("links" not in guest_names(bench, "north"), "a saved guest is still there")
+        bench.check("north", ["godwit", "restore", "--verify", "/srv/c"])  # finds the others by itself
+        expect(g.footprint()["logdirty"] == 0, "a restored guest is logged")
         g.wait_more(5)
         g.expect_whole()
-        bench.check("north", "rm -f /srv/x.save")
+        bench.check("north", ["godwit", "destroy", "links"])
+        bench.check("north", ["godwit", "restore", "--verify", "/srv/a", "/srv/b"])
+        bench.wait("it counts again", lambda: steps(g.console()), g.console)
+        g.wait_more(3)
+        back = steps(g.console())
+        expect(len(back) == 1 and first < back[0][1] <= last + 1, "%s, not one step back to %d..%d"
+               % (back, first + 1, last + 1))
+        expect(b"LOST" not in g.console(), "a page was lost")
+    bench.check("north", "rm /srv/[abc]")
+
+
+def test_full_disk_loses_no_guest(bench):
+    """A save that does not fit leaves no part of a file and no log: the guest runs on."""
+    with guest(bench, "unlucky", **BUSY) as g:
+        g.wait_count(3)
+        before = g.footprint()
+        result = bench.run("north", "ulimit -f 2000; godwit save unlucky /srv/x.save")
+        expect(result.returncode != 0, "a save that did not fit in 1 MB succeeded")
+        bench.check("north", "mkdir -p /tmp/small && mount -t tmpfs -o size=1m none /tmp/small")
+        try:
+            for options in ("", "-c -l", "-c -i"):
+                must_fail(bench, "north", "godwit save %s unlucky /tmp/small/x" % options, 1, "No space left", "runs on")
+                g.expect_untouched(before)
+            bench.check("north", "godwit save -c -i unlucky /srv/a")
+            g.wait_more(2)
+            must_fail(bench, "north", "godwit save -c -l -i --since /srv/a unlucky /tmp/small/x", 1, "No space left",
+                      "runs on", "the next save must be a full one")
+            must_fail(bench, "north", "godwit save --since /srv/a unlucky /srv/b", 7, "take a full save")
+            g.expect_untouched(before)
+            bench.check("north", "test -z \"$(ls -A /tmp/small)\"")
+        finally:
+            bench.check("north", "umount /tmp/small; rm -f /srv/a /srv/x.save")
+        g.wait_more(5)
+        g.expect_whole()
 
 
 def test_restore_on_the_other_host(bench):
