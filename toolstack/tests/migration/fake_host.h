@@ -69,7 +69,7 @@ struct fake_host {
     bool hardware;  /* the MMU notes writes: a vCPU is known by the sample only */
     bool refuse_throttle;
     bool forget_unthrottle; /* the end of logging gives no time back: who took it must */
-    unsigned room; /* for so many guests; 0: for FAKE_GUESTS */
+    unsigned room;          /* for so many guests; 0: for FAKE_GUESTS */
     /* The call with this number, from 1 on, finds no memory; 0: none. */
     unsigned fail_call;
     _Atomic unsigned calls;
