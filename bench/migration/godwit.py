@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from . import pair
+from . import pair, profile
 from .images import COMMAND_LINE, ROOT, Failed
 
 import hosts  # noqa: E402  (lab/)
@@ -26,6 +26,7 @@ def symbols():
 
 class Godwit(pair.Pair):
     system = "godwit"
+    program, program_path = "godwit", os.path.join(ROOT, "build/dom0/toolstack/cli/godwit")
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -35,6 +36,12 @@ class Godwit(pair.Pair):
     def boot(self):
         hosts.HYPERVISOR = HYPERVISOR
         self.up(pair.NAMES, cpu=self.cpu, smp=pair.SMP, mem=pair.MEMORY, control_mem=CONTROL_MEMORY, owner=os.getpid())
+
+    def address_spaces(self, host):
+        own = profile.Symbols()
+        own.add((address, name) for name, address in self.symbols.items())
+        start, end = self.symbols["_text_start"], self.symbols["_text_end"]
+        return [("hypervisor", start, end, own)] + super().address_spaces(host)
 
     def watched(self):
         return [self.symbols[name] for name in HANDLERS]

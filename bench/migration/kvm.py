@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from . import pair
-from .images import COMMAND_LINE, GUEST_MIB, OUT, Failed
+from .images import COMMAND_LINE, GUEST_MIB, OUT, QEMU, Failed
 
 import image  # noqa: E402  (lab/)
 
@@ -78,6 +78,7 @@ class Monitor:
 
 class Kvm(pair.Pair):
     system = "kvm"
+    program, program_path = "qemu-system-aarch64", os.path.join(QEMU, "usr/bin/qemu-system-aarch64")
 
     def __init__(self, *args):
         super().__init__(*args)

@@ -59,8 +59,10 @@ def run_load(pairs, load, runs, keep):
                 found = {"failed": str(failure).splitlines()[0]}
                 pair.end()
                 start(pair, load)
-            found.update(system=pair.system, load=load, cpu=pair.cpu, counted=pair.count)
+            found.update(system=pair.system, load=load, cpu=pair.cpu)
             keep(found)
+            if pair.profiles and "failed" not in found:
+                print(pair.profile_tables() + "\n", flush=True)
             say("%s, %s, %d of %d: %s (%.0f s)" % (pair.system, load, number + 1, runs, brief(found),
                                                   time.monotonic() - begin))
     for pair in pairs:
@@ -70,18 +72,20 @@ def run_load(pairs, load, runs, keep):
 def brief(run):
     if "failed" in run:
         return "failed"
-    return "total %.2f s, gap %.0f ms, %.1f MB, %d rounds" % (run["total_ms"] / 1e3, run["gap_ms"],
-                                                              run["wire_bytes"] / 1e6, run["rounds"])
+    return "total %.2f s, gap %.0f ms, %.1f MB, %d rounds, %.0f + %.0f million instructions, %.1f of them in the gap" % (
+        run["total_ms"] / 1e3, run["gap_ms"], run["wire_bytes"] / 1e6, run["rounds"],
+        run["instructions_at_source"] / 1e6, run["instructions_at_target"] / 1e6, run["gap_instructions"] / 1e6)
 
 
 def measure(options, store):
     disk = images.DISK if options.built else images.build()
     versions = dict(zip(("emulator", "qemu"), images.qemu_versions()))
     say("booting two hosts for each of: " + ", ".join(options.system))
-    pairs = [CLASSES[name](options.cpu, disk, options.count) for name in options.system]
+    pairs = [CLASSES[name](options.cpu, disk, options.profile) for name in options.system]
     try:
         for pair in pairs:
             pair.boot()
+            pair.fix_addresses()
         for load in options.load:
             run_load(pairs, load, options.runs, lambda run: store.add(dict(run, **versions)))
     finally:
@@ -96,8 +100,8 @@ def arguments(words):
     parser.add_argument("--load", action="append", choices=list(results.LOADS))
     parser.add_argument("--system", action="append", choices=results.SYSTEMS)
     parser.add_argument("--cpu", default="cortex-a72", help="of all hosts (default: cortex-a72)")
-    parser.add_argument("--count", action="store_true",
-                        help="count instructions, which slows everything down: these runs give nothing else to the table")
+    parser.add_argument("--profile", action="store_true",
+                        help="print the functions that each move has spent most instructions in, on both hosts")
     parser.add_argument("--built", action="store_true", help="measure what was built last")
     parser.add_argument("--table", action="store_true", help="measure nothing, print what is in the file")
     parser.add_argument("--fresh", action="store_true", help="forget the results in the file first")
@@ -127,6 +131,6 @@ def main(words):
         return 0
     for cpu in sorted({run["cpu"] for run in store.runs}):
         make = results.markdown_table if options.markdown else results.text_table
-        print("%s, guest of %d MiB; medians of so many runs + runs with instructions counted\n" % (cpu, images.GUEST_MIB))
+        print("%s, guest of %d MiB; medians\n" % (cpu, images.GUEST_MIB))
         print(make(store.runs, cpu))
     return 0

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import time
 
-from . import flight
-from .images import OUT, ROOT, Failed
+from . import flight, profile
+from .images import LIBS, OUT, QEMU, ROOT, Failed
 
+import image  # noqa: E402
 import hosts  # noqa: E402  (lab/, which images has put on the path)
 
 PLUGIN = os.path.join(ROOT, "build/host/bench/migration/flight.so")
@@ -23,10 +24,12 @@ class Pair(hosts.Lab):
 
     system = None
     text = None  # "FROM-TO", the code of the hypervisor, where it is told apart
+    program, program_path = None, None  # what moves the guest: its name there, its file here
 
-    def __init__(self, cpu, disk, count):
+    def __init__(self, cpu, disk, profiled):
         super().__init__(os.path.join(OUT, "hosts-" + self.system))
-        self.cpu, self.disk, self.count = cpu, disk, count
+        self.cpu, self.disk, self.profiled = cpu, disk, profiled
+        self.profiles = None  # of each host: how often each block had run before and after the migration
         self.at = None  # the host that the guest is on: 0 or 1
         self.window = None  # what the plugin said when the migration was asked for, and when it was over
 
@@ -40,7 +43,8 @@ class Pair(hosts.Lab):
 
     def qemu(self, name, index, **options):
         argv = super().qemu(name, index, **options)
-        words = "%s,map=flight,host=%d,count=%s" % (PLUGIN, index, "on" if self.count else "off")
+        words = "%s,map=flight,host=%d" % (PLUGIN, index)
+        words += ",profile=profile-" + name if self.profiled else ""
         words += "".join(",watch=%#x" % address for address in self.watched())
         return argv + ["-plugin", words + (",text=" + self.text if self.text else "")]
 
@@ -90,9 +94,39 @@ class Pair(hosts.Lab):
     @contextlib.contextmanager
     def watch(self):
         """Around the migration itself, without what is prepared before it."""
-        began = self.flight()
+        began, before = self.flight(), self.read_profiles()
         yield
         self.window = began, self.flight()
+        self.profiles = list(zip(before, self.read_profiles()))
+
+    def read_profiles(self):
+        return [profile.read(self.path("profile-" + name)) for name in NAMES] if self.profiled else []
+
+    # -- functions --------------------------------------------------------------------------------
+
+    def fix_addresses(self):
+        """Programs lie at the same addresses from now on, if functions are to be named."""
+        for name in NAMES if self.profiled else ():
+            self.run(name, "echo 0 >/proc/sys/kernel/randomize_va_space")
+
+    def address_spaces(self, host):
+        """[(kind, from, to, Symbols)] of a host, for profile.functions()."""
+        kernel, user = profile.Symbols(), profile.Symbols()
+        kernel.add(profile.listing(self.command(host, "cat /proc/kallsyms")))
+        user.add(profile.user_symbols(self.command(host, "set -- $(pidof %s); cat /proc/$1/maps" % self.program), self.locate))
+        return [("kernel", profile.KERNEL, 1 << 64, kernel), ("user", 0, profile.KERNEL, user)]
+
+    def locate(self, path):
+        """Where a program or library of the hosts is on this machine, or None."""
+        places = [self.program_path] if path.endswith("/" + self.program) else \
+            [os.path.join(root, LIBS, os.path.basename(path)) for root in (QEMU, image.SYSROOT)]
+        return next((os.path.realpath(place) for place in places if os.path.exists(place)), None)
+
+    def profile_tables(self):
+        """The functions that the last migration has spent most instructions in, on both hosts."""
+        spaces = self.address_spaces(self.at)
+        return "\n\n".join(profile.table("%s, %s" % (self.system, what), profile.functions(*self.profiles[host], spaces))
+                           for what, host in (("source", 1 - self.at), ("destination", self.at)))
 
     def wire_bytes(self, host):
         """Bytes that a host has sent to the other since it was started, all headers included."""
@@ -128,13 +162,12 @@ class Pair(hosts.Lab):
         found["back_bytes"] = self.wire_bytes(target) - sent[1]
         found["gap_ms"] = move.gap_ns / 1e6
         found["faults"] = sum(after.watched[source]) - sum(before.watched[source])
-        if self.count:
-            found["instructions_at_source"], found["instructions_at_target"] = (
-                ended.executed[h] - began.executed[h] for h in (source, target))
-            found["instructions"] = found["instructions_at_source"] + found["instructions_at_target"]
-            found["gap_instructions"] = sum(move.executed.values())
-            found["gap_instructions_at_source"], found["gap_instructions_at_target"] = move.executed_at
-            found.update({"gap_instructions_" + kind: value for kind, value in move.executed.items()})
+        found["instructions_at_source"], found["instructions_at_target"] = (
+            ended.executed[h] - began.executed[h] for h in (source, target))
+        found["instructions"] = found["instructions_at_source"] + found["instructions_at_target"]
+        found["gap_instructions"] = sum(move.executed.values())
+        found["gap_instructions_at_source"], found["gap_instructions_at_target"] = move.executed_at
+        found.update({"gap_instructions_" + kind: value for kind, value in move.executed.items()})
         found["faults_before"] = sum(after.watched[target])
         return found
 

@@ -6,7 +6,10 @@
  * first on the other is seen by one clock.
  *
  * Options: map=PATH; host=N, this host's number; watch=ADDRESS, an instruction whose executions
- * are counted, up to 4; text=FROM-TO, the code of the hypervisor; count=on|off, instructions.
+ * are counted, up to 4; text=FROM-TO, the code of the hypervisor;
+ * profile=PATH, where to count blocks one by one (profile.h).
+ *
+ * Instructions are counted inline, without a lock: hosts have one CPU.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -19,11 +22,11 @@
 
 #include "../../tests/witness/qemu_plugin.h"
 #include "flight.h"
+#include "profile.h"
 
-#define EXPORT     __attribute__((visibility("default")))
-#define HEARTBEAT  UINT32_C(0xd28ae8ff) /* MOVZ XZR, #0x5747 */
-#define KERNEL     (UINT64_C(1) << 63)
-#define KIND_SHIFT 16
+#define EXPORT    __attribute__((visibility("default")))
+#define HEARTBEAT UINT32_C(0xd28ae8ff) /* MOVZ XZR, #0x5747 */
+#define KERNEL    (UINT64_C(1) << 63)
 
 enum { KIND_USER, KIND_KERNEL, KIND_HYPERVISOR };
 
@@ -33,10 +36,11 @@ static struct {
     uint64_t watched[FLIGHT_WATCHED];
     unsigned watched_count;
     uint64_t text_from, text_to;
-    bool count;
+    const char *profile;
 } options;
 
 static struct flight *flight;
+static struct profile *profile; /* NULL: not wanted */
 
 static uint64_t now_ns(void)
 {
@@ -61,9 +65,6 @@ static void take_beat(struct flight_beat *beat)
 {
     beat->ns = now_ns();
     beat->count++;
-    if (!options.count) {
-        return;
-    }
     for (unsigned host = 0; host < FLIGHT_HOSTS; host++) {
         for (unsigned kind = 0; kind < FLIGHT_KINDS; kind++) {
             uint64_t sum = 0;
@@ -101,14 +102,6 @@ static void on_beat(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, 
     __atomic_store_n(&flight->at, options.host, __ATOMIC_RELEASE);
 }
 
-static void on_block(unsigned cpu, void *user)
-{
-    uintptr_t packed = (uintptr_t)user;
-
-    add(&flight->cpus[options.host][cpu % FLIGHT_CPUS].instructions[packed >> KIND_SHIFT],
-        packed & ((1u << KIND_SHIFT) - 1));
-}
-
 static void on_watched(unsigned cpu, void *user)
 {
     add(&flight->cpus[options.host][cpu % FLIGHT_CPUS].watched[(uintptr_t)user], 1);
@@ -130,14 +123,30 @@ static uint32_t word_of(const struct qemu_plugin_insn *insn)
     return word;
 }
 
+static void profile_block(struct qemu_plugin_tb *tb, uint64_t start, size_t length)
+{
+    uint64_t number = peek(&profile->blocks);
+    struct profile_block *block = &profile->block[number];
+
+    if (number == PROFILE_BLOCKS) {
+        return;
+    }
+    block->address = start;
+    block->length = length;
+    qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_64, &block->count, 1);
+    __atomic_store_n(&profile->blocks, number + 1, __ATOMIC_RELEASE);
+}
+
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     size_t count = qemu_plugin_tb_n_insns(tb);
     uint64_t start = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0));
 
-    if (options.count) {
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_NO_REGISTERS,
-                                             (void *)(kind_of(start) << KIND_SHIFT | count));
+    qemu_plugin_register_vcpu_tb_exec_inline(
+        tb, QEMU_PLUGIN_INLINE_ADD_64, &flight->cpus[options.host][0].instructions[kind_of(start)],
+        count);
+    if (profile != NULL) {
+        profile_block(tb, start, count);
     }
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -176,23 +185,40 @@ static bool read_option(const char *text)
         options.text_to = *end == '-' ? strtoull(end + 1, NULL, 0) : 0;
         return options.text_to > options.text_from;
     }
-    options.count = strcmp(text, "count=on") == 0;
-    return options.count || strcmp(text, "count=off") == 0;
+    if (strncmp(text, "profile=", 8) == 0) {
+        options.profile = text + 8;
+        return true;
+    }
+    return false;
 }
 
-/* The file is made by who starts the hosts. */
-static bool map_file(void)
+static void *map_file(const char *path, size_t bytes, int flags)
 {
-    int fd = open(options.file, O_RDWR | O_CLOEXEC);
-    void *at;
+    int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+    void *at = MAP_FAILED;
 
     if (fd < 0) {
+        return NULL;
+    }
+    if (!(flags & O_CREAT) || ftruncate(fd, (off_t)bytes) == 0) {
+        at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    close(fd);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* The first file is made by who starts the hosts. */
+static bool map_files(void)
+{
+    flight = map_file(options.file, sizeof(*flight), 0);
+    if (flight == NULL || flight->magic != FLIGHT_MAGIC) {
         return false;
     }
-    at = mmap(NULL, sizeof(*flight), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    flight = at;
-    return at != MAP_FAILED && flight->magic == FLIGHT_MAGIC;
+    if (options.profile == NULL) {
+        return true;
+    }
+    profile = map_file(options.profile, sizeof(*profile), O_CREAT | O_TRUNC);
+    return profile != NULL;
 }
 
 EXPORT extern const int qemu_plugin_version;
@@ -209,7 +235,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_host *host
             return -1;
         }
     }
-    if (options.file == NULL || !map_file()) {
+    if (options.file == NULL || !map_files()) {
         fprintf(stderr, "flight: no file to write to\n");
         return -1;
     }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The results of the migration benchmark: a file of runs, medians of them, and the table.
 
-A run is a dictionary: system, load, cpu, counted (whether instructions were counted, which makes everything
-else slower), and what pair.py, godwit.py and kvm.py measured; or "failed", a sentence, instead of that.
+A run is a dictionary: system, load, cpu, and what pair.py, godwit.py and kvm.py measured; or "failed", a sentence,
+instead of that.
 """
 
 import json
@@ -13,22 +13,22 @@ SYSTEMS = ("godwit", "kvm")
 LOADS = {"idle": "idle", "tenth": "10 % of RAM rewritten each second", "hot": "16 MiB rewritten without a pause",
          "fast": "96 MiB rewritten faster than the link"}
 
-# (quantity, what the table says, unit's size, format, from runs that were counted)
+# (quantity, what the table says, unit's size, format)
 LINES = [
-    ("total_ms", "total, s", 1e3, "%.2f", False),
-    ("gap_ms", "downtime: last store here to first store there, ms", 1, "%.0f", False),
-    ("downtime_ms", "downtime as the source reports it, ms", 1, "%.0f", False),
-    ("instructions", "instructions of both hosts, millions", 1e6, "%.0f", True),
-    ("instructions_at_source", "of them at the source, the guest's own included", 1e6, "%.0f", True),
-    ("instructions_at_target", "of them at the destination", 1e6, "%.0f", True),
-    ("gap_instructions", "of both hosts from last to first store", 1e6, "%.1f", True),
-    ("gap_instructions_at_source", "of them at the source", 1e6, "%.1f", True),
-    ("gap_instructions_at_target", "of them at the destination", 1e6, "%.1f", True),
-    ("wire_bytes", "bytes on the wire, MB", 1e6, "%.1f", False),
-    ("pages_again", "pages sent again", 1, "%.0f", False),
-    ("rounds", "rounds", 1, "%.0f", False),
-    ("faults", "faults of the guest's memory at the source", 1, "%.0f", False),
-    ("faults_after", "at the destination, 2 s from its start", 1, "%.0f", False),
+    ("total_ms", "total, s", 1e3, "%.2f"),
+    ("gap_ms", "downtime: last store here to first store there, ms", 1, "%.0f"),
+    ("downtime_ms", "downtime as the source reports it, ms", 1, "%.0f"),
+    ("instructions", "instructions of both hosts, millions", 1e6, "%.0f"),
+    ("instructions_at_source", "of them at the source, the guest's own included", 1e6, "%.0f"),
+    ("instructions_at_target", "of them at the destination", 1e6, "%.0f"),
+    ("gap_instructions", "of both hosts from last to first store", 1e6, "%.1f"),
+    ("gap_instructions_at_source", "of them at the source", 1e6, "%.1f"),
+    ("gap_instructions_at_target", "of them at the destination", 1e6, "%.1f"),
+    ("wire_bytes", "bytes on the wire, MB", 1e6, "%.1f"),
+    ("pages_again", "pages sent again", 1, "%.0f"),
+    ("rounds", "rounds", 1, "%.0f"),
+    ("faults", "faults of the guest's memory at the source", 1, "%.0f"),
+    ("faults_after", "at the destination, 2 s from its start", 1, "%.0f"),
 ]
 
 
@@ -53,9 +53,9 @@ def select(runs, system, load, cpu):
     return [r for r in runs if (r["system"], r["load"], r["cpu"]) == (system, load, cpu)]
 
 
-def median(runs, quantity, counted):
+def median(runs, quantity):
     """None without a run that has the quantity."""
-    values = [r[quantity] for r in runs if r["counted"] == counted and r.get(quantity) is not None]
+    values = [r[quantity] for r in runs if r.get(quantity) is not None]
     return statistics.median(values) if values else None
 
 
@@ -75,10 +75,8 @@ def cell(value, size, form):
 
 def count_text(runs):
     """How many runs a column is the median of, those that failed told apart."""
-    timed = sum(not r["counted"] and "failed" not in r for r in runs)
-    counted = sum(r["counted"] and "failed" not in r for r in runs)
     failed = sum("failed" in r for r in runs)
-    return "%d + %d%s" % (timed, counted, ", %d failed" % failed if failed else "")
+    return "%d%s" % (len(runs) - failed, ", %d failed" % failed if failed else "")
 
 
 def rows(runs, cpu):
@@ -88,8 +86,8 @@ def rows(runs, cpu):
         if not godwit and not kvm:
             continue
         yield text, "runs", count_text(godwit), count_text(kvm), ""
-        for quantity, line, size, form, counted in LINES:
-            ours, theirs = (median(r, quantity, counted) for r in (godwit, kvm))
+        for quantity, line, size, form in LINES:
+            ours, theirs = (median(r, quantity) for r in (godwit, kvm))
             if ours is not None or theirs is not None:
                 yield text, line, cell(ours, size, form), cell(theirs, size, form), ratio(ours, theirs)
 
@@ -98,8 +96,8 @@ def behind(runs, cpu):
     """(load, quantity, Godwit, QEMU) of the lines in which Godwit is not ahead."""
     for load in LOADS:
         godwit, kvm = (select(runs, system, load, cpu) for system in SYSTEMS)
-        for quantity, line, _, _, counted in LINES:
-            ours, theirs = (median(r, quantity, counted) for r in (godwit, kvm))
+        for quantity, line, _, _ in LINES:
+            ours, theirs = (median(r, quantity) for r in (godwit, kvm))
             if ours is not None and theirs is not None and ours > theirs:
                 yield load, line, ours, theirs
 

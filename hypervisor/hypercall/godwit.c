@@ -173,6 +173,8 @@ long hcall_godwit(struct hcall *call)
         return godwit_vcpu_throttle(call->arg[1]);
     case GODWIT_OP_WRITER_SAMPLE:
         return godwit_writer_sample(call->arg[1]);
+    case GODWIT_OP_PAGES:
+        return godwit_pages(call);
     case GODWIT_OP_HOST_INFO:
         host_info(&info);
         return copy_to_guest(call->arg[1], &info, sizeof(info)) != 0 ? -EFAULT : 0;

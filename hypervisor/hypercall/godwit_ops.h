@@ -18,4 +18,7 @@ long godwit_writer_sample(uint64_t gva);
 /* GODWIT_OP_DIRTY_RANGES, its structure at the call's second argument. */
 long godwit_dirty_ranges(struct hcall *call);
 
+/* GODWIT_OP_PAGES, the same. */
+long godwit_pages(struct hcall *call);
+
 #endif

@@ -23,18 +23,23 @@ static void copy_up(uint8_t *to, const uint8_t *from, size_t bytes)
         for (; bytes > 0 && ((uintptr_t)to & (WORD_BYTES - 1)) != 0; bytes--) {
             *to++ = *from++;
         }
-        for (; bytes >= 4 * WORD_BYTES; bytes -= 4 * WORD_BYTES) {
+        for (; bytes >= 8 * WORD_BYTES; bytes -= 8 * WORD_BYTES) {
             const word_t *source = (const word_t *)(const void *)from;
             word_t *words = (word_t *)(void *)to;
             /* All loads before the stores, as memmove's areas may overlap. */
             word_t a = source[0], b = source[1], c = source[2], d = source[3];
+            word_t e = source[4], f = source[5], g = source[6], h = source[7];
 
             words[0] = a;
             words[1] = b;
             words[2] = c;
             words[3] = d;
-            to += 4 * WORD_BYTES;
-            from += 4 * WORD_BYTES;
+            words[4] = e;
+            words[5] = f;
+            words[6] = g;
+            words[7] = h;
+            to += 8 * WORD_BYTES;
+            from += 8 * WORD_BYTES;
         }
         for (; bytes >= WORD_BYTES; bytes -= WORD_BYTES) {
             *(word_t *)(void *)to = *(const word_t *)(const void *)from;

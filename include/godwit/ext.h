@@ -21,10 +21,11 @@ enum godwit_op {
     GODWIT_OP_VCPU_STATS = 7,    /* struct godwit_vcpu_stats: what logging costs a vCPU */
     GODWIT_OP_VCPU_THROTTLE = 8, /* struct godwit_vcpu_throttle: takes CPU time from a vCPU */
     GODWIT_OP_WRITER_SAMPLE =
-        9, /* struct godwit_writer_sample: who writes, when the MMU notes it */
+        9,                /* struct godwit_writer_sample: who writes, when the MMU notes it */
+    GODWIT_OP_PAGES = 10, /* struct godwit_pages: contents of a guest's pages */
 };
 
-#define GODWIT_ABI_VERSION 2
+#define GODWIT_ABI_VERSION 3
 
 /* Indices into id_aa64, the registers as guests see them. The stream keeps this order for ever. */
 enum godwit_id_register {
@@ -227,7 +228,33 @@ struct godwit_readonly {
     uint32_t pad2;      /* 0 */
 };
 
+/*
+ * Copies whole pages of another domain to the caller's memory, or from there. A page of zeros takes
+ * no room there: reading sets GODWIT_PAGE_ZERO in its frame number, writing looks for it. What is
+ * read is as it was at some moment of the call, byte by byte; what is written is marked in the
+ * domain's dirty log, and is in memory, not only in caches.
+ *
+ * A call does a bounded piece of work, at least one page if there is no error, and ends early where
+ * the room ends: it is to be repeated with what is left. -EINVAL: the domain is the caller, or a
+ * frame is not RAM (for writing: RAM that it may write); -ENOBUFS: no room for even one page. After
+ * an error too, count and room say what was done before it.
+ */
+#define GODWIT_PAGES_READ  0u
+#define GODWIT_PAGES_WRITE 1u
+#define GODWIT_PAGE_ZERO   (UINT64_C(1) << 63)
+
+struct godwit_pages {
+    uint16_t domid;
+    uint16_t pad;    /* 0 */
+    uint32_t flags;  /* GODWIT_PAGES_READ or GODWIT_PAGES_WRITE */
+    uint64_t frames; /* address of an array of frame numbers */
+    uint64_t data;   /* address of the contents, one page after the other; best aligned to one */
+    uint32_t count;  /* in: frames; out: how many of them are done */
+    uint32_t room;   /* in: pages at data; out: how many of them were used */
+};
+
 _Static_assert(sizeof(struct godwit_domain_op) == 8, "ABI");
+_Static_assert(sizeof(struct godwit_pages) == 32, "ABI");
 _Static_assert(sizeof(struct godwit_readonly) == 32, "ABI");
 _Static_assert(sizeof(struct godwit_logdirty) == 8, "ABI");
 _Static_assert(sizeof(struct godwit_vcpu_stats) == 16 + 8 * 6 + 8, "ABI");

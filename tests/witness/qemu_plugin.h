@@ -33,6 +33,7 @@ struct qemu_plugin_hwaddr;
 /* Size and direction of an access, packed. */
 typedef uint32_t qemu_plugin_meminfo_t;
 
+enum qemu_plugin_inline { QEMU_PLUGIN_INLINE_ADD_64 };
 enum qemu_plugin_registers { QEMU_PLUGIN_NO_REGISTERS };
 /* QEMU 7.2 has the choice between loads (1) and stores (2) wrong: ask for both, look at the info.
  */
@@ -53,6 +54,9 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
 /* The callback comes before the block. */
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, qemu_plugin_execute_cb cb,
                                           enum qemu_plugin_registers registers, void *user);
+/* Adds before the block, without a call: not atomic, so exact on hosts with one CPU. */
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, enum qemu_plugin_inline op,
+                                              void *number, uint64_t value);
 /* The callback comes after the access, once for each that the instruction makes. */
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, qemu_plugin_access_cb cb,
                                       enum qemu_plugin_registers registers,

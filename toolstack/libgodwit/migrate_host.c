@@ -317,6 +317,7 @@ static const struct migrate_host_ops host_ops = {
     .vcpu_throttle = migrate_xen_vcpu_throttle,
     .writer_sample = migrate_xen_writer_sample,
     .ranges = migrate_xen_ranges,
+    .read_pages = migrate_xen_read_pages,
     .map_pages = migrate_xen_map_pages,
     .unmap_pages = migrate_xen_unmap_pages,
     .write_pages = migrate_xen_write_pages,

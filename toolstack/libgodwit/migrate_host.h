@@ -120,16 +120,23 @@ struct migrate_host_ops {
     int (*ranges)(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                   struct gw_error *err);
     /*
-     * A window to read up to MIGRATE_WINDOW_PAGES frames through; a guest that runs may change them
-     * while one looks. Looking marks nothing in the log. Unmap it soon: each page costs the control
-     * domain one of its own meanwhile. Both may be called by several threads at once.
+     * Copies pages to data, which has room for so many: one after the other, those of zeros left
+     * out (ret_zero of each frame). *ret_done of the n frames are done, fewer only if the room
+     * ended. A guest that runs may change a page meanwhile: each byte is as it was at some moment.
+     * Marks nothing in the log. Several threads at once.
+     */
+    int (*read_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
+                      unsigned room, bool *ret_zero, unsigned *ret_done, struct gw_error *err);
+    /*
+     * A window to look at up to MIGRATE_WINDOW_PAGES frames through, for who compares. Unmap it
+     * soon: each page costs the control domain one of its own meanwhile. Otherwise as read_pages.
      */
     int (*map_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                      struct migrate_window *ret_window, struct gw_error *err);
     void (*unmap_pages)(void *ctx, struct migrate_window *window);
     /*
-     * At most STREAM_PAGES_MAX frames, by way of such windows. Several threads at once. What is
-     * written is in memory, not only in caches: the guest may have its MMU off.
+     * Writes frames, the contents at data one after the other, or zeros (NULL). Several threads at
+     * once. What is written is in memory, not only in caches: the guest may have its MMU off.
      */
     int (*write_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                        const void *data, struct gw_error *err);

@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cache_clean.h"
 #include "migrate_host_xen.h"
 
 #define TYPES_AT_ONCE 1024u
@@ -202,10 +201,20 @@ int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memo
     return 0;
 }
 
-static int map_failed(const char *what, const uint64_t *gfns, unsigned n, struct gw_error *err)
+static int pages_failed(const char *what, const uint64_t *gfns, unsigned n, int rc,
+                        struct gw_error *err)
 {
-    return gw_error_errno(err, errno ? errno : EFAULT, "cannot %s %u pages at frame 0x%llx", what,
-                          n, (unsigned long long)gfns[0]);
+    return gw_error_errno(err, rc, "cannot %s %u pages at frame 0x%llx", what, n,
+                          (unsigned long long)gfns[0]);
+}
+
+int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
+                           unsigned room, bool *ret_zero, unsigned *ret_done, struct gw_error *err)
+{
+    struct migrate_xen *x = ctx;
+    int rc = gw_hv_pages_read(x->hv, domid, gfns, n, data, room, ret_zero, ret_done);
+
+    return rc < 0 ? pages_failed("read", gfns, n, rc, err) : 0;
 }
 
 int migrate_xen_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
@@ -217,7 +226,7 @@ int migrate_xen_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsig
     ret_window->address = gw_hv_map(x->hv, domid, PROT_READ, gfns, NULL, n);
     ret_window->n = n;
     if (!ret_window->address)
-        return map_failed("read", gfns, n, err);
+        return pages_failed("map", gfns, n, errno ? errno : EFAULT, err);
     for (unsigned i = 0; i < n; i++)
         ret_window->pages[i] = (uint8_t *)ret_window->address + (size_t)i * GW_PAGE_BYTES;
     return 0;
@@ -235,19 +244,9 @@ int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, uns
                             const void *data, struct gw_error *err)
 {
     struct migrate_xen *x = ctx;
+    int rc = gw_hv_pages_write(x->hv, domid, gfns, n, data);
 
-    for (unsigned done = 0, step; done < n; done += step) {
-        step = n - done < MIGRATE_WINDOW_PAGES ? n - done : MIGRATE_WINDOW_PAGES;
-        void *window = gw_hv_map(x->hv, domid, PROT_READ | PROT_WRITE, gfns + done, NULL, step);
-
-        if (!window)
-            return map_failed("write", gfns + done, step, err);
-        memcpy(window, (const char *)data + (size_t)done * GW_PAGE_BYTES,
-               (size_t)step * GW_PAGE_BYTES);
-        cache_clean(window, (size_t)step * GW_PAGE_BYTES);
-        gw_hv_unmap(x->hv, window, step);
-    }
-    return 0;
+    return rc < 0 ? pages_failed("write", gfns, n, rc, err) : 0;
 }
 
 int migrate_xen_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,

@@ -34,6 +34,8 @@ int migrate_xen_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned
 int migrate_xen_writer_sample(void *ctx, uint32_t domid, bool on, struct gw_error *err);
 int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                        struct gw_error *err);
+int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
+                           unsigned room, bool *ret_zero, unsigned *ret_done, struct gw_error *err);
 int migrate_xen_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                           struct migrate_window *ret_window, struct gw_error *err);
 void migrate_xen_unmap_pages(void *ctx, struct migrate_window *window);

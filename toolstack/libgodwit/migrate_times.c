@@ -26,9 +26,8 @@ uint64_t migrate_times_ms(const struct migrate_times *times, enum migrate_phase 
 const char *migrate_phase_name(enum migrate_phase phase)
 {
     static const char *const names[MIGRATE_PHASES] = {
-        [MIGRATE_MAP] = "map",           [MIGRATE_READ] = "read",    [MIGRATE_ZERO] = "zero",
-        [MIGRATE_COMPRESS] = "compress", [MIGRATE_SEND] = "send",    [MIGRATE_HARVEST] = "harvest",
-        [MIGRATE_STOP] = "stop",         [MIGRATE_CHECK] = "verify",
+        [MIGRATE_READ] = "read",       [MIGRATE_COMPRESS] = "compress", [MIGRATE_SEND] = "send",
+        [MIGRATE_HARVEST] = "harvest", [MIGRATE_STOP] = "stop",         [MIGRATE_CHECK] = "verify",
     };
 
     return names[phase];

@@ -10,9 +10,7 @@
 #include <stdint.h>
 
 enum migrate_phase {
-    MIGRATE_MAP,      /* mapping guest pages, and unmapping them */
-    MIGRATE_READ,     /* copying pages with contents out of the window */
-    MIGRATE_ZERO,     /* looking for pages of zeros */
+    MIGRATE_READ,     /* copying pages with contents from the guest, looking for zeros */
     MIGRATE_COMPRESS, /* zstd */
     MIGRATE_SEND,     /* writing to the transport, the bandwidth limit's waits included */
     MIGRATE_HARVEST,  /* taking the dirty log */
@@ -33,8 +31,8 @@ void migrate_times_add(struct migrate_times *times, enum migrate_phase phase, ui
 
 uint64_t migrate_times_ms(const struct migrate_times *times, enum migrate_phase phase);
 
-/* As in the report's phases_ms: "map", "read", "zero", "compress", "send", "harvest", "stop",
- * "verify". */
+/* As in the report's phases_ms: "read", "compress", "send", "harvest", "stop", "verify".
+ */
 const char *migrate_phase_name(enum migrate_phase phase);
 
 #endif

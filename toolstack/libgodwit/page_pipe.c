@@ -258,9 +258,10 @@ static unsigned choose_compressors(int level)
 static int make_jobs(struct page_pipe *p)
 {
     p->jobs_n = 2 * p->lanes_n + p->compressors_n + 2;
-    p->jobs = calloc(p->jobs_n, sizeof(*p->jobs));
+    p->jobs = aligned_alloc(STREAM_PAGE_BYTES, p->jobs_n * sizeof(*p->jobs));
     if (!p->jobs)
         return -1;
+    memset(p->jobs, 0, p->jobs_n * sizeof(*p->jobs)); /* and all of it is there */
     for (unsigned i = 0; i < p->jobs_n; i++) {
         if (p->compressors_n && !(p->jobs[i].frame = malloc(PAGE_JOB_CONTENTS * STREAM_PAGE_BYTES)))
             return -1;

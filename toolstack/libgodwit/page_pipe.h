@@ -29,7 +29,8 @@ struct page_job {
     uint32_t frame_bytes;        /* of zstd; 0: the contents go as they are */
     uint8_t *frame;              /* the pipe's; NULL when nothing is compressed */
     uint64_t words[STREAM_PAGES_MAX];
-    uint8_t data[PAGE_JOB_CONTENTS][STREAM_PAGE_BYTES];
+    /* Aligned so that the hypervisor has one page of ours for each of the guest's. */
+    _Alignas(STREAM_PAGE_BYTES) uint8_t data[PAGE_JOB_CONTENTS][STREAM_PAGE_BYTES];
 };
 
 struct page_pipe_setup {

@@ -302,7 +302,6 @@ void restore_build_free(struct restore_builder *b)
     free(b->seen);
     free(b->written);
     free(b->verified);
-    restore_lanes_free(b);
     free(b->readonly);
     free(b->sums);
 }

@@ -54,8 +54,7 @@ static int store_pages(struct restore_lane *lane, const struct stream_pages *pag
     lane->zero_pages += pages->count - pages->with_contents;
     if (write_pages(b, full, full_n, pages->contents, err))
         return -1;
-    memset(lane->scratch, 0, (size_t)zero_n * STREAM_PAGE_BYTES);
-    return write_pages(b, zero, zero_n, lane->scratch, err);
+    return write_pages(b, zero, zero_n, NULL, err);
 }
 
 /* Compares what a window shows with the pages from number `first` on. */
@@ -108,10 +107,6 @@ int restore_lane_take_pages(struct restore_lane *lane, const struct stream_recor
     struct stream_pages pages;
     const char *why;
 
-    if (!lane->scratch)
-        lane->scratch = malloc((size_t)STREAM_PAGES_MAX * STREAM_PAGE_BYTES);
-    if (!lane->scratch)
-        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
     if (stream_view_pages(record->body, record->length, &lane->builder->memory, &pages, &why))
         return gw_error_set(err, GW_EXIT_CONFIG, "%s", why);
     lane->carried += pages.count;
@@ -258,10 +253,4 @@ int restore_lanes_compare(const struct restore_builder *b, struct gw_error *err)
                 i + 1, (unsigned long long)b->lanes[i].carried, (unsigned long long)said->pages);
     }
     return 0;
-}
-
-void restore_lanes_free(struct restore_builder *b)
-{
-    for (unsigned i = 0; i < STREAM_STREAMS_MAX; i++)
-        free(b->lanes[i].scratch);
 }

@@ -17,7 +17,6 @@ struct restore_lane {
     struct restore_builder *builder;
     struct stream_parser *parser;
     unsigned index;
-    uint8_t *scratch; /* STREAM_PAGES_MAX pages */
     bool verifying;
     uint64_t seen_pages, verified_pages; /* each page once */
     uint64_t pages, zero_pages;          /* counted as sent, repeats included */
@@ -46,7 +45,5 @@ int restore_lanes_join(struct restore_builder *builder, int rc, struct gw_error 
 
 /* GODWIT_LANE_ENDS against what came: -1 if a side connection lost something. After the join. */
 int restore_lanes_compare(const struct restore_builder *builder, struct gw_error *err);
-
-void restore_lanes_free(struct restore_builder *builder);
 
 #endif

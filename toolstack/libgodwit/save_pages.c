@@ -56,87 +56,73 @@ static uint32_t skip_frames(struct save_source *s, uint64_t *gfns, uint32_t n)
     return kept;
 }
 
-/* The guest may write meanwhile: each byte is looked at once, so the page was all zeros as we saw
- * it, just as if it had been copied. */
-static bool page_is_zero(const uint8_t *page)
+/* The job that pages of this connection go into; NULL: none could be had. */
+static struct page_job *job_of(struct pass *pass, unsigned stream, struct gw_error *err)
 {
-    uint64_t words[8];
-
-    for (size_t at = 0; at < STREAM_PAGE_BYTES; at += sizeof(words)) {
-        memcpy(words, page + at, sizeof(words));
-        if (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7])
-            return false;
+    if (!pass->jobs[stream]) {
+        pass->jobs[stream] = page_pipe_job(pass->source->pipe, &pass->waited_ns, err);
+        if (!pass->jobs[stream])
+            return NULL;
+        pass->jobs[stream]->stream = stream;
+        pass->jobs[stream]->times = pass->times;
     }
-    return true;
+    return pass->jobs[stream];
 }
 
-/* Puts a page into the job of its connection, and sends the job when that is full. */
-static int add_page(struct pass *pass, uint64_t gfn, const uint8_t *page, bool zero,
-                    struct gw_error *err)
+/* Reads as many of these frames, all of one connection, as its job has room for. */
+static int fill_job(struct pass *pass, struct page_job *job, const uint64_t *gfns, uint32_t n,
+                    uint32_t *ret_done, struct gw_error *err)
 {
-    struct page_pipe *pipe = pass->source->pipe;
-    unsigned stream = stream_of_gfn(gfn, pass->source->streams);
-    struct page_job *job = pass->jobs[stream];
-
-    if (!job) {
-        job = page_pipe_job(pipe, &pass->waited_ns, err);
-        if (!job)
-            return -1;
-        job->stream = stream;
-        job->times = pass->times;
-        pass->jobs[stream] = job;
-    }
-    job->words[job->pages++] = gfn | (uint64_t)(zero ? STREAM_PFN_ZERO : STREAM_PFN_NORMAL)
-                                         << STREAM_PFN_TYPE_SHIFT;
-    if (!zero)
-        memcpy(job->data[job->contents++], page, STREAM_PAGE_BYTES);
-    if (job->pages < STREAM_PAGES_MAX && job->contents < PAGE_JOB_CONTENTS)
-        return 0;
-    page_pipe_send(pipe, job);
-    pass->jobs[stream] = NULL;
-    return 0;
-}
-
-static int read_window(struct pass *pass, const uint64_t *gfns, const struct migrate_window *window,
-                       struct gw_error *err)
-{
-    uint64_t began = migrate_now_ns();
+    struct save_source *s = pass->source;
+    uint32_t list_room = STREAM_PAGES_MAX - job->pages, most = n < list_room ? n : list_room;
     bool zero[MIGRATE_WINDOW_PAGES];
+    uint64_t began = migrate_now_ns();
 
-    for (uint32_t i = 0; i < window->n; i++) {
-        zero[i] = page_is_zero(window->pages[i]);
+    if (s->host->ops->read_pages(s->host->ctx, s->guest.domid, gfns, most, job->data[job->contents],
+                                 PAGE_JOB_CONTENTS - job->contents, zero, ret_done, err))
+        return -1;
+    for (uint32_t i = 0; i < *ret_done; i++) {
+        uint64_t type = zero[i] ? STREAM_PFN_ZERO : STREAM_PFN_NORMAL;
+
+        job->words[job->pages++] = gfns[i] | type << STREAM_PFN_TYPE_SHIFT;
+        job->contents += !zero[i];
         pass->zero_pages += zero[i];
     }
-    migrate_times_add(pass->times, MIGRATE_ZERO, began);
-    pass->waited_ns = 0;
-    began = migrate_now_ns();
-    for (uint32_t i = 0; i < window->n; i++)
-        if (add_page(pass, gfns[i], window->pages[i], zero[i], err))
-            return -1;
-    migrate_times_add(pass->times, MIGRATE_READ, began + pass->waited_ns);
-    pass->pages += window->n;
+    pass->pages += *ret_done;
+    migrate_times_add(pass->times, MIGRATE_READ, began);
     return 0;
+}
+
+/* Frames at the beginning of gfns that travel on the same connection as the first. */
+static uint32_t count_together(const struct save_source *s, const uint64_t *gfns, uint32_t n)
+{
+    unsigned stream = stream_of_gfn(gfns[0], s->streams);
+    uint32_t i = 1;
+
+    while (i < n && stream_of_gfn(gfns[i], s->streams) == stream)
+        i++;
+    return i;
 }
 
 static int send_window(struct pass *pass, uint64_t *gfns, uint32_t n, struct gw_error *err)
 {
     struct save_source *s = pass->source;
-    struct migrate_window window;
-    uint64_t began;
 
     if (s->skip && pass->times)
         n = skip_frames(s, gfns, n);
-    if (n == 0)
-        return 0;
-    began = migrate_now_ns();
-    if (s->host->ops->map_pages(s->host->ctx, s->guest.domid, gfns, n, &window, err))
-        return -1;
-    migrate_times_add(pass->times, MIGRATE_MAP, began);
-    int rc = read_window(pass, gfns, &window, err);
-    began = migrate_now_ns();
-    s->host->ops->unmap_pages(s->host->ctx, &window);
-    migrate_times_add(pass->times, MIGRATE_MAP, began);
-    return rc;
+    for (uint32_t at = 0, done; at < n; at += done) {
+        unsigned stream = stream_of_gfn(gfns[at], s->streams);
+        struct page_job *job = job_of(pass, stream, err);
+
+        if (!job ||
+            fill_job(pass, job, gfns + at, count_together(s, gfns + at, n - at), &done, err))
+            return -1;
+        if (job->pages == STREAM_PAGES_MAX || job->contents == PAGE_JOB_CONTENTS) {
+            page_pipe_send(s->pipe, job);
+            pass->jobs[stream] = NULL;
+        }
+    }
+    return 0;
 }
 
 /* The next frame at or above *gfn of this range that is wanted; false: none. */

@@ -140,6 +140,50 @@ bool fake_guest_write(struct fake_domain *d, uint64_t ipa, const void *data, siz
     return guest_access(d, ipa, (char *)(uintptr_t)data, bytes, true);
 }
 
+static long copy_page(struct fake_domain *d, struct godwit_pages *request, uint64_t *frame,
+                      char *data)
+{
+    static const char zeros[PAGE];
+    bool write = request->flags == GODWIT_PAGES_WRITE;
+    bool zero = write && *frame & GODWIT_PAGE_ZERO;
+    char page[PAGE];
+
+    if (!zero && request->room == 0)
+        return -ENOBUFS;
+    if (zero || write)
+        memcpy(page, zero ? zeros : data, PAGE);
+    if (!guest_access(d, (*frame & ~GODWIT_PAGE_ZERO) * PAGE, page, PAGE, write))
+        return -EINVAL;
+    if (!write && memcmp(page, zeros, PAGE) == 0)
+        *frame |= GODWIT_PAGE_ZERO;
+    else if (!write)
+        memcpy(data, page, PAGE);
+    return 0;
+}
+
+long fake_pages(struct fake_domain *d, struct godwit_pages *request)
+{
+    uint64_t *frames = (uint64_t *)(uintptr_t)request->frames;
+    uint32_t wanted = request->count, room = request->room, used = 0;
+    long rc = 0;
+
+    if (fake_host.pages_faults) {
+        request->count = fake_host.pages_faults % 2 ? 0 : wanted; /* not even written back */
+        fake_host.pages_faults--;
+        return -EFAULT;
+    }
+    for (request->count = 0; request->count < wanted && request->count < 3; request->count++) {
+        rc = copy_page(d, request, &frames[request->count],
+                       (char *)(uintptr_t)request->data + used * PAGE);
+        if (rc < 0)
+            break;
+        used += !(frames[request->count] & GODWIT_PAGE_ZERO);
+        request->room = room - used;
+    }
+    request->room = used;
+    return rc == -ENOBUFS && request->count ? 0 : rc;
+}
+
 xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logger *logger,
                                                unsigned open_flags)
 {

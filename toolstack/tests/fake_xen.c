@@ -475,6 +475,8 @@ static int do_godwit(uint64_t op, void *argument)
         return get_readonly(d, argument);
     else if (op == GODWIT_OP_VCPU_STATS)
         return get_vcpu_stats(d, argument);
+    else if (op == GODWIT_OP_PAGES)
+        return fake_pages(d, argument);
     else if (op == GODWIT_OP_DIRTY_RANGES)
         return take_ranges(d, argument);
     else

@@ -7,6 +7,7 @@
 #ifndef TESTS_FAKE_XEN_H
 #define TESTS_FAKE_XEN_H
 
+#include <godwit/ext.h>
 #include <libgodwit/xen_abi.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,11 +59,12 @@ struct fake_host {
     unsigned calls;     /* hypercalls so far */
     unsigned fail_at;   /* the call with this number fails (1 is the first; 0: none) */
     int fail_errno;
-    unsigned windows;     /* foreign mappings that exist */
-    bool absent;          /* opening the devices fails */
-    bool no_ranges;       /* a hypervisor without GODWIT_OP_DIRTY_RANGES */
-    bool hardware_dirty;  /* the CPUs note writes */
-    unsigned ranges_room; /* of the caller's that it uses at most */
+    unsigned windows;      /* foreign mappings that exist */
+    bool absent;           /* opening the devices fails */
+    bool no_ranges;        /* a hypervisor without GODWIT_OP_DIRTY_RANGES */
+    bool hardware_dirty;   /* the CPUs note writes */
+    unsigned ranges_room;  /* of the caller's that it uses at most */
+    unsigned pages_faults; /* calls for pages that find the caller's memory gone, from now on */
 };
 
 extern struct fake_host fake_host;
@@ -91,6 +93,8 @@ void fake_evtchn_reset(void);
 /* Memory calls, for fake_xen.c. They return 0 or -errno. */
 long fake_memory_op(unsigned cmd, void *argument);
 void fake_memory_free(struct fake_domain *d);
+/* GODWIT_OP_PAGES: three pages in a call, and sometimes none. */
+long fake_pages(struct fake_domain *d, struct godwit_pages *request);
 int fake_memory_has(struct fake_domain *d, uint64_t gfn);
 
 #endif

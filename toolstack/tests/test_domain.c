@@ -406,6 +406,53 @@ static void test_guest_memory_windows(void **state)
     gw_hv_close(hv);
 }
 
+/* Contents by hypercall: with room that ends, zeros, frames that are not there, and our own memory
+ * not mapped for a moment. */
+static void test_guest_pages(void **state)
+{
+    static uint8_t pages[6][GW_PAGE_BYTES], back[6][GW_PAGE_BYTES];
+    const uint64_t base = 0x40000000 / GW_PAGE_BYTES;
+    const uint64_t gfns[6] = {base, base + 1, base + 2, base + 300, base + 301, base + 302};
+    const bool zeros[6] = {false, true, false, false, true, false};
+    struct gw_config config;
+    struct gw_domain domain;
+    struct gw_error err = {0};
+    struct gw_hv *hv;
+    bool zero[6];
+    unsigned done;
+
+    (void)state;
+    fake_reset(FREE_PAGES);
+    hv = open_hv();
+    make_config(&config, "web1", 8);
+    assert_int_equal(gw_domain_create_empty(hv, &config, GW_LOGDIRTY_REFUSE, &domain, &err), 0);
+    for (unsigned i = 0; i < 6; i++)
+        memset(pages[i], zeros[i] ? 0 : (int)i + 1, GW_PAGE_BYTES);
+    fake_host.pages_faults = 4;
+    assert_int_equal(gw_hv_pages_write(hv, domain.domid, gfns, 6, pages), 0);
+    fake_host.pages_faults = 4;
+    assert_int_equal(gw_hv_pages_read(hv, domain.domid, gfns, 6, back, 6, zero, &done), 0);
+    assert_int_equal(done, 6);
+    assert_memory_equal(zero, zeros, sizeof(zeros));
+    for (unsigned i = 0, at = 0; i < 6; i++)
+        if (!zeros[i])
+            assert_memory_equal(back[at++], pages[i], GW_PAGE_BYTES);
+    assert_int_equal(gw_hv_pages_read(hv, domain.domid, gfns, 6, back, 3, zero, &done), 0);
+    assert_int_equal(done, 4); /* and the fifth, of zeros, is the next call's */
+
+    assert_int_equal(gw_hv_pages_write(hv, domain.domid, gfns, 6, NULL), 0);
+    assert_int_equal(gw_hv_pages_read(hv, domain.domid, gfns, 6, back, 1, zero, &done), 0);
+    assert_true(done == 6 && zero[0] && zero[5]);
+    assert_int_equal(
+        gw_hv_pages_read(hv, domain.domid, (uint64_t[]){base, 3}, 2, back, 2, zero, &done),
+        -EINVAL);
+    assert_int_equal(gw_hv_pages_write(hv, domain.domid, (uint64_t[]){3}, 1, pages), -EINVAL);
+    fake_host.pages_faults = 1000;
+    assert_int_equal(gw_hv_pages_read(hv, domain.domid, gfns, 6, back, 6, zero, &done), -EFAULT);
+    assert_int_equal(gw_hv_pages_write(hv, domain.domid, gfns, 6, pages), -EFAULT);
+    gw_hv_close(hv);
+}
+
 /* What was written between two takes, by ranges and by the bitmap of a hypervisor without them. */
 static void test_dirty_take(void **state)
 {
@@ -484,8 +531,9 @@ int main(void)
         cmocka_unit_test(test_extents),          cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_name_taken),
         cmocka_unit_test(test_guests_by_name),   cmocka_unit_test(test_guest_memory_windows),
-        cmocka_unit_test(test_logdirty_travels), cmocka_unit_test(test_logdirty_refused),
-        cmocka_unit_test(test_no_hypervisor),    cmocka_unit_test(test_dirty_take),
+        cmocka_unit_test(test_guest_pages),      cmocka_unit_test(test_logdirty_travels),
+        cmocka_unit_test(test_logdirty_refused), cmocka_unit_test(test_no_hypervisor),
+        cmocka_unit_test(test_dirty_take),
     };
 
     return cmocka_run_group_tests_name("domain", tests, setup, support_teardown);

@@ -4,6 +4,8 @@
 #include "barrier.h"
 #include "sysreg.h"
 
+#include <port/s2_pte.h>
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -50,6 +52,13 @@ void cache_clean_invalidate(const void *va, size_t bytes)
         __asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
     }
     dsb(sy); /* as in cache_clean */
+}
+
+void cache_catch_up(const void *va, size_t bytes)
+{
+    if (!port_has_fwb) {
+        cache_clean_invalidate(va, bytes);
+    }
 }
 
 void cache_invalidate_instructions(void)

@@ -14,6 +14,12 @@ void cache_clean(const void *va, size_t bytes);
 /* As above, and drops the lines: before reading what somebody wrote past the caches. */
 void cache_clean_invalidate(const void *va, size_t bytes);
 
+/*
+ * The same before reading what a guest wrote that may have its MMU off; does nothing where stage 2
+ * makes all that a guest does cacheable.
+ */
+void cache_catch_up(const void *va, size_t bytes);
+
 /* Instruction caches of all CPUs see memory as it is now. */
 void cache_invalidate_instructions(void);
 

@@ -154,6 +154,17 @@ int gw_hv_page_types(struct gw_hv *hv, uint32_t domid, const uint64_t *gfns, uin
 void *gw_hv_map(struct gw_hv *hv, uint32_t domid, int prot, const uint64_t *gfns, int *errs,
                 unsigned n);
 void gw_hv_unmap(struct gw_hv *hv, void *address, unsigned n);
+/*
+ * Copies pages to data, which has room for so many: one after the other, those of zeros left out
+ * (ret_zero of each frame). *ret_done of the n frames are done, fewer only if the room ended. No
+ * window is needed, and data may be any memory. Any thread. -EINVAL: a frame is not RAM.
+ */
+int gw_hv_pages_read(struct gw_hv *hv, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
+                     unsigned room, bool *ret_zero, unsigned *ret_done);
+/* Writes n pages, the contents at data, or zeros (NULL), to memory and not only to caches. The
+ * same. */
+int gw_hv_pages_write(struct gw_hv *hv, uint32_t domid, const uint64_t *gfns, unsigned n,
+                      const void *data);
 /* Copies between guest physical memory and a buffer, through windows; any size and alignment. */
 int gw_hv_guest_write(struct gw_hv *hv, uint32_t domid, uint64_t ipa, const void *data,
                       uint64_t bytes);

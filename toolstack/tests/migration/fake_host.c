@@ -2,6 +2,7 @@
 /* The fake hosts behind the interface of migrate_host.h. */
 #include "fake_host.h"
 
+#include "fake_pages.h"
 #include "libgodwit/handover.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ static bool call_fails(struct fake_host *host, struct gw_error *err)
     return true;
 }
 
-static struct fake_guest *by_domid(struct fake_host *host, uint32_t domid, struct gw_error *err)
+struct fake_guest *fake_by_domid(struct fake_host *host, uint32_t domid, struct gw_error *err)
 {
     if (call_fails(host, err))
         return NULL;
@@ -78,7 +79,7 @@ static int fake_find(void *ctx, const char *name, struct migrate_guest *ret_gues
 
 static int fake_pause(void *ctx, uint32_t domid, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -90,7 +91,7 @@ static int fake_pause(void *ctx, uint32_t domid, struct gw_error *err)
 
 static int fake_unpause(void *ctx, uint32_t domid, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -102,7 +103,7 @@ static int fake_unpause(void *ctx, uint32_t domid, struct gw_error *err)
 
 static int fake_is_paused(void *ctx, uint32_t domid, bool *ret_paused, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -112,7 +113,7 @@ static int fake_is_paused(void *ctx, uint32_t domid, bool *ret_paused, struct gw
 
 static int fake_destroy(void *ctx, uint32_t domid, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (guest)
         fake_guest_remove(ctx, guest);
@@ -152,7 +153,7 @@ static int log_take_over(struct fake_guest *guest, struct gw_error *err)
 
 static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -175,7 +176,7 @@ static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
 static int fake_log_mark(void *ctx, uint32_t domid, struct migrate_log_mark *ret_mark,
                          struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest || !guest->logging)
         return gw_error_set(err, GW_EXIT_FAILED, "the log is off");
@@ -195,14 +196,14 @@ static int fake_log_resume(void *ctx, uint32_t domid, const struct migrate_log_m
     if (memcmp(now.boot_id, mark->boot_id, sizeof(now.boot_id)) != 0 || now.epoch != mark->epoch ||
         now.domid != mark->domid)
         return gw_error_set(err, GW_EXIT_STATE, "it is another log now: take a full save");
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     return guest ? log_take_over(guest, err) : -1;
 }
 
 static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return err->code == GW_EXIT_NO_GUEST ? 0 : -1;
@@ -222,7 +223,7 @@ static int fake_vcpu_stats(void *ctx, uint32_t domid, struct migrate_vcpu *ret_v
                            unsigned *ret_n, struct gw_error *err)
 {
     struct fake_host *host = ctx;
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     *ret_n = host->no_counts ? 0 : FAKE_VCPUS;
     for (unsigned i = 0; guest && i < *ret_n; i++) {
@@ -243,7 +244,7 @@ static int fake_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned
                               struct gw_error *err)
 {
     struct fake_host *host = ctx;
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (percent && (host->no_counts || host->refuse_throttle))
         return gw_error_set(err, GW_EXIT_UNSUPPORTED, "the fake host does not throttle");
@@ -260,7 +261,7 @@ static int fake_vcpu_throttle(void *ctx, uint32_t domid, uint32_t vcpu, unsigned
 
 static int fake_writer_sample(void *ctx, uint32_t domid, bool on, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (guest)
         atomic_store(&guest->sampling, on);
@@ -280,7 +281,7 @@ static int fake_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
                          const uint8_t **ret_bitmap, struct gw_error *err)
 {
     static uint64_t bitmap[(FAKE_GFN_LIMIT + 63) / 64];
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -301,7 +302,7 @@ static int fake_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,
 static int fake_log_peek(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                          bool *ret_dirty, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     for (unsigned i = 0; guest && i < n; i++)
         ret_dirty[i] = atomic_load(&guest->dirty[gfns[i] / 64]) >> (gfns[i] % 64) & 1;
@@ -311,7 +312,7 @@ static int fake_log_peek(void *ctx, uint32_t domid, const uint64_t *gfns, unsign
 static int fake_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memory,
                        struct gw_error *err)
 {
-    if (!by_domid(ctx, domid, err))
+    if (!fake_by_domid(ctx, domid, err))
         return -1;
     memset(ret_memory, 0, sizeof(*ret_memory));
     ret_memory->count = 2;
@@ -322,67 +323,12 @@ static int fake_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memo
     return 0;
 }
 
-static int no_page(struct fake_host *host, struct gw_error *err)
-{
-    host->strays++;
-    return gw_error_set(err, GW_EXIT_FAILED, "no page there");
-}
-
-static uint8_t *page_at(struct fake_guest *guest, uint64_t gfn)
-{
-    if (gfn == FAKE_CONSOLE_GFN)
-        return guest->memory[0];
-    return gfn >= FAKE_RAM_GFN && gfn < FAKE_GFN_LIMIT ? guest->memory[1 + gfn - FAKE_RAM_GFN]
-                                                       : NULL;
-}
-
-static int fake_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                          struct migrate_window *ret_window, struct gw_error *err)
-{
-    struct fake_guest *guest = by_domid(ctx, domid, err);
-
-    for (unsigned i = 0; guest && i < n; i++) {
-        ret_window->pages[i] = page_at(guest, gfns[i]);
-        if (!ret_window->pages[i] || n > MIGRATE_WINDOW_PAGES)
-            return no_page(ctx, err);
-    }
-    ret_window->n = n;
-    if (guest) {
-        atomic_fetch_add(&((struct fake_host *)ctx)->mapped_pages, n);
-        ((struct fake_host *)ctx)->maps++;
-    }
-    return guest ? 0 : -1;
-}
-
-static void fake_unmap_pages(void *ctx, struct migrate_window *window)
-{
-    atomic_fetch_sub(&((struct fake_host *)ctx)->mapped_pages, window->n);
-}
-
-static int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                            const void *data, struct gw_error *err)
-{
-    struct fake_guest *guest = by_domid(ctx, domid, err);
-
-    for (unsigned i = 0; guest && i < n; i++) {
-        uint8_t *page = page_at(guest, gfns[i]);
-        if (!page)
-            return no_page(ctx, err);
-        if (guest->readonly[(page - guest->memory[0]) / STREAM_PAGE_BYTES])
-            return gw_error_set(err, GW_EXIT_FAILED, "the page is read-only");
-        memcpy(page, (const uint8_t *)data + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES);
-        if (((struct fake_host *)ctx)->corrupt_write && gfns[i] == FAKE_RAM_GFN + 4)
-            page[17] ^= 1;
-    }
-    return guest ? 0 : -1;
-}
-
 /* One page at a time, and sometimes none: a caller must put up with it. */
 static int fake_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,
                              struct stream_range *ret_ranges, unsigned max, unsigned *ret_n,
                              struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -402,13 +348,13 @@ static int fake_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,
 static int fake_set_readonly(void *ctx, uint32_t domid, const struct stream_range *range,
                              struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
-    if (!page_at(guest, range->first_gfn) || !page_at(guest, range->first_gfn + range->pages - 1) ||
-        range->pages == 0)
-        return no_page(ctx, err);
+    if (!fake_page_at(guest, range->first_gfn) ||
+        !fake_page_at(guest, range->first_gfn + range->pages - 1) || range->pages == 0)
+        return fake_no_page(ctx, err);
     for (uint64_t i = 0; i < range->pages && !((struct fake_host *)ctx)->forget_readonly; i++)
         guest->readonly[1 + range->first_gfn + i - FAKE_RAM_GFN] = true;
     return 0;
@@ -417,7 +363,7 @@ static int fake_set_readonly(void *ctx, uint32_t domid, const struct stream_rang
 static int fake_get_state(void *ctx, uint32_t domid, void **ret_state, uint32_t *ret_bytes,
                           struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -432,7 +378,7 @@ static int fake_get_state(void *ctx, uint32_t domid, void **ret_state, uint32_t 
 static int fake_set_state(void *ctx, uint32_t domid, const void *state, uint32_t bytes,
                           struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest)
         return -1;
@@ -491,7 +437,7 @@ static int fake_create(void *ctx, const struct stream_config *config, const char
 
 static int fake_hold(void *ctx, uint32_t domid, const char *note, struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (guest)
         snprintf(guest->note, sizeof(guest->note), "%s", note ? note : "");
@@ -530,7 +476,7 @@ static int fake_locate(void *ctx, const uint8_t uuid[16], uint32_t *ret_where, s
 static int fake_rename(void *ctx, uint32_t domid, const char *from, const char *to,
                        struct gw_error *err)
 {
-    struct fake_guest *guest = by_domid(ctx, domid, err);
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
     if (!guest || strcmp(guest->name, from) != 0)
         return gw_error_set(err, GW_EXIT_NO_GUEST, "there is no guest '%s' here", from);
@@ -558,6 +504,7 @@ static const struct migrate_host_ops fake_ops = {
     .vcpu_throttle = fake_vcpu_throttle,
     .writer_sample = fake_writer_sample,
     .ranges = fake_ranges,
+    .read_pages = fake_read_pages,
     .map_pages = fake_map_pages,
     .unmap_pages = fake_unmap_pages,
     .write_pages = fake_write_pages,

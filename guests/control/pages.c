@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contents of a guest's pages by hypercall: what is read is what a mapping shows, and marks
+ * nothing; what is written arrives, and is in the log once; what may not be reached is refused.
+ */
+#include "writer_driver.h"
+
+#include <guest/hypercall.h>
+#include <guest/main.h>
+#include <guest/report.h>
+#include <string.h>
+#include <xen/errno.h>
+
+#define PAGES     WRITER_REGION_PAGES
+#define NONE      WRITER_NO_PAGE
+#define NO_MEMORY 0x7f00000000ul /* an address where nothing is mapped */
+#define ROOM      48u
+
+static struct writer_driver driver;
+static uint8_t data[ROOM + 1][4096] __attribute__((aligned(4096)));
+static uint64_t frames[PAGES];
+
+static int64_t copy(struct godwit_pages *request)
+{
+    return hypercall(GODWIT_HYPERCALL, GODWIT_OP_PAGES, (uint64_t)request, 0, 0, 0);
+}
+
+static struct godwit_pages request_for(uint32_t flags, uint64_t page, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        frames[i] = WRITER_REGION_GFN + page + i;
+    }
+    return (struct godwit_pages){.domid = driver.guest.domid,
+                                 .flags = flags,
+                                 .frames = (uint64_t)frames,
+                                 .data = (uint64_t)data,
+                                 .count = count,
+                                 .room = ROOM};
+}
+
+/* What the call has read of a page against what a mapping shows. */
+static bool is_right(uint64_t page, uint64_t frame, const void *content)
+{
+    static const uint8_t zeros[4096];
+    void *mapped = control_map(driver.guest.domid, WRITER_REGION_GFN + page);
+    bool zero = (frame & GODWIT_PAGE_ZERO) != 0;
+    bool right = mapped != NULL && memcmp(mapped, zero ? zeros : content, 4096) == 0 &&
+                 (zero || memcmp(mapped, zeros, 4096) != 0);
+
+    return mapped != NULL && control_unmap(mapped) == 0 && right;
+}
+
+/* All of the region, in as many calls as it takes. */
+static void test_reading(void)
+{
+    unsigned calls = 0, wrong = 0, contents = 0;
+    int64_t rc = 0;
+
+    writer_clean(&driver);
+    for (uint64_t page = 0; rc == 0 && page < PAGES; calls++) {
+        struct godwit_pages request =
+            request_for(GODWIT_PAGES_READ, page, (uint32_t)(PAGES - page));
+        unsigned used = 0;
+
+        rc = copy(&request);
+        for (uint32_t i = 0; i < request.count; i++) {
+            wrong += !is_right(page + i, frames[i], data[used]);
+            used += (frames[i] & GODWIT_PAGE_ZERO) == 0;
+        }
+        wrong += used != request.room || request.count == 0;
+        contents += used;
+        page += request.count;
+    }
+    report(rc == 0 && wrong == 0, "%u pages in %u calls, %u of them with contents: %u wrong, %ld",
+           PAGES, calls, contents, wrong, rc);
+    writer_expect(&driver, "reading everything marks nothing", NONE, NONE);
+}
+
+static void test_writing(void)
+{
+    struct godwit_pages request;
+    int64_t rc;
+
+    memset(data[0], 0x5a, sizeof(data[0]));
+    request = request_for(GODWIT_PAGES_WRITE, 40, 2);
+    frames[1] |= GODWIT_PAGE_ZERO;
+    rc = copy(&request);
+    report(rc == 0 && request.count == 2 && request.room == 1, "two pages, one of zeros: %ld", rc);
+    report(is_right(40, frames[0], data[0]) && is_right(41, frames[1], NULL), "and they are there");
+    writer_expect(&driver, "both are in the log", 40, 41);
+    writer_expect(&driver, "once", NONE, NONE);
+
+    for (uint32_t page = 100; page < 100 + 4 * ROOM; page += ROOM) {
+        for (unsigned i = 0; i < ROOM; i++) {
+            memset(data[i], (int)(page + i) | 1, sizeof(data[i]));
+        }
+        request = request_for(GODWIT_PAGES_WRITE, page, ROOM);
+        rc = copy(&request);
+        report(rc == 0 && request.count == ROOM, "%u pages at once: %ld", request.count, rc);
+    }
+    writer_clean(&driver);
+
+    /* Contents that lie across two pages of ours. */
+    memcpy(data[0] + 24, data[1], 4096);
+    memset(data[0] + 24, 0x77, 4096);
+    request = request_for(GODWIT_PAGES_WRITE, 43, 1);
+    request.data += 24;
+    rc = copy(&request);
+    report(rc == 0 && is_right(43, frames[0], data[0] + 24), "contents at an odd address: %ld", rc);
+    writer_expect(&driver, "that page too", 43, NONE);
+    report(writer_ask(&driver, WRITER_PEEK, 43, 0, 0) == 0x7777777777777777, "the guest reads it");
+}
+
+static void refused(const char *what, struct godwit_pages request, int64_t expected)
+{
+    int64_t rc = copy(&request);
+
+    report(rc == expected, "%s: %ld", what, rc);
+}
+
+static void test_refusals(void)
+{
+    struct godwit_pages request = request_for(GODWIT_PAGES_READ, 0, 1);
+
+    request.domid = 0;
+    refused("ourselves", request, -XEN_EINVAL);
+    request.domid = 0x7000;
+    refused("nobody", request, -XEN_ESRCH);
+    request = request_for(2, 0, 1);
+    refused("no such direction", request, -XEN_EINVAL);
+    request = request_for(GODWIT_PAGES_READ, 0, 1);
+    request.frames = NO_MEMORY;
+    refused("a list that is not there", request, -XEN_EFAULT);
+    request = request_for(GODWIT_PAGES_WRITE, 0, 1);
+    request.data = NO_MEMORY;
+    refused("contents that are not there", request, -XEN_EFAULT);
+    request = request_for(GODWIT_PAGES_READ, 0, 1);
+    request.room = 0;
+    refused("no room", request, -XEN_ENOBUFS);
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint64_t bad[] = {1, UINT64_C(1) << 52, UINT64_MAX};
+
+        request = request_for(GODWIT_PAGES_WRITE, 0, 1);
+        frames[0] = bad[i];
+        refused("a frame that is not RAM", request, -XEN_EINVAL);
+    }
+    writer_clean(&driver);
+}
+
+void guest_main(const void *dtb)
+{
+    uint64_t free_before = control_free_pages_settled();
+
+    if (!writer_start(&driver, dtb)) {
+        return;
+    }
+    report(
+        control_shadow(driver.guest.domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, 0).rc ==
+            0,
+        "ENABLE");
+    test_reading();
+    test_writing();
+    test_reading();
+    test_refusals();
+    writer_stop(&driver);
+    report(control_window_close() == 0, "take our pages back");
+    report(control_free_pages() == free_before, "no page lost: %lu before, %lu after", free_before,
+           control_free_pages());
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Contents of the fake host's guests. */
+#include "fake_pages.h"
+
+#include <string.h>
+
+int fake_no_page(struct fake_host *host, struct gw_error *err)
+{
+    host->strays++;
+    return gw_error_set(err, GW_EXIT_FAILED, "no page there");
+}
+
+uint8_t *fake_page_at(struct fake_guest *guest, uint64_t gfn)
+{
+    if (gfn == FAKE_CONSOLE_GFN)
+        return guest->memory[0];
+    return gfn >= FAKE_RAM_GFN && gfn < FAKE_GFN_LIMIT ? guest->memory[1 + gfn - FAKE_RAM_GFN]
+                                                       : NULL;
+}
+
+int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
+                    unsigned room, bool *ret_zero, unsigned *ret_done, struct gw_error *err)
+{
+    static const uint8_t zeros[STREAM_PAGE_BYTES];
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
+    uint8_t *to = data;
+
+    *ret_done = 0;
+    while (guest && *ret_done < n && room > 0) {
+        const uint8_t *page = fake_page_at(guest, gfns[*ret_done]);
+
+        if (!page)
+            return fake_no_page(ctx, err);
+        ret_zero[*ret_done] = memcmp(page, zeros, sizeof(zeros)) == 0;
+        if (!ret_zero[(*ret_done)++]) {
+            memcpy(to, page, STREAM_PAGE_BYTES);
+            to += STREAM_PAGE_BYTES;
+            room--;
+        }
+    }
+    return guest ? 0 : -1;
+}
+
+int fake_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
+                   struct migrate_window *ret_window, struct gw_error *err)
+{
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
+
+    for (unsigned i = 0; guest && i < n; i++) {
+        ret_window->pages[i] = fake_page_at(guest, gfns[i]);
+        if (!ret_window->pages[i] || n > MIGRATE_WINDOW_PAGES)
+            return fake_no_page(ctx, err);
+    }
+    ret_window->n = n;
+    if (guest) {
+        atomic_fetch_add(&((struct fake_host *)ctx)->mapped_pages, n);
+        ((struct fake_host *)ctx)->maps++;
+    }
+    return guest ? 0 : -1;
+}
+
+void fake_unmap_pages(void *ctx, struct migrate_window *window)
+{
+    atomic_fetch_sub(&((struct fake_host *)ctx)->mapped_pages, window->n);
+}
+
+int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, const void *data,
+                     struct gw_error *err)
+{
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
+
+    for (unsigned i = 0; guest && i < n; i++) {
+        uint8_t *page = fake_page_at(guest, gfns[i]);
+        if (!page)
+            return fake_no_page(ctx, err);
+        if (guest->readonly[(page - guest->memory[0]) / STREAM_PAGE_BYTES])
+            return gw_error_set(err, GW_EXIT_FAILED, "the page is read-only");
+        if (data)
+            memcpy(page, (const uint8_t *)data + (size_t)i * STREAM_PAGE_BYTES, STREAM_PAGE_BYTES);
+        else
+            memset(page, 0, STREAM_PAGE_BYTES);
+        if (((struct fake_host *)ctx)->corrupt_write && gfns[i] == FAKE_RAM_GFN + 4)
+            page[17] ^= 1;
+    }
+    return guest ? 0 : -1;
+}
