@@ -8,13 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLICE_MS 100 /* a signal between the test and the poll waits no longer than this */
+#define PIPE_BYTES (256 << 10) /* more would only be one more place where pages wait */
+#define SLICE_MS   100 /* a signal between the test and the poll waits no longer than this */
 
 int handover_io_unblock(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
 
     return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -1 : 0;
+}
+
+void handover_io_widen(int pipe_fd)
+{
+    (void)fcntl(pipe_fd, F_SETPIPE_SZ, PIPE_BYTES); /* else it works as it is */
 }
 
 bool handover_io_has_input(struct handover_io *io)

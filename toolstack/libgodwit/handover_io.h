@@ -48,4 +48,8 @@ bool handover_io_has_input(struct handover_io *io);
 /* Makes a descriptor of our own non-blocking, as both functions need for pipes and sockets. */
 int handover_io_unblock(int fd);
 
+/* A pipe that carries pages holds many of them, if the system allows: each time it is full or empty
+ * costs a switch between processes. */
+void handover_io_widen(int pipe_fd);
+
 #endif

@@ -18,7 +18,7 @@ struct batch {
     uint64_t frames[BATCH];
 };
 
-/* Brings the page at data back, and the list as it was before a call that did not say what it did.
+/* Brings the pages at data back, and the list as it was before a call that did not say what it did.
  */
 static void prepare_again(struct batch *batch, const struct godwit_pages *wanted)
 {
@@ -27,7 +27,10 @@ static void prepare_again(struct batch *batch, const struct godwit_pages *wanted
 
     for (unsigned i = 0; read && i < wanted->count; i++)
         batch->frames[i] &= ~GODWIT_PAGE_ZERO;
-    for (unsigned at = 0; data && at < GW_PAGE_BYTES; at += GW_PAGE_BYTES - 1) {
+    for (uint64_t i = 0; data && i < 2 * (uint64_t)wanted->room; i++) {
+        uint64_t at =
+            i / 2 * GW_PAGE_BYTES + i % 2 * (GW_PAGE_BYTES - 1); /* it may lie across two */
+
         if (read)
             data[at] = 0;
         else

@@ -68,6 +68,7 @@ static int start_relay(struct visit *v, int socket, struct gw_error *err)
     /* On failure this process ends at once, and its descriptors with it. */
     if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0 || pipe2(ready, O_CLOEXEC) < 0)
         return gw_error_errno(err, errno, "cannot make a pipe");
+    handover_io_widen(from[1]);
     relay.in_fd = to[0];
     relay.out_fd = from[1];
     relay.ready_fd = ready[1];

@@ -63,6 +63,7 @@ int migrate_transport_start(struct migrate_transport *transport, const struct gw
         gw_error_errno(err, errno, "cannot make a pipe");
     else
         pid = start_carrier(transport, how, to[0], from[1], err);
+    handover_io_widen(to[1]);
     close(to[0]);
     close(from[1]);
     if (pid < 0) {

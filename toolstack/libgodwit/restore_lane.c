@@ -107,7 +107,7 @@ int restore_lane_take_pages(struct restore_lane *lane, const struct stream_recor
     struct stream_pages pages;
     const char *why;
 
-    if (stream_view_pages(record->body, record->length, &lane->builder->memory, &pages, &why))
+    if (stream_parser_view_pages(lane->parser, record, &lane->builder->memory, &pages, &why))
         return gw_error_set(err, GW_EXIT_CONFIG, "%s", why);
     lane->carried += pages.count;
     if (lane->verifying)

@@ -4,20 +4,43 @@
 #include "stream_check.h"
 #include "stream_merge.h"
 #include "stream_unzip.h"
+#include "stream_view.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REFUSAL                                                                                    \
-    0xFFFFFFFFu /* in place of a record's type; no valid stream can bring it this far              \
-                 */
+/* In place of a record's type; no valid stream can bring them this far. */
+#define REFUSAL 0xFFFFFFFFu
+#define IN_SLOT 0xFFFFFFFEu /* struct slot_note, then the list of pages (length bytes of it) */
+
+/* Where a record begins in a slot: behind a list of 64 pages contents are aligned to pages. */
+#define SLOT_LIST   (sizeof(struct stream_count_header) + 64 * sizeof(uint64_t))
+#define SLOT_BEGIN  (STREAM_PAGE_BYTES - SLOT_LIST)
+#define PAGES_UP(n) (((n) + STREAM_PAGE_BYTES - 1) & ~(size_t)(STREAM_PAGE_BYTES - 1))
+#define SLOT_BYTES  PAGES_UP(SLOT_BEGIN + STREAM_BODY_MAX + STREAM_ALIGN)
+#define LIST_MAX    (sizeof(struct stream_count_header) + STREAM_PAGES_MAX * sizeof(uint64_t))
+
+/* The descriptors of the child. */
+enum { FD_STREAM, FD_PIPE, FD_RETURNED, FDS };
+
+struct slot_note {
+    uint32_t slot;
+    uint32_t length; /* of the record, its list included */
+};
+
+static uint8_t *slot_at(uint8_t *slots, uint32_t slot)
+{
+    return slots + slot * SLOT_BYTES + SLOT_BEGIN;
+}
 
 /* --- the child ------------------------------------------------------------------------------- */
 
@@ -71,23 +94,69 @@ static int next_record(struct stream_reader *reader, struct stream_checker *chec
     return stream_unzip(unzip, &checker->memory, reader, ret_record, plain);
 }
 
-static void parse(struct stream_reader *reader, struct stream_unzip *unzip, int fd)
+/* Slots that the builder has are in the order in which it got them, and comes back in that order.
+ */
+struct slot_pool {
+    uint8_t *slots;
+    uint32_t lent, next; /* how many it has, and which it gets next */
+};
+
+/* A slot that nobody uses: waits until the builder is done with one. */
+static uint8_t *slot_take(struct slot_pool *pool)
 {
+    uint64_t returned;
+
+    while (pool->lent == STREAM_PARSER_SLOTS) {
+        ssize_t got = read(FD_RETURNED, &returned, sizeof(returned));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got != sizeof(returned))
+            leave();
+        pool->lent -= (uint32_t)returned;
+    }
+    return slot_at(pool->slots, pool->next);
+}
+
+/* The builder gets the slot that was taken, of which it knows the list by heart. */
+static void slot_lend(struct slot_pool *pool, const struct stream_record *record)
+{
+    struct stream_count_header count;
+    struct slot_note note = {.slot = pool->next, .length = record->length};
+    struct stream_record_header header = {.type = IN_SLOT};
+
+    memcpy(&count, record->body, sizeof(count));
+    header.length = (uint32_t)(sizeof(count) + count.count * sizeof(uint64_t));
+    write_all(FD_PIPE, &header, sizeof(header));
+    write_all(FD_PIPE, &note, sizeof(note));
+    write_all(FD_PIPE, record->body, header.length);
+    pool->next = (pool->next + 1) % STREAM_PARSER_SLOTS;
+    pool->lent++;
+}
+
+static void parse(struct stream_reader *reader, struct stream_unzip *unzip, uint8_t *slots)
+{
+    struct slot_pool pool = {.slots = slots};
     struct stream_checker checker = {0};
     struct stream_record record;
     uint32_t major, minor;
     char text[256];
 
     if (stream_read_headers(reader, &major, &minor) == 0) {
+        reader->body = slot_take(&pool);
         while (next_record(reader, &checker, unzip, &record) == 0) {
-            if (!stream_check_is_skipped(&record))
-                hand_over(fd, record.type, record.body, record.length);
+            if (record.type == STREAM_PAGE_DATA && record.body == reader->body) {
+                slot_lend(&pool, &record);
+                reader->body = slot_take(&pool);
+            } else if (!stream_check_is_skipped(&record)) {
+                hand_over(FD_PIPE, record.type, record.body, record.length);
+            }
             if (checker.stage == STREAM_ENDED)
                 return;
         }
     }
     stream_read_explain(reader, text, sizeof(text));
-    hand_over(fd, REFUSAL, text, (uint32_t)strlen(text));
+    hand_over(FD_PIPE, REFUSAL, text, (uint32_t)strlen(text));
 }
 
 static int next_of_chain(void *arg, struct stream_reader *reader, struct stream_checker *checker,
@@ -143,28 +212,38 @@ static void leave_signals(void)
     signal(SIGPIPE, SIG_IGN); /* a write to a builder that is gone fails, and that ends us */
 }
 
-/* Keeps two descriptors, as 0 and 1, and gives up every other way of reaching the system. */
-static int confine(int stream_fd, int pipe_fd)
+/* Keeps three descriptors and gives up every other way of reaching the system. */
+static int confine(int stream_fd, int pipe_fd, int returned_fd)
 {
+    const int wanted[FDS] = {stream_fd, pipe_fd, returned_fd};
+    int away[FDS];
+
     leave_signals();
-    if (dup2(pipe_fd, 1) < 0 || dup2(stream_fd, 0) < 0 || close_range(2, ~0u, 0) < 0)
+    for (int i = 0; i < FDS; i++) {
+        away[i] = fcntl(wanted[i], F_DUPFD, FDS);
+        if (away[i] < 0)
+            refuse(pipe_fd, "the process that reads the stream has no room for its descriptors");
+    }
+    for (int i = 0; i < FDS; i++)
+        if (dup2(away[i], i) < 0)
+            return -1;
+    if (close_range(FDS, ~0u, 0) < 0)
         return -1;
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
 }
 
-static _Noreturn void run_child(int stream_fd, int pipe_fd)
+static _Noreturn void run_child(const struct stream_parser *parser, int stream_fd, int pipe_fd)
 {
-    static uint8_t body[STREAM_BODY_MAX + STREAM_ALIGN];
-    int source = 0;
-    struct stream_reader reader = {.read = stream_read_fd, .source = &source, .body = body};
+    int source = FD_STREAM;
+    struct stream_reader reader = {.read = stream_read_fd, .source = &source};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct stream_unzip *unzip = stream_unzip_open(); /* once confined, nothing can be allocated */
     if (!unzip)
         refuse(pipe_fd, "the process that reads the stream has no memory");
-    if (confine(stream_fd, pipe_fd))
-        refuse(1, "the process that reads the stream cannot be confined");
-    parse(&reader, unzip, 1);
+    if (confine(stream_fd, pipe_fd, parser->returned_fd))
+        refuse(FD_PIPE, "the process that reads the stream cannot be confined");
+    parse(&reader, unzip, parser->slots);
     leave();
 }
 
@@ -188,6 +267,18 @@ static _Noreturn void run_chain_child(const int *fds, const char *const *paths, 
 
 /* --- the builder's side ---------------------------------------------------------------------- */
 
+static int make_slots(struct stream_parser *parser)
+{
+    void *slots = mmap(NULL, STREAM_PARSER_SLOTS * SLOT_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (slots == MAP_FAILED)
+        return -1;
+    parser->slots = slots;
+    parser->returned_fd = eventfd(0, EFD_CLOEXEC);
+    return parser->returned_fd < 0 ? -1 : 0;
+}
+
 int stream_parser_start_chain(struct stream_parser *parser, const int *stream_fds,
                               const char *const *paths, unsigned n, unsigned stall_ms,
                               const volatile sig_atomic_t *cancelled, struct gw_error *err)
@@ -196,10 +287,11 @@ int stream_parser_start_chain(struct stream_parser *parser, const int *stream_fd
     int fds[2];
 
     memset(parser, 0, sizeof(*parser));
+    parser->returned_fd = -1;
     parser->io = (struct handover_io){
         .out_fd = -1, .in_fd = -1, .stall_ms = stall_ms, .cancelled = cancelled, .peer = origin};
     parser->body = malloc(STREAM_BODY_MAX);
-    if (!parser->body)
+    if (!parser->body || (n == 1 && make_slots(parser)))
         return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
     if (pipe2(fds, O_CLOEXEC) < 0)
         return gw_error_errno(err, errno, "cannot make a pipe");
@@ -207,8 +299,10 @@ int stream_parser_start_chain(struct stream_parser *parser, const int *stream_fd
     if (parser->pid == 0 && n > 1)
         run_chain_child(stream_fds, paths, n, fds[1]);
     if (parser->pid == 0)
-        run_child(stream_fds[0], fds[1]);
+        run_child(parser, stream_fds[0], fds[1]);
     close(fds[1]);
+    if (parser->slots)
+        madvise(parser->slots, STREAM_PARSER_SLOTS * SLOT_BYTES, MADV_DONTFORK); /* its own alone */
     parser->io.in_fd = fds[0];
     if (parser->pid < 0) {
         parser->pid = 0;
@@ -234,17 +328,75 @@ static int report_refusal(struct stream_parser *parser, uint32_t length, struct 
     return gw_error_set(err, GW_EXIT_CONFIG, "%s: %s", parser->io.peer, parser->message);
 }
 
+/* The slot of the last record is the child's again. */
+static void return_slot(struct stream_parser *parser)
+{
+    const uint64_t one = 1;
+
+    if (parser->in_slot && write(parser->returned_fd, &one, sizeof(one)) < 0)
+        kill(parser->pid, SIGKILL); /* cannot be, and else we would wait for each other */
+    parser->in_slot = false;
+    parser->contents = NULL;
+}
+
+static int went_wrong(struct gw_error *err)
+{
+    return gw_error_set(err, GW_EXIT_FAILED, "the process that reads the stream went wrong");
+}
+
+static int take_slot(struct stream_parser *parser, uint32_t list_bytes,
+                     struct stream_record *ret_record, struct gw_error *err)
+{
+    struct slot_note note;
+
+    if (handover_io_read(&parser->io, &note, sizeof(note), NULL, err))
+        return -1;
+    if (!parser->slots || note.slot >= STREAM_PARSER_SLOTS || list_bytes > LIST_MAX ||
+        note.length > STREAM_BODY_MAX || note.length < list_bytes)
+        return went_wrong(err);
+    if (handover_io_read(&parser->io, parser->body, list_bytes, NULL, err))
+        return -1;
+    parser->in_slot = true;
+    parser->list_bytes = list_bytes;
+    parser->contents = slot_at(parser->slots, note.slot) + list_bytes;
+    *ret_record = (struct stream_record){
+        .type = STREAM_PAGE_DATA, .length = note.length, .body = parser->body};
+    return 0;
+}
+
+int stream_parser_view_pages(const struct stream_parser *parser, const struct stream_record *record,
+                             const struct stream_memory *memory, struct stream_pages *ret_pages,
+                             const char **ret_why)
+{
+    struct stream_count_header count = {0};
+
+    if (!parser->contents)
+        return stream_view_pages(record->body, record->length, memory, ret_pages, ret_why);
+    *ret_why = "the list of pages has another length than was said";
+    if (parser->list_bytes >= sizeof(count))
+        memcpy(&count, record->body, sizeof(count));
+    if (parser->list_bytes != sizeof(count) + count.count * sizeof(uint64_t))
+        return -1;
+    if (stream_view_pages(record->body, record->length, memory, ret_pages, ret_why))
+        return -1;
+    ret_pages->contents = parser->contents;
+    return 0;
+}
+
 int stream_parser_next(struct stream_parser *parser, struct stream_record *ret_record,
                        struct gw_error *err)
 {
     struct stream_record_header header;
 
+    return_slot(parser);
     if (handover_io_read(&parser->io, &header, sizeof(header), NULL, err))
         return -1;
     if (header.type == REFUSAL)
         return report_refusal(parser, header.length, err);
+    if (header.type == IN_SLOT)
+        return take_slot(parser, header.length, ret_record, err);
     if (header.length > STREAM_BODY_MAX)
-        return gw_error_set(err, GW_EXIT_FAILED, "the process that reads the stream went wrong");
+        return went_wrong(err);
     if (handover_io_read(&parser->io, parser->body, header.length, NULL, err))
         return -1;
     ret_record->type = header.type;
@@ -261,6 +413,11 @@ void stream_parser_stop(struct stream_parser *parser)
         waitpid(parser->pid, NULL, 0);
         parser->pid = 0;
     }
+    if (parser->slots) {
+        munmap(parser->slots, STREAM_PARSER_SLOTS * SLOT_BYTES);
+        close(parser->returned_fd);
+    }
+    parser->slots = NULL;
     free(parser->body);
     parser->body = NULL;
 }

@@ -12,11 +12,23 @@
 #include "stream_read.h"
 #include <sys/types.h>
 
+/*
+ * Pages do not go through the pipe: child and builder share some slots, and the child reads the
+ * stream into them. Lists of pages do, so that what the builder has checked stays as it was; what
+ * contents are is for the stream to say anyway, whenever the builder looks.
+ */
+#define STREAM_PARSER_SLOTS 3u
+
 struct stream_parser {
-    pid_t pid;             /* 0: not running */
-    struct handover_io io; /* in_fd: records and refusals */
-    uint8_t *body;         /* STREAM_BODY_MAX bytes: the record's body */
-    char message[256];     /* of a refusal */
+    pid_t pid;               /* 0: not running */
+    uint8_t *slots;          /* NULL: everything comes through the pipe */
+    int returned_fd;         /* eventfd: how many slots the builder is done with */
+    bool in_slot;            /* the last record's contents are in one */
+    const uint8_t *contents; /* of the last record: what is behind the list of pages; or NULL */
+    uint32_t list_bytes;     /* of that list */
+    struct handover_io io;   /* in_fd: records and refusals */
+    uint8_t *body;           /* STREAM_BODY_MAX bytes: the record's body */
+    char message[256];       /* of a refusal */
 };
 
 /*
@@ -41,6 +53,14 @@ int stream_parser_start_chain(struct stream_parser *parser, const int *fds,
  */
 int stream_parser_next(struct stream_parser *parser, struct stream_record *ret_record,
                        struct gw_error *err);
+
+/*
+ * View of a PAGE_DATA record that stream_parser_next() has just returned, checked as by
+ * stream_view_pages(). The contents may change meanwhile, if the child was taken over.
+ */
+int stream_parser_view_pages(const struct stream_parser *parser, const struct stream_record *record,
+                             const struct stream_memory *memory, struct stream_pages *ret_pages,
+                             const char **ret_why);
 
 /* Ends the child. Idempotent; fine on a zeroed structure. */
 void stream_parser_stop(struct stream_parser *parser);

@@ -113,10 +113,19 @@ static void cut(struct transport_pump *p, int error)
     fail(p, &why);
 }
 
+/* How much to read: all that fits behind what is there, or a piece for which that must be moved. */
+static size_t read_size(const struct transport_queue *queue)
+{
+    size_t room = transport_queue_room(queue), behind = queue->capacity - queue->end;
+
+    if (behind >= PIECE_BYTES)
+        return behind;
+    return room < PIECE_BYTES ? room : PIECE_BYTES;
+}
+
 static void read_socket(struct transport_pump *p)
 {
-    size_t room = transport_queue_room(&p->wire.in);
-    size_t n = room < PIECE_BYTES ? room : PIECE_BYTES;
+    size_t n = read_size(&p->wire.in);
     ssize_t got = recv(p->socket, transport_queue_back(&p->wire.in, n), n, 0);
 
     if (got > 0)
@@ -159,8 +168,7 @@ static void write_socket(struct transport_pump *p)
 
 static void read_in(struct transport_pump *p)
 {
-    size_t room = transport_queue_room(&p->to_seal);
-    size_t n = room < PIECE_BYTES ? room : PIECE_BYTES;
+    size_t n = read_size(&p->to_seal);
     ssize_t got = read(p->in_fd, transport_queue_back(&p->to_seal, n), n);
 
     if (got > 0)

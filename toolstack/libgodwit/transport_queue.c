@@ -44,6 +44,13 @@ void transport_queue_move(struct transport_queue *to, struct transport_queue *fr
 {
     size_t n = transport_queue_used(from), room = transport_queue_room(to);
 
+    if (transport_queue_used(to) == 0 && to->capacity == from->capacity) {
+        struct transport_queue empty = *to;
+
+        *to = *from; /* all of it, and nothing is copied */
+        *from = empty;
+        return;
+    }
     n = n < room ? n : room;
     if (n == 0)
         return;

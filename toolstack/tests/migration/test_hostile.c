@@ -211,6 +211,56 @@ static void test_records_from_a_parser_gone_bad(void **state)
     assert_true(refused > BUILDS / 4 && refused < BUILDS); /* others are strange, but guests */
 }
 
+/* A parser that says that pages lie in a slot: where the slot is not, or another list than there
+ * is. */
+static void test_slots_of_a_parser_gone_bad(void **state)
+{
+    static const struct {
+        uint32_t list_bytes, slot, length, count;
+        bool record, pages; /* what comes of it */
+    } cases[] = {
+        {16, 0, 16 + 4096, 1, true, true},       {16, 2, 16 + 4096, 1, true, true},
+        {16, 3, 16 + 4096, 1, false, false},     {16, UINT32_MAX, 16 + 4096, 1, false, false},
+        {16, 0, UINT32_MAX, 1, false, false},    {16, 0, 8, 1, false, false},
+        {8201, 0, 8201 + 4096, 1, false, false}, {UINT32_MAX, 0, UINT32_MAX, 1, false, false},
+        {16, 0, 16 + 2 * 4096, 1, true, false},  {16, 0, 16, 1, true, false},
+        {16, 0, 16 + 4096, 2, true, false},      {16, 0, 16 + 4096, UINT32_MAX, true, false},
+        {0, 0, 16 + 4096, 1, true, false},       {8192 + 8, 0, 8192 + 8, 1024, true, false},
+    };
+    const struct stream_memory memory = {.ranges = {{FAKE_RAM_GFN, 16}}, .count = 1};
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t head[4] = {0xFFFFFFFE, cases[i].list_bytes, cases[i].slot, cases[i].length};
+        struct stream_count_header count = {.count = cases[i].count};
+        uint64_t words[1024] = {FAKE_RAM_GFN, FAKE_RAM_GFN + 1};
+        int fd = memfd_create("slots", MFD_CLOEXEC), none = memfd_create("stream", MFD_CLOEXEC);
+        struct stream_parser parser;
+        struct stream_record record;
+        struct stream_pages pages;
+        struct gw_error err = {0};
+        const char *why;
+
+        assert_int_equal(stream_parser_start(&parser, none, "nothing", 1000, NULL, &err), 0);
+        close(parser.io.in_fd); /* the real one's */
+        parser.io.in_fd = fd;
+        assert_int_equal(write(fd, head, sizeof(head)), sizeof(head));
+        assert_int_equal(write(fd, &count, sizeof(count)), sizeof(count));
+        assert_int_equal(write(fd, words, sizeof(words)), sizeof(words));
+        lseek(fd, 0, SEEK_SET);
+        int rc = stream_parser_next(&parser, &record, &err);
+
+        assert_int_equal(rc == 0, cases[i].record);
+        if (rc == 0) {
+            rc = stream_parser_view_pages(&parser, &record, &memory, &pages, &why);
+            assert_int_equal(rc == 0, cases[i].pages);
+        }
+        if (rc == 0) /* all of what it says may be looked at */
+            assert_int_equal(pages.contents[0] | pages.contents[4095], 0);
+        stream_parser_stop(&parser);
+        close(none);
+    }
+}
+
 /* --- whole streams -------------------------------------------------------------------------------
  */
 
@@ -259,6 +309,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_records_from_a_parser_gone_bad),
+        TEST(test_slots_of_a_parser_gone_bad),
         TEST(test_damaged_streams),
         TEST(test_name_of_the_neighbour),
     };
