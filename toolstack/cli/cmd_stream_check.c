@@ -199,7 +199,7 @@ int cmd_stream_check(int argc, char **argv)
                                             {"json", no_argument, NULL, CLI_OPT_JSON},
                                             {"quiet", no_argument, NULL, 'q'},
                                             {0}};
-    struct json_object *files[64];
+    struct json_object *files[64] = {NULL};
     struct listing listing = {0};
     int c, rc, worst = GW_EXIT_OK, n;
 

@@ -177,7 +177,7 @@ int gw_registry_remove(const char *name, uint32_t domid, struct gw_error *err)
 
 int gw_registry_hold(const char *name, uint32_t domid, const char *held, struct gw_error *err)
 {
-    struct gw_record record;
+    struct gw_record record = {0};
     char path[PATH_MAX];
     int lock = registry_lock(err);
     int rc = -1;

@@ -131,6 +131,12 @@ static int take_introduction(struct restore_lane *lane, const struct stream_reco
     return 0;
 }
 
+static bool is_same_memory(const struct stream_memory *a, const struct stream_memory *b)
+{
+    return a->count == b->count &&
+           memcmp(a->ranges, b->ranges, a->count * sizeof(a->ranges[0])) == 0;
+}
+
 static int take_memory(struct restore_lane *lane, const struct stream_record *record,
                        struct gw_error *err)
 {
@@ -138,7 +144,7 @@ static int take_memory(struct restore_lane *lane, const struct stream_record *re
     const char *why = "connections describe different memory";
 
     if (stream_view_memory(record->body, record->length, &memory, &why) ||
-        memcmp(&memory, &lane->builder->memory, sizeof(memory)) != 0)
+        !is_same_memory(&memory, &lane->builder->memory))
         return gw_error_set(err, GW_EXIT_CONFIG, "%s", why);
     lane->described = true;
     return 0;
