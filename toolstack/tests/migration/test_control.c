@@ -247,7 +247,7 @@ static void test_set_bandwidth(void **state)
 {
     const struct gw_migrate_limits faster = {.max_downtime_ms = 5000};
     struct fixture *f = *state;
-    struct json_object *force;
+    struct json_object *force = NULL;
     pid_t pid = start_slowly(f);
 
     assert_int_equal(set(f, &faster, GW_LIMIT_BANDWIDTH | GW_LIMIT_MAX_DOWNTIME, &force), 0);
@@ -268,7 +268,7 @@ static void test_set_timeout(void **state)
 {
     const struct gw_migrate_limits sooner = {.timeout_ms = 1};
     struct fixture *f = *state;
-    struct json_object *force;
+    struct json_object *force = NULL;
 
     f->world->busy = 400;
     f->options.limits = (struct gw_migrate_limits){
