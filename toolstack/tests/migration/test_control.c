@@ -2,6 +2,7 @@
 /* A migration as seen from another shell: asked, changed, cancelled, and what is known afterwards.
  */
 #include "fake_host.h"
+#include "libgodwit/migrate_control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -442,6 +443,29 @@ static void test_cancel_too_late(void **state)
     assert_int_equal(number_of(f->status, "exit"), GW_EXIT_MIGRATE_UNKNOWN);
 }
 
+/* Whoever is first: who was told "cancelled" finds the guest here, and after GO nobody is told so.
+ */
+static void test_cancel_or_commit(void **state)
+{
+    static const char cancel[] = "{\"do\": \"cancel\"}";
+    const struct gw_migrate_limits limits = {0};
+    struct rate_limit bandwidth = RATE_LIMIT_INIT;
+    struct migrate_control control;
+    struct fixture *f = *state;
+
+    signal(SIGTERM, SIG_IGN);
+    assert_int_equal(migrate_control_open(&control, "web", &limits, &bandwidth, &f->err), 0);
+    assert_int_equal(say(cancel), 0);
+    assert_int_equal(say(cancel), 0); /* twice is fine */
+    assert_false(migrate_control_commit(&control));
+    migrate_control_close(&control);
+    assert_int_equal(migrate_control_open(&control, "web", &limits, &bandwidth, &f->err), 0);
+    assert_true(migrate_control_commit(&control));
+    assert_int_equal(say(cancel), GW_EXIT_STATE);
+    migrate_control_close(&control);
+    signal(SIGTERM, SIG_DFL);
+}
+
 /* The worker alone is killed: its parent says so. */
 static void test_status_of_a_killed_worker(void **state)
 {
@@ -545,6 +569,7 @@ int main(int argc, char **argv)
         TEST(test_bad_requests),
         TEST(test_for_root_only),
         TEST(test_cancel_everywhere),
+        TEST(test_cancel_or_commit),
         TEST(test_cancel_too_late),
         TEST(test_status_of_a_killed_worker),
         TEST(test_status_of_the_killed),
