@@ -335,12 +335,12 @@ static void undo(struct sender *s)
     }
     if (status > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 255)
         gw_error_prefix(s->err, "no connection to %s", s->options->host);
-    if (s->err->code == GW_EXIT_STATE || s->err->code == GW_EXIT_NO_GUEST)
+    if (s->err->code == GW_EXIT_STATE)
         return; /* it ended by itself meanwhile, or may not be moved now */
     if (s->err->code == GW_EXIT_MIGRATE_DIVERGED)
         gw_error_prefix(s->err, "it did not converge");
     else if (s->err->code != GW_EXIT_MIGRATE_CANCELLED)
-        s->err->code = GW_EXIT_MIGRATE_FAILED;
+        s->err->code = GW_EXIT_MIGRATE_FAILED; /* unless it has ended, too */
     add_outcome(s->options->name, &s->host, s->guard, s->err);
 }
 
