@@ -173,9 +173,8 @@ bool log_sweep(struct s2_vm *vm, bool open)
     while (!done && sweep.entries++ < STEP_ENTRIES) {
         if (sweep.pos.level == S2_LEVEL_PAGE) {
             sweep_pages(&sweep);
-        } else if (sweep.pos.level == S2_LEVEL_2M && !splits && sweep_blocks(&sweep)) {
-            continue;
-        } else if (!sweep_block(&sweep)) {
+        } else if ((sweep.pos.level == S2_LEVEL_2M && !splits && sweep_blocks(&sweep)) ||
+                   !sweep_block(&sweep)) {
             continue;
         }
         next = sweep.pos.old == 0 ? s2_empty_end(&sweep.pos) : s2_pos_end(&sweep.pos);
