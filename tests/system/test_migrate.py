@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Live migration between two hosts, and every way in which it may fail."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -111,6 +112,67 @@ def test_over_tls(bench):
             log = bench.run("south", "kill $(cat /run/receive.pid); sleep 1; cat /run/receive.log").stdout
         for line in ("refused: the certificate of", "(north.example): received sealed", "stopped"):
             expect(line in log, "the receiver's log lacks \"%s\":\n%s" % (line, log))
+
+
+def start_slowly(g, *options):
+    """Moves it to south at 1 MB/s, by a process of its own; returns when its memory is on the way."""
+    g.bench.run("south", ["wire", "--serve"])
+    g.bench.check("north", "setsid godwit migrate --json -s wire --verify --bandwidth 1MB/s %s %s south"
+                  " >/run/moving.json 2>/run/moving.log </dev/null & echo $! >/run/moving.pid" % (" ".join(options), g.name))
+    g.bench.wait("%s is on its way" % g.name, lambda: status(g).get("phase") == "rounds" and status(g)["bytes"] > 0,
+                 lambda: str(status(g)))
+
+
+def status(g):
+    """What migrate-status says at north; nothing as long as it knows of none."""
+    result = g.bench.run("north", ["godwit", "migrate-status", "--json", g.name])
+    return json.loads(result.stdout) if result.returncode == 0 else {}
+
+
+def report_of(g):
+    """What the process has printed, once it has ended."""
+    g.bench.wait("the migration ends", lambda: g.bench.run("north", "kill -0 $(cat /run/moving.pid)").returncode != 0,
+                 lambda: str(status(g).get("bytes")))
+    return json.loads(g.bench.check("north", "cat /run/moving.json"))
+
+
+def test_changed_from_another_shell(bench):
+    with guest(bench, "watched", vcpus=2) as g:
+        g.wait_count(3)
+        start_slowly(g, "--max-rounds 3 --on-timeout stop")
+        before = status(g)
+        expect(before["result"] == "active" and before["runs_at"] == "source", str(before))
+        expect(before["limits"]["bandwidth_bytes_per_s"] == 1000000, str(before["limits"]))
+        bench.wait("more is sent", lambda: status(g)["bytes"] > before["bytes"], lambda: str(status(g)))
+        force = json.loads(bench.check("north", ["godwit", "migrate-set", "--json", "--bandwidth", "unlimited", g.name]))
+        expect(force["bandwidth_bytes_per_s"] == 0 and force["max_rounds"] == 3, str(force))
+        report = report_of(g)
+        check_report(report)
+        g.moved("south")
+        g.expect_only_at("south")
+        expect(status(g) == report, "migrate-status differs from what migrate has printed")
+        expect("-> south" in bench.check("north", ["godwit", "migrate-status", g.name]), "no destination")
+        page = bench.check("north", "godwit migrate-status --json %s | godwit report -" % g.name)
+        expect("</html>" in page and g.name in page, "no page was drawn: %s" % page[:200])
+        g.wait_more(5)
+        g.expect_whole()
+
+
+def test_cancelled_from_another_shell(bench):
+    with guest(bench, "stayer", vcpus=2) as g:
+        g.wait_count(3)
+        before = g.footprint()
+        start_slowly(g)
+        bench.check("north", ["godwit", "migrate-cancel", g.name])
+        g.expect_only_at("north")
+        report = report_of(g)
+        g.expect_untouched(before)
+        expect(report["result"] == "cancelled" and report["exit"] == 11 and report["runs_at"] == "source", str(report))
+        bench.check("north", ["godwit", "migrate-cancel", g.name], status=7)
+        g.wait_more(5)
+        check_report(g.migrate("south", "--verify"))
+        g.wait_more(5)
+        g.expect_whole()
 
 
 def test_paused_stays_paused(bench):
