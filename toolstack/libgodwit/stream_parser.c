@@ -331,9 +331,7 @@ static int report_refusal(struct stream_parser *parser, uint32_t length, struct 
 /* The slot of the last record is the child's again. */
 static void return_slot(struct stream_parser *parser)
 {
-    const uint64_t one = 1;
-
-    if (parser->in_slot && write(parser->returned_fd, &one, sizeof(one)) < 0)
+    if (parser->in_slot && eventfd_write(parser->returned_fd, 1) < 0)
         kill(parser->pid, SIGKILL); /* cannot be, and else we would wait for each other */
     parser->in_slot = false;
     parser->contents = NULL;
