@@ -207,6 +207,7 @@ static void *listen_to_people(void *arg)
     struct pollfd fds[2] = {{.fd = c->listen_fd, .events = POLLIN},
                             {.fd = c->wake_fd[0], .events = POLLIN}};
 
+    sem_post(&c->begun);
     for (;;) {
         if (poll(fds, 2, -1) < 0)
             continue;
@@ -220,16 +221,23 @@ static void *listen_to_people(void *arg)
     }
 }
 
-/* Signals are for the thread that migrates: it is the one that waits. */
+/*
+ * Signals are for the thread that migrates: it is the one that waits. It goes on to fork, so the
+ * new thread has to be in its loop, not in an allocator whose lock the child would find taken.
+ */
 static int start_thread(struct migrate_control *c)
 {
     sigset_t all, before;
     int rc;
 
+    sem_init(&c->begun, 0, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&c->thread, NULL, listen_to_people, c);
+    while (rc == 0 && sem_wait(&c->begun) < 0) /* interrupted */
+        ;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    sem_destroy(&c->begun);
     return rc;
 }
 

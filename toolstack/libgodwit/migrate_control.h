@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 #include <libgodwit/migrate.h>
 #include <pthread.h>
+#include <semaphore.h>
 
 #define MIGRATE_REQUEST_BYTES_MAX 4096u
 
@@ -21,6 +22,7 @@ struct migrate_control {
     int lock_fd, listen_fd, wake_fd[2];
     bool open;
     pthread_t thread, owner;
+    sem_t begun; /* the thread is in its loop */
     /* Set when somebody waits for a fresh status. Relaxed: looked at every few ms. */
     _Atomic bool asked;
     _Atomic int turn;     /* see migrate_control_commit() */
