@@ -238,7 +238,7 @@ def test_killed_receiver(bench):
     def spoil(g, status):
         g.bench.check("south", "(while sleep 0.2; do if pidof godwit >/dev/null; then sleep 1;"
                       " killall -9 godwit; exit; fi; done) >/dev/null 2>&1 &")
-        g.migrate("south", status=status)
+        g.migrate("south", "--bandwidth", "500K", status=status)  # its 4 MB take longer than that
     fail_and_retry(bench, "killed", spoil)
 
 

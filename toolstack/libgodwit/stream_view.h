@@ -38,7 +38,7 @@ struct stream_range stream_readonly_range(const struct stream_readonly *readonly
  */
 static inline unsigned stream_of_gfn(uint64_t gfn, unsigned streams)
 {
-    return (unsigned)((gfn >> STREAM_SHARD_SHIFT) % streams);
+    return streams > 1 ? (unsigned)((gfn >> STREAM_SHARD_SHIFT) % streams) : 0;
 }
 
 int stream_view_base(const uint8_t *body, size_t length, struct stream_base *ret_base,
