@@ -133,7 +133,7 @@ def test_eight_at_once(bench):
         for _ in range(10 if LONG else 1):
             expect(settle(bench, guests, move_all(bench, EIGHT, "north", "south"), "north", "south") == [],
                    "not all have arrived")
-            if not LONG: # test_moves.c has the way back, between fake hosts
+            if not LONG:  # test_moves.c has the way back, between fake hosts
                 return
             with guest(bench, "hog", memory=(free_pages(bench, "north") >> 8) - 4 * 18 - 8):
                 left = settle(bench, guests, move_all(bench, EIGHT, "south", "north"), "south", "north")

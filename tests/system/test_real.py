@@ -28,7 +28,8 @@ def signs(g):
 
 def expect_no_complaint(g):
     found = COMPLAINT.findall(g.console())
-    expect(not found, "the guest complains:\n" + b"\n".join(found[:10]).decode(errors="replace"))
+    expect(not found, "the guest complains:\n%s\nand before:\n%s"
+           % (b"\n".join(found[:10]).decode(errors="replace"), tail(g.console(), 30)))
 
 
 def wait_signs(g, names, more):

@@ -31,7 +31,7 @@ static void migrate(enum gw_progress progress, int expected)
         .name = "web",
         .host = "south",
         .transport.command = command,
-        .limits = {.max_downtime_ms = 200,
+        .limits = {.max_downtime_ms = 1, /* so that there are two rounds */
                    .bandwidth_bytes_per_s = 1 << 20,
                    .max_rounds = 2,
                    .on_timeout = GW_ON_TIMEOUT_STOP,
@@ -92,7 +92,7 @@ static void test_on_a_terminal(void **state)
     assert_said("\rweb -> south: bulk copy  sent ");
     assert_said("\rweb -> south: round 2  sent ");
     assert_said("est. downtime ");
-    assert_said(" ms (limit 200)");
+    assert_said(" ms (limit 1)");
     assert_said("\r\033[Kweb moved to south in ");
     check_bars();
 }
