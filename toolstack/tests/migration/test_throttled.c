@@ -56,6 +56,8 @@ static int set_up(void **state)
     };
     f->world->busy_second = 30;
     f->vcpus = fake_vcpus_start(f->world);
+    while (atomic_load(&f->world->steps) < 200) /* pages of zeros need no time on the link */
+        usleep(1000);
     *state = f;
     return 0;
 }
