@@ -68,10 +68,17 @@ def headers():
     places = [os.path.join(PACKAGES, TCC, "include"), os.path.join(SYSROOT, "usr/include/aarch64-linux-gnu"),
               os.path.join(SYSROOT, "usr/include")]
     words = [word for place in places for word in ("-isystem", place)]
-    rules = subprocess.run(["aarch64-linux-gnu-gcc", "-nostdinc", *words, "-M", *glob.glob(HERE + "/compile/*.c")],
-                           capture_output=True, text=True, check=True).stdout
-    roots = PACKAGES + "/", SYSROOT + "/"
-    return sorted({word[len(root):] for word in rules.split() for root in roots if word.startswith(root)})
+    rules = subprocess.run(["aarch64-linux-gnu-gcc", "-nostdinc", *words, "-fno-canonical-system-headers", "-M",
+                            *glob.glob(HERE + "/compile/*.c")], capture_output=True, text=True, check=True).stdout
+    found = {word for word in rules.split() if word.endswith(".h") and not word.startswith(HERE)}
+    return sorted(path_in_packages(header) for header in found)
+
+
+def path_in_packages(path):
+    for root in (PACKAGES + "/", SYSROOT + "/"):
+        if path.startswith(root):
+            return path[len(root):]
+    raise SystemExit("work_image: no package brought " + path)
 
 
 def add_compiler(archive):

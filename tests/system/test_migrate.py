@@ -231,7 +231,7 @@ def test_cut_in_the_first_round(bench):
 
 def test_cut_late(bench):
     """Cut after as many bytes as the guest has memory that is not zero: in a later round or the last."""
-    fail_and_retry(bench, "cut3", cut_after(4800000))
+    fail_and_retry(bench, "cut3", cut_after(4400000))
 
 
 def test_killed_receiver(bench):
