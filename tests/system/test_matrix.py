@@ -43,7 +43,7 @@ def expect_at_work(g, host):
 def test_second_migration_of_a_guest(bench):
     with nothing_leaks(bench), guest(bench, "wanted", vcpus=2) as g:
         g.wait_count(3)
-        said = stop_and_go(g, "source-round1", "godwit migrate -s wire wanted south 2>&1; echo ended with $?", 0)
+        said = stop_and_go(g, "source-round0", "godwit migrate -s wire wanted south 2>&1; echo ended with $?", 0)
         expect("ended with 7" in said and "wanted" in said, said)
         g.moved("south")
         expect_at_work(g, "south")
