@@ -9,6 +9,7 @@
 #include "held_note.h"
 #include "migrate_control.h"
 #include "migrate_json.h"
+#include "migrate_overdue.h"
 #include "migrate_report.h"
 #include "migrate_status.h"
 #include "migrate_step.h"
@@ -102,6 +103,9 @@ static void on_stop(void *arg)
     struct sender *s = arg;
 
     migrate_control_note_stop(&s->control);
+    /* The comparison is downtime that was asked for; a guest that is paused has none. */
+    if (!s->options->verify && !s->guard->was_paused)
+        migrate_overdue_begin(migrate_overdue_limit(&s->precopy.limits));
     enter_phase(s, "stop");
 }
 
@@ -254,7 +258,7 @@ static int send_go(struct sender *s)
     uint64_t began = precopy_now_ms();
     int rc;
 
-    if (!migrate_control_commit(&s->control))
+    if (migrate_overdue_end() || !migrate_control_commit(&s->control))
         return gw_error_set(s->err, GW_EXIT_MIGRATE_CANCELLED, "cancelled");
     handover_guard_add(s->guard, HANDOVER_GONE);
     s->transport.io.cancelled = NULL;
@@ -317,17 +321,34 @@ static int stop_transport(struct sender *s)
     return migrate_transport_stop(&s->transport);
 }
 
+/* Whatever was under way when the time ran out is not the reason. */
+static void explain_overdue(struct sender *s)
+{
+    const struct gw_migrate_limits *limits = &s->precopy.limits;
+
+    gw_error_set(s->err, GW_EXIT_MIGRATE_DIVERGED,
+                 "the guest stood still for %u ms and was not handed over, where %llu ms were "
+                 "expected and %u are allowed: the connection or a host has become slower; try "
+                 "again, or allow more with --max-downtime",
+                 migrate_overdue_limit(limits), (unsigned long long)s->precopy.estimate_ms,
+                 limits->max_downtime_ms);
+}
+
 /* Before GO: the guest runs on here. Says so, with the reason first. */
 static void undo(struct sender *s)
 {
     struct gw_error second = {0}, first;
-    bool was_found = s->control.open;
+    bool was_found = s->control.open, overdue = migrate_overdue_end();
+    /* The guest first: a transport may take seconds to end. */
+    int failed = was_found ? precopy_undo(s->guard, &s->host, &second) : 0;
     int status = stop_transport(s);
 
     if (!was_found)
         return; /* nothing was touched, and the code of the error is the right one */
     migrate_transport_explain(&s->transport, s->err);
-    if (precopy_undo(s->guard, &s->host, &second)) {
+    if (overdue && s->err->code != GW_EXIT_STATE)
+        explain_overdue(s);
+    if (failed) {
         first = *s->err;
         gw_error_set(s->err, GW_EXIT_FAILED, "%.230s; and then putting it back failed: %.230s",
                      first.message, second.message);

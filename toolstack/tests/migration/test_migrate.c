@@ -2,6 +2,7 @@
 /* Migration between two fake hosts: what moves, and what is left when something fails at any step.
  */
 #include "fake_move.h"
+#include "libgodwit/migrate_status.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -388,6 +389,9 @@ static void test_supervisor_killed(void **state)
         usleep(10000);
     unsetenv("GODWIT_FAIL_AT");
     assert_still_at_source(f);
+    /* The orphan still waits for its transport. */
+    for (int i = 0; i < 1000 && migrate_status_is_locked("web"); i++)
+        usleep(10000);
 }
 
 static void assert_refused(struct fake_move *f, const char *sentence)
