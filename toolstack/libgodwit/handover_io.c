@@ -57,6 +57,13 @@ static int wait_ready(struct handover_io *io, struct pollfd *fds, nfds_t n, stru
     }
 }
 
+int handover_io_wait(struct handover_io *io, struct gw_error *err)
+{
+    struct pollfd fd = {.fd = io->in_fd, .events = POLLIN};
+
+    return wait_ready(io, &fd, 1, err);
+}
+
 static void note_loss(struct handover_io *io)
 {
     if (io->lost)

@@ -42,6 +42,9 @@ enum handover_wait handover_io_write(struct handover_io *io, struct iovec *iov, 
 int handover_io_read(struct handover_io *io, void *ret_data, size_t n, size_t *ret_done,
                      struct gw_error *err);
 
+/* Waits until something (or the end of the input) can be read. -1: err is filled in. */
+int handover_io_wait(struct handover_io *io, struct gw_error *err);
+
 /* Something (or the end of the input) can be read without waiting. */
 bool handover_io_has_input(struct handover_io *io);
 

@@ -2,6 +2,7 @@
 #include "handover_io.h"
 #include "migrate_listen.h"
 #include "migrate_transport.h"
+#include "transport_direct.h"
 #include "transport_tcp.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -50,6 +51,7 @@ struct visit {
     char from[TRANSPORT_NAME_BYTES];
     struct migrate_transport transport;
     int ready_fd;
+    const char *who; /* the other side has shown to be */
 };
 
 /* Starts the process that holds the socket. */
@@ -62,9 +64,12 @@ static int start_relay(struct visit *v, int socket, struct gw_error *err)
         .socket = socket,
         .greet_ms = v->options->greet_ms,
         .stall_ms = v->options->stall_ms,
-        .status = v->transport.status,
+        .status = v->transport.status = transport_status_make(err),
     };
 
+    if (!relay.status)
+        return -1;
+    v->who = relay.status->who;
     /* On failure this process ends at once, and its descriptors with it. */
     if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0 || pipe2(ready, O_CLOEXEC) < 0)
         return gw_error_errno(err, errno, "cannot make a pipe");
@@ -84,17 +89,48 @@ static int start_relay(struct visit *v, int socket, struct gw_error *err)
     return v->transport.pid < 0 ? -1 : 0;
 }
 
+/* Nobody asks who is there: the worker and the parser get the socket itself. */
+static int start_direct(struct visit *v, int socket, struct gw_error *err)
+{
+    v->transport.is_direct = true;
+    v->transport.io.out_fd = v->transport.io.in_fd = socket;
+    v->who = "not authenticated";
+    return transport_direct_accept(socket, v->options->stall_ms, err);
+}
+
 /* Nothing is opened and nobody is listened to before the other side has shown who it is. */
 static bool is_greeted(struct visit *v)
 {
     char byte;
     ssize_t got;
 
+    if (v->transport.is_direct)
+        return true;
     do
         got = read(v->ready_fd, &byte, 1);
     while (got < 0 && errno == EINTR);
     close(v->ready_fd);
     return got == 1;
+}
+
+static void watch(struct visit *v)
+{
+    if (v->transport.is_direct)
+        transport_direct_watch(v->transport.io.in_fd, v->options->stall_ms);
+    else
+        watch_relay(v->transport.pid);
+}
+
+static void unwatch(struct visit *v)
+{
+    const char *why = NULL;
+
+    if (v->transport.is_direct)
+        why = transport_direct_unwatch();
+    else
+        unwatch_relay();
+    if (why)
+        gw_error_set(&v->transport.reason, GW_EXIT_FAILED, "%s", why);
 }
 
 static void receive(struct visit *v, char *name)
@@ -103,15 +139,14 @@ static void receive(struct visit *v, char *name)
                                                .stall_ms = v->options->stall_ms,
                                                .name = name,
                                                .opener = v->options->opener};
-    const char *who = v->transport.status->who;
     struct gw_error err = {0};
     char known[TRANSPORT_WHO_BYTES];
     int rc;
 
-    watch_relay(v->transport.pid);
+    watch(v);
     rc = gw_migrate_receive(&options, v->transport.io.in_fd, v->transport.io.out_fd, &err);
-    unwatch_relay();
-    snprintf(known, sizeof(known), "%s", who);
+    unwatch(v);
+    snprintf(known, sizeof(known), "%s", v->who);
     migrate_transport_stop(&v->transport);
     if (name[0])
         migrate_listen_log(v->options, "%s (%s): received %s", v->from, known, name);
@@ -127,14 +162,14 @@ static void receive(struct visit *v, char *name)
 void migrate_listen_serve(const struct gw_listen_options *options, int socket)
 {
     struct visit v = {.options = options};
+    bool secure = options->where.kind == GW_TRANSPORT_TLS;
     struct gw_error err = {0};
     char *name = mmap(NULL, 64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     transport_tcp_peer_name(socket, v.from);
-    v.transport.status = transport_status_make(&err);
     if (name == MAP_FAILED)
         gw_error_errno(&err, errno, "cannot allocate shared memory");
-    if (err.code || start_relay(&v, socket, &err)) {
+    if (err.code || (secure ? start_relay(&v, socket, &err) : start_direct(&v, socket, &err))) {
         migrate_listen_log(options, "%s: failed: %s", v.from, err.message);
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "migrate_transport.h"
 
+#include "transport_direct.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -53,8 +54,20 @@ static pid_t start_carrier(struct migrate_transport *transport, const struct gw_
     return pid;
 }
 
-int migrate_transport_start(struct migrate_transport *transport, const struct gw_transport *how,
-                            struct gw_error *err)
+static int start_direct(struct migrate_transport *transport, const struct gw_transport *how,
+                        struct gw_error *err)
+{
+    int fd = transport_direct_connect(how, &transport->io, GREET_MS, err);
+
+    if (fd < 0)
+        return -1;
+    transport->is_direct = true;
+    transport->io.out_fd = transport->io.in_fd = fd;
+    return 0;
+}
+
+static int start_carried(struct migrate_transport *transport, const struct gw_transport *how,
+                         struct gw_error *err)
 {
     int to[2] = {-1, -1}, from[2] = {-1, -1};
     pid_t pid = -1;
@@ -79,11 +92,23 @@ int migrate_transport_start(struct migrate_transport *transport, const struct gw
     return 0;
 }
 
+int migrate_transport_start(struct migrate_transport *transport, const struct gw_transport *how,
+                            struct gw_error *err)
+{
+    return how->kind == GW_TRANSPORT_TCP ? start_direct(transport, how, err)
+                                         : start_carried(transport, how, err);
+}
+
 int migrate_transport_stop(struct migrate_transport *transport)
 {
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
     int status = -1;
 
+    if (transport->is_direct) {
+        transport_direct_close(transport->io.out_fd);
+        transport->is_direct = false;
+        return 0;
+    }
     if (transport->pid <= 0)
         return -1;
     close(transport->io.out_fd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection to the receiver, carried by a process of its own whose standard input and output
- * are the channel. Several connections know nothing of each other: who opens more than one joins
- * them by what is sent on them.
+ * One connection to the receiver: a socket, or carried by a process of its own whose standard input
+ * and output are the channel. Several connections know nothing of each other: who opens more than
+ * one joins them by what is sent on them.
  */
 #ifndef MIGRATE_TRANSPORT_H
 #define MIGRATE_TRANSPORT_H
@@ -13,7 +13,8 @@
 #include <sys/types.h>
 
 struct migrate_transport {
-    pid_t pid; /* 0: not running */
+    pid_t pid;      /* of what carries it; 0: not running */
+    bool is_direct; /* nobody does: both of io's descriptors are one socket */
     struct handover_io io;
     struct transport_status *status; /* of a socket's process; NULL: a command */
     _Atomic bool lost;               /* io has met the end of the connection */
@@ -22,14 +23,15 @@ struct migrate_transport {
 
 /*
  * Opens a connection; call it once for each. Sets io's two descriptors; the rest of io is the
- * caller's, and filled in before. Does not wait for the other side: a receiver that cannot be
- * reached shows as the end of the input. Forks, so open all connections before threads start.
+ * caller's, and filled in before. What carries a connection is not waited for: a receiver that
+ * cannot be reached then shows as the end of the input. Forks, so open all connections before
+ * threads start.
  */
 int migrate_transport_start(struct migrate_transport *transport, const struct gw_transport *how,
                             struct gw_error *err);
 /*
  * Closes the channel and waits for the command; kills it if it does not end by itself. Returns
- * its wait status, or -1 if none was running. Idempotent.
+ * its wait status (0 for a socket that nobody carries), or -1 if none was running. Idempotent.
  */
 int migrate_transport_stop(struct migrate_transport *transport);
 /*

@@ -2,6 +2,7 @@
 #include "stream_parser.h"
 
 #include "stream_check.h"
+#include "stream_confine.h"
 #include "stream_merge.h"
 #include "stream_unzip.h"
 #include "stream_view.h"
@@ -28,9 +29,6 @@
 #define PAGES_UP(n) (((n) + STREAM_PAGE_BYTES - 1) & ~(size_t)(STREAM_PAGE_BYTES - 1))
 #define SLOT_BYTES  PAGES_UP(SLOT_BEGIN + STREAM_BODY_MAX + STREAM_ALIGN)
 #define LIST_MAX    (sizeof(struct stream_count_header) + STREAM_PAGES_MAX * sizeof(uint64_t))
-
-/* The descriptors of the child. */
-enum { FD_STREAM, FD_PIPE, FD_RETURNED, FDS };
 
 struct slot_note {
     uint32_t slot;
@@ -107,7 +105,7 @@ static uint8_t *slot_take(struct slot_pool *pool)
     uint64_t returned;
 
     while (pool->lent == STREAM_PARSER_SLOTS) {
-        ssize_t got = read(FD_RETURNED, &returned, sizeof(returned));
+        ssize_t got = read(STREAM_FD_RETURNED, &returned, sizeof(returned));
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -127,9 +125,9 @@ static void slot_lend(struct slot_pool *pool, const struct stream_record *record
 
     memcpy(&count, record->body, sizeof(count));
     header.length = (uint32_t)(sizeof(count) + count.count * sizeof(uint64_t));
-    write_all(FD_PIPE, &header, sizeof(header));
-    write_all(FD_PIPE, &note, sizeof(note));
-    write_all(FD_PIPE, record->body, header.length);
+    write_all(STREAM_FD_PIPE, &header, sizeof(header));
+    write_all(STREAM_FD_PIPE, &note, sizeof(note));
+    write_all(STREAM_FD_PIPE, record->body, header.length);
     pool->next = (pool->next + 1) % STREAM_PARSER_SLOTS;
     pool->lent++;
 }
@@ -149,14 +147,14 @@ static void parse(struct stream_reader *reader, struct stream_unzip *unzip, uint
                 slot_lend(&pool, &record);
                 reader->body = slot_take(&pool);
             } else if (!stream_check_is_skipped(&record)) {
-                hand_over(FD_PIPE, record.type, record.body, record.length);
+                hand_over(STREAM_FD_PIPE, record.type, record.body, record.length);
             }
             if (checker.stage == STREAM_ENDED)
                 return;
         }
     }
     stream_read_explain(reader, text, sizeof(text));
-    hand_over(FD_PIPE, REFUSAL, text, (uint32_t)strlen(text));
+    hand_over(STREAM_FD_PIPE, REFUSAL, text, (uint32_t)strlen(text));
 }
 
 static int next_of_chain(void *arg, struct stream_reader *reader, struct stream_checker *checker,
@@ -212,37 +210,18 @@ static void leave_signals(void)
     signal(SIGPIPE, SIG_IGN); /* a write to a builder that is gone fails, and that ends us */
 }
 
-/* Keeps three descriptors and gives up every other way of reaching the system. */
-static int confine(int stream_fd, int pipe_fd, int returned_fd)
-{
-    const int wanted[FDS] = {stream_fd, pipe_fd, returned_fd};
-    int away[FDS];
-
-    leave_signals();
-    for (int i = 0; i < FDS; i++) {
-        away[i] = fcntl(wanted[i], F_DUPFD, FDS);
-        if (away[i] < 0)
-            refuse(pipe_fd, "the process that reads the stream has no room for its descriptors");
-    }
-    for (int i = 0; i < FDS; i++)
-        if (dup2(away[i], i) < 0)
-            return -1;
-    if (close_range(FDS, ~0u, 0) < 0)
-        return -1;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
-}
-
 static _Noreturn void run_child(const struct stream_parser *parser, int stream_fd, int pipe_fd)
 {
-    int source = FD_STREAM;
+    int source = STREAM_FD_STREAM, fds[STREAM_FDS] = {stream_fd, pipe_fd, parser->returned_fd};
     struct stream_reader reader = {.read = stream_read_fd, .source = &source};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct stream_unzip *unzip = stream_unzip_open(); /* once confined, nothing can be allocated */
     if (!unzip)
         refuse(pipe_fd, "the process that reads the stream has no memory");
-    if (confine(stream_fd, pipe_fd, parser->returned_fd))
-        refuse(FD_PIPE, "the process that reads the stream cannot be confined");
+    leave_signals();
+    if (stream_confine(fds))
+        refuse(fds[STREAM_FD_PIPE], "the process that reads the stream cannot be confined");
     parse(&reader, unzip, parser->slots);
     leave();
 }

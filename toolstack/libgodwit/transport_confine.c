@@ -89,8 +89,8 @@ int transport_confine(pid_t parent, struct gw_error *err)
     struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
 
     if (setrlimit(RLIMIT_CORE, &none) < 0 || become_nobody() < 0 ||
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || end_with(parent) < 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_NAME, "godwit-relay") < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+        end_with(parent) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
         return gw_error_errno(err, errno,
                               "the process that holds the connection cannot be confined");

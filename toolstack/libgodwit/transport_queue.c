@@ -39,22 +39,3 @@ void transport_queue_drop(struct transport_queue *queue, size_t n)
     if (queue->begin == queue->end)
         queue->begin = queue->end = 0;
 }
-
-void transport_queue_move(struct transport_queue *to, struct transport_queue *from)
-{
-    size_t n = transport_queue_used(from), room = transport_queue_room(to);
-
-    if (transport_queue_used(to) == 0 && to->capacity == from->capacity) {
-        struct transport_queue empty = *to;
-
-        *to = *from; /* all of it, and nothing is copied */
-        *from = empty;
-        return;
-    }
-    n = n < room ? n : room;
-    if (n == 0)
-        return;
-    memcpy(transport_queue_back(to, n), transport_queue_front(from), n);
-    transport_queue_grow(to, n);
-    transport_queue_drop(from, n);
-}

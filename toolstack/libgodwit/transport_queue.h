@@ -39,7 +39,4 @@ uint8_t *transport_queue_back(struct transport_queue *queue, size_t wanted);
 void transport_queue_grow(struct transport_queue *queue, size_t n); /* n <= room */
 void transport_queue_drop(struct transport_queue *queue, size_t n); /* n <= used */
 
-/* Moves as much as there is and fits. */
-void transport_queue_move(struct transport_queue *to, struct transport_queue *from);
-
 #endif

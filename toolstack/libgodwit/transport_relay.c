@@ -88,8 +88,7 @@ static void unblock(void)
 static int prepare(const struct transport_relay *r, struct transport_keys *keys, pid_t parent,
                    struct gw_error *err)
 {
-    if (r->how->kind == GW_TRANSPORT_TLS &&
-        transport_keys_load(keys, &r->how->tls, r->socket >= 0, err))
+    if (transport_keys_load(keys, &r->how->tls, r->socket >= 0, err))
         return -1;
     if (r->socket < 0 && connect_socket(r, err))
         return -1;
@@ -118,14 +117,10 @@ static void carry(const struct transport_relay *r, const struct transport_keys *
         gw_error_set(pump.err, GW_EXIT_FAILED, "out of memory");
         return;
     }
-    if (r->how->kind == GW_TRANSPORT_TLS) {
-        if (transport_tls_start(&tls, keys, &pump.wire, r->peer, r->socket >= 0,
-                                r->socket >= 0 ? NULL : expected, pump.err))
-            return;
-        pump.codec = transport_tls_codec(&tls);
-    } else {
-        pump.codec = transport_tcp_codec(&pump.wire);
-    }
+    if (transport_tls_start(&tls, keys, &pump.wire, r->peer, r->socket >= 0,
+                            r->socket >= 0 ? NULL : expected, pump.err))
+        return;
+    pump.codec = transport_tls_codec(&tls);
     transport_pump_run(&pump);
     transport_tls_stop(&tls);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process that holds a migration's socket and, with TLS, its keys: it moves bytes between the
+ * The process that holds a migration's socket and the keys of its TLS: it moves bytes between the
  * socket and two pipes, and can do nothing else. The processes at the other ends of the pipes see
  * what they would see of a command such as ssh.
  */

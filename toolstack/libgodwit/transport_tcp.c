@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "transport_tcp.h"
 
-#include "handover_io.h"
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -28,7 +27,7 @@ static struct addrinfo *resolve(const char *host, const char *port, int flags, s
     return found;
 }
 
-static int64_t now_ms(void)
+int64_t transport_tcp_now_ms(void)
 {
     struct timespec now;
 
@@ -44,7 +43,7 @@ static int finish_connect(int fd, int64_t deadline_ms)
     socklen_t length = sizeof(error);
 
     for (;;) {
-        int64_t left = deadline_ms - now_ms();
+        int64_t left = deadline_ms - transport_tcp_now_ms();
         int ready = left > 0 ? poll(&wait, 1, (int)left) : 0;
 
         if (ready == 0)
@@ -60,7 +59,7 @@ static int finish_connect(int fd, int64_t deadline_ms)
 int transport_tcp_connect(const char *host, const char *port, unsigned timeout_ms,
                           struct gw_error *err)
 {
-    int64_t deadline_ms = now_ms() + timeout_ms;
+    int64_t deadline_ms = transport_tcp_now_ms() + timeout_ms;
     struct addrinfo *found = resolve(host, port, 0, err);
     int error = 0, fd = -1;
 
@@ -146,45 +145,4 @@ void transport_tcp_peer_name(int fd, char ret_name[TRANSPORT_NAME_BYTES])
 
     getpeername(fd, (struct sockaddr *)&address, &length);
     name_address((struct sockaddr *)&address, length, ret_name);
-}
-
-/* --- the codec ------------------------------------------------------------------------------- */
-
-static int tcp_greet(void *ctx, struct gw_error *err)
-{
-    return 1;
-}
-
-static int tcp_seal(void *ctx, struct transport_queue *plain, struct gw_error *err)
-{
-    transport_queue_move(&((struct transport_wire *)ctx)->out, plain);
-    return 0;
-}
-
-static int tcp_open(void *ctx, struct transport_queue *plain, bool *ret_ended, struct gw_error *err)
-{
-    struct transport_wire *wire = ctx;
-
-    transport_queue_move(plain, &wire->in);
-    *ret_ended = wire->in_ended && transport_queue_used(&wire->in) == 0;
-    return 0;
-}
-
-static void tcp_finish(void *ctx)
-{
-}
-
-static const char *tcp_who(void *ctx)
-{
-    return "not authenticated";
-}
-
-struct transport_codec transport_tcp_codec(struct transport_wire *wire)
-{
-    return (struct transport_codec){.greet = tcp_greet,
-                                    .seal = tcp_seal,
-                                    .open = tcp_open,
-                                    .finish = tcp_finish,
-                                    .who = tcp_who,
-                                    .ctx = wire};
 }

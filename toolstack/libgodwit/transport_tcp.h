@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets of a migration: names, connecting, listening. And TCP without TLS, as a codec. */
+/* Sockets of a migration: names, connecting, listening. */
 #ifndef TRANSPORT_TCP_H
 #define TRANSPORT_TCP_H
 
-#include "transport_codec.h"
+#include <libgodwit/error.h>
+#include <stdint.h>
 
 #define TRANSPORT_NAME_BYTES 80 /* of an address and a port, for messages */
 
@@ -21,7 +22,7 @@ void transport_tcp_watch(int fd, unsigned timeout_ms);
 void transport_tcp_local_name(int fd, char ret_name[TRANSPORT_NAME_BYTES]);
 void transport_tcp_peer_name(int fd, char ret_name[TRANSPORT_NAME_BYTES]);
 
-/* Neither encrypts nor asks who is there. wire must outlive the codec. */
-struct transport_codec transport_tcp_codec(struct transport_wire *wire);
+/* Of a clock that only goes forward. */
+int64_t transport_tcp_now_ms(void);
 
 #endif

@@ -20,7 +20,8 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS    30000
+#define SECCOMP_FILTER 2 /* in /proc/PID/status */
 
 static char keys[] = "/tmp/godwit-keys-XXXXXX";
 
@@ -188,11 +189,16 @@ void tls_stop(struct tls_fixture *f)
     tls_wait_log(f, "stopped");
 }
 
+static struct sockaddr_in address(const struct tls_fixture *f)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)atoi(f->port)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
 int tls_connect(struct tls_fixture *f)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)atoi(f->port)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = address(f);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
@@ -211,6 +217,51 @@ int tls_open_port(struct tls_fixture *f, char ret_old[8])
     memcpy(ret_old, f->port, sizeof(f->port));
     snprintf(f->port, sizeof(f->port), "%u", ntohs(at.sin_port));
     return fd;
+}
+
+int tls_connect_at_once(struct tls_fixture *f)
+{
+    struct sockaddr_in to = address(f);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)connect(fd, (struct sockaddr *)&to, sizeof(to));
+    return fd;
+}
+
+/* Carries a connection to the listener, and cuts it after so many bytes from the source. */
+static _Noreturn void run_cutter(struct tls_fixture *f, int fd, size_t bytes)
+{
+    int ends[2] = {accept(fd, NULL, NULL), tls_connect(f)};
+    char piece[4096];
+
+    while (bytes > 0) {
+        struct pollfd fds[2] = {{.fd = ends[0], .events = POLLIN},
+                                {.fd = ends[1], .events = POLLIN}};
+
+        poll(fds, 2, -1);
+        for (int i = 0; i < 2 && bytes > 0; i++) {
+            size_t most = i == 0 && bytes < sizeof(piece) ? bytes : sizeof(piece);
+            ssize_t got = fds[i].revents ? read(ends[i], piece, most) : 0;
+
+            if (fds[i].revents && (got <= 0 || write(ends[1 - i], piece, (size_t)got) != got))
+                _exit(0);
+            bytes -= i == 0 ? (size_t)got : 0;
+        }
+    }
+    _exit(0);
+}
+
+pid_t tls_cut_after(struct tls_fixture *f, size_t bytes, char ret_old[8])
+{
+    int fd = tls_open_port(f, ret_old);
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        memcpy(f->port, ret_old, sizeof(f->port));
+        run_cutter(f, fd, bytes);
+    }
+    close(fd);
+    return pid;
 }
 
 /* --- the guest ---------------------------------------------------------------------------------
@@ -310,23 +361,125 @@ static bool descends(pid_t pid, pid_t ancestor)
     return pid == ancestor;
 }
 
-pid_t tls_find_process(pid_t ancestor, int seccomp)
+static bool has_name(pid_t pid, const char *name)
 {
-    for (int waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += 20) {
-        DIR *proc = opendir("/proc");
-        struct dirent *entry;
-        pid_t found = 0;
+    char path[64], comm[32] = "";
+    FILE *file;
 
-        while (proc && !found && (entry = readdir(proc))) {
-            pid_t pid = atoi(entry->d_name);
-            if (pid > 0 && tls_status_field(pid, "Seccomp") == seccomp && descends(pid, ancestor))
-                found = pid;
-        }
-        if (proc)
-            closedir(proc);
-        if (found)
-            return found;
-        usleep(20000);
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    file = fopen(path, "re");
+    if (file && fgets(comm, sizeof(comm), file))
+        comm[strcspn(comm, "\n")] = '\0';
+    if (file)
+        fclose(file);
+    return strcmp(comm, name) == 0;
+}
+
+pid_t tls_look_for_process(pid_t ancestor, const char *name)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    pid_t found = 0;
+
+    while (proc && !found && (entry = readdir(proc))) {
+        pid_t pid = atoi(entry->d_name);
+        if (pid > 0 && has_name(pid, name) && tls_status_field(pid, "Seccomp") == SECCOMP_FILTER &&
+            descends(pid, ancestor))
+            found = pid;
     }
-    return 0;
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+pid_t tls_find_process(pid_t ancestor, const char *name)
+{
+    pid_t found = 0;
+
+    for (int waited_ms = 0; !found && waited_ms < PATIENCE_MS; waited_ms += 20) {
+        found = tls_look_for_process(ancestor, name);
+        if (!found)
+            usleep(20000);
+    }
+    return found;
+}
+
+static void look_at_descriptors(pid_t pid, unsigned *ret_sockets, unsigned *ret_pipes,
+                                unsigned *ret_others)
+{
+    char path[64], target[128];
+    struct dirent *entry;
+    DIR *dir;
+
+    *ret_sockets = *ret_pipes = *ret_others = 0;
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    dir = opendir(path);
+    if (!dir) { /* a confined process hides from all but root */
+        skip();
+        return;
+    }
+    while ((entry = readdir(dir))) {
+        ssize_t n;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/fd/%.16s", pid, entry->d_name);
+        n = readlink(path, target, sizeof(target) - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (!strncmp(target, "socket:", 7))
+            ++*ret_sockets;
+        else if (!strncmp(target, "pipe:", 5))
+            ++*ret_pipes;
+        else if (strcmp(target, "anon_inode:[eventfd]") != 0) /* a number that both may count */
+            ++*ret_others;
+    }
+    closedir(dir);
+}
+
+void tls_assert_holds(pid_t pid, unsigned sockets, unsigned most_pipes)
+{
+    unsigned has_sockets, has_pipes, others;
+
+    assert_true(pid > 0);
+    look_at_descriptors(pid, &has_sockets, &has_pipes, &others);
+    assert_int_equal(has_sockets, sockets);
+    assert_true(has_pipes >= 1 && has_pipes <= most_pipes);
+    assert_int_equal(others, 0); /* the fake host's memory stands for privcmd */
+}
+
+/* --- journeys ----------------------------------------------------------------------------------
+ */
+
+void tls_begin_journey(struct tls_fixture *f, struct tls_journey *j)
+{
+    j->err = mmap(NULL, sizeof(*j->err), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(j->err, MAP_FAILED);
+    j->pid = fork();
+    if (j->pid == 0) {
+        int status = tls_migrate(f, "north");
+        *j->err = f->err;
+        _exit(status);
+    }
+}
+
+int tls_end_journey(struct tls_fixture *f, struct tls_journey *j)
+{
+    int status = -1;
+
+    waitpid(j->pid, &status, 0);
+    f->err = *j->err;
+    munmap(j->err, sizeof(*j->err));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void tls_begin_and_hang(struct tls_fixture *f, struct tls_journey *j, enum gw_transport_kind kind,
+                        const char *step)
+{
+    setenv("GODWIT_FAIL_AT", step, 1);
+    tls_listen(f, kind, "south");
+    unsetenv("GODWIT_FAIL_AT");
+    tls_begin_journey(f, j);
+    for (int i = 0; i < 3000 && !fake_guest_find(&f->world->hosts[1], "web--incoming"); i++)
+        usleep(10000);
+    assert_non_null(fake_guest_find(&f->world->hosts[1], "web--incoming"));
 }

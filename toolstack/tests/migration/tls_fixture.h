@@ -57,16 +57,42 @@ void tls_assert_neighbour_is_well(struct tls_fixture *f);
 /* A connected socket to the listener. */
 int tls_connect(struct tls_fixture *f);
 
+/* The same, but does not wait until it is connected. */
+int tls_connect_at_once(struct tls_fixture *f);
+
+/*
+ * A process that carries one connection to the listener and cuts it after so many bytes from the
+ * source. f->port is its port then; *ret_old gets the listener's.
+ */
+pid_t tls_cut_after(struct tls_fixture *f, size_t bytes, char ret_old[8]);
+
 /* A listening socket on a port of its own, which becomes f->port; *ret_old gets the one before. */
 int tls_open_port(struct tls_fixture *f, char ret_old[8]);
 
 /* A field of /proc/PID/status as a number; -1: the process or the field is not there. */
 int tls_status_field(pid_t pid, const char *field);
 
-/*
- * The process below `ancestor` whose /proc/PID/status has this line of `Seccomp:`: 1 for a parser,
- * 2 for a relay. Waits until there is one; 0 if there is none for long.
- */
-pid_t tls_find_process(pid_t ancestor, int seccomp);
+/* Names of confined processes. */
+#define TLS_PARSER "godwit-parser"
+#define TLS_RELAY  "godwit-relay"
+
+/* The confined process below `ancestor` with this name; 0: there is none. The second waits long. */
+pid_t tls_look_for_process(pid_t ancestor, const char *name);
+pid_t tls_find_process(pid_t ancestor, const char *name);
+
+/* It holds so many sockets, a pipe or more, perhaps an eventfd, and nothing else. */
+void tls_assert_holds(pid_t pid, unsigned sockets, unsigned most_pipes);
+
+/* A migration in a process of its own, so that it can be looked at on its way. */
+struct tls_journey {
+    pid_t pid;
+    struct gw_error *err; /* shared */
+};
+
+void tls_begin_journey(struct tls_fixture *f, struct tls_journey *j);
+int tls_end_journey(struct tls_fixture *f, struct tls_journey *j);
+/* Listens with GODWIT_FAIL_AT=step, and begins: returns when the receiver has made the guest. */
+void tls_begin_and_hang(struct tls_fixture *f, struct tls_journey *j, enum gw_transport_kind kind,
+                        const char *step);
 
 #endif
