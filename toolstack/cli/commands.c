@@ -74,7 +74,8 @@ const struct cli_command cli_commands[] = {
      "      --json             a report on stdout\n"
      "  -q, --quiet            no progress\n"
      "\n"
-     "^C before the guest is handed over cancels it (exit code 11). See godwit-migration(7).\n",
+     "^C before the guest is handed over cancels it (exit code 11); a second one leaves that to the\n"
+     "background (exit code 130). See godwit-migration(7).\n",
      cmd_migrate},
     {"migrate-cancel", "GUEST", "end a migration; the guest runs on here",
      "  godwit migrate-cancel web1\n"

@@ -3,7 +3,8 @@
  * Work that must leave a guest in order even if the process that does it is killed: it runs in a
  * child, and the parent puts things right when the child died. What there is to put right stands in
  * memory that both share. If the parent is killed instead, the child gets SIGTERM and takes it for
- * ^C.
+ * ^C. Whoever presses ^C twice does not want to wait for the end: the parent leaves the child to a
+ * guard in the background.
  */
 #ifndef HANDOVER_GUARD_H
 #define HANDOVER_GUARD_H
@@ -28,8 +29,18 @@ struct handover_guard {
     _Atomic uint32_t duties; /* relaxed: read after the child's death, which orders everything */
     _Atomic uint32_t domid;
     bool was_paused; /* by the operator, before we came */
+    /* Relaxed as duties: the child has come to its end; the user waits no more. */
+    _Atomic bool finished, detached;
     char name[64];
     struct gw_error error; /* the work's, also when the child is gone */
+};
+
+struct handover_work {
+    int (*run)(struct handover_guard *guard, void *arg); /* in the child; its exit status */
+    /* The child was killed by this signal, or by one that nobody knows (0). */
+    int (*mend)(struct handover_guard *guard, void *arg, int signal);
+    void *arg;
+    bool may_detach; /* nobody needs what this process would say at the end */
 };
 
 /* Set by SIGINT, SIGTERM and SIGHUP in the child. */
@@ -50,13 +61,20 @@ static inline bool handover_guard_has(struct handover_guard *guard, uint32_t dut
     return atomic_load_explicit(&guard->duties, memory_order_relaxed) & duty;
 }
 
+/* The user is gone: nothing is to be printed. */
+static inline bool handover_guard_is_detached(struct handover_guard *guard)
+{
+    return atomic_load_explicit(&guard->detached, memory_order_relaxed);
+}
+
 /*
- * Runs work(guard, arg) in a child and returns its exit status (enum gw_exit). If the child was
- * killed, returns that of mend(guard, arg, signal), which runs here. Both leave their reason in
- * guard->error, and that becomes *err. What does not survive a fork is opened inside work or mend.
+ * Runs the work in a child and returns its exit status (enum gw_exit). If the child was killed,
+ * returns that of work->mend(), which runs here. Both leave their reason in guard->error, and that
+ * becomes *err. What does not survive a fork is opened inside run or mend.
+ * The first SIGINT, as any SIGTERM and SIGHUP, is the child's: it cancels. After the second one it
+ * returns GW_EXIT_DETACHED if work->may_detach: child, and mend if need be, go on without the
+ * caller.
  */
-int handover_guard_run(int (*work)(struct handover_guard *guard, void *arg),
-                       int (*mend)(struct handover_guard *guard, void *arg, int signal), void *arg,
-                       struct gw_error *err);
+int handover_guard_run(const struct handover_work *work, struct gw_error *err);
 
 #endif

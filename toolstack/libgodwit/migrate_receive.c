@@ -186,5 +186,7 @@ int gw_migrate_receive(const struct gw_receive_options *options, int in_fd, int 
                .peer = "the source"},
     };
 
-    return handover_guard_run(work, mend, &r, err);
+    const struct handover_work receiving = {.run = work, .mend = mend, .arg = &r};
+
+    return handover_guard_run(&receiving, err);
 }

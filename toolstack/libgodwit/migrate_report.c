@@ -10,6 +10,13 @@
 #define REWRITE_MS 500
 #define BAR_CELLS  20
 
+static enum gw_progress progress_of(const struct migrate_report *r)
+{
+    bool detached = r->detached && atomic_load_explicit(r->detached, memory_order_relaxed);
+
+    return detached ? GW_PROGRESS_NONE : r->progress;
+}
+
 static double mib(uint64_t pages)
 {
     return (double)pages * STREAM_PAGE_BYTES / (1 << 20);
@@ -100,7 +107,7 @@ void migrate_report_pass(struct migrate_report *r, const struct precopy *p, uint
     uint64_t now = precopy_now_ms();
     double rate;
 
-    if (r->progress != GW_PROGRESS_TERMINAL || now - r->shown_ms < REWRITE_MS)
+    if (progress_of(r) != GW_PROGRESS_TERMINAL || now - r->shown_ms < REWRITE_MS)
         return;
     rate = bytes_per_s(r, now);
     fprintf(stderr, "\r%s -> %s: ", r->guest, r->destination);
@@ -119,7 +126,7 @@ void migrate_report_pass(struct migrate_report *r, const struct precopy *p, uint
 /* Ends the rewritten line's life: what follows starts at the left. */
 static void wipe_line(struct migrate_report *r)
 {
-    if (r->progress == GW_PROGRESS_TERMINAL)
+    if (progress_of(r) == GW_PROGRESS_TERMINAL)
         fputs("\r\033[K", stderr);
 }
 
@@ -127,7 +134,7 @@ void migrate_report_say(struct migrate_report *r, const char *format, ...)
 {
     va_list args;
 
-    if (r->progress == GW_PROGRESS_NONE)
+    if (progress_of(r) == GW_PROGRESS_NONE)
         return;
     wipe_line(r);
     va_start(args, format);
@@ -140,7 +147,7 @@ void migrate_report_round(struct migrate_report *r, const struct precopy *p)
 {
     const struct precopy_round *round = &p->rounds[p->n - 1];
 
-    if (r->progress != GW_PROGRESS_LINES)
+    if (progress_of(r) != GW_PROGRESS_LINES)
         return;
     if (round->final)
         migrate_report_say(r, "stopped:  sent %8llu pages (%llu zero) in %llu ms",

@@ -17,10 +17,11 @@ struct migrate_report {
     const char *guest, *destination;
     char source[65]; /* this host's name */
     enum gw_progress progress;
-    const char *phase;   /* "setup", "rounds", "stop", "verify", "handover", "done" */
-    const char *result;  /* as in docs/migrate.schema.json */
-    const char *runs_at; /* "source", "destination", "unknown" */
-    uint64_t began_ms;   /* monotonic clock */
+    const _Atomic bool *detached; /* not NULL and true: nobody reads what is said */
+    const char *phase;            /* "setup", "rounds", "stop", "verify", "handover", "done" */
+    const char *result;           /* as in docs/migrate.schema.json */
+    const char *runs_at;          /* "source", "destination", "unknown" */
+    uint64_t began_ms;            /* monotonic clock */
     uint64_t began_unix_ms;
     uint64_t shown_ms;    /* when the line on the terminal was last rewritten */
     uint64_t shown_bytes; /* sent by then */

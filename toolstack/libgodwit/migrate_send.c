@@ -435,7 +435,7 @@ static void tell(struct sender *s, bool moved)
         migrate_report_summary(&s->report, &s->precopy);
     else
         migrate_report_say(&s->report, "the migration of %s did not succeed", s->options->name);
-    if (s->options->json)
+    if (s->options->json && !handover_guard_is_detached(s->guard))
         puts(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY));
     json_object_put(json);
 }
@@ -463,6 +463,7 @@ static int work(struct handover_guard *guard, void *arg)
         .precopy = {.guard = guard, .limits = precopy_limits_fill(options->limits)},
     };
     migrate_report_begin(&s.report, options->name, options->host, options->progress);
+    s.report.detached = &guard->detached;
     s.precopy.began_ms = s.report.began_ms;
     bool moved = run(&s) == 0;
     bool gone = handover_guard_has(guard, HANDOVER_GONE);
@@ -514,8 +515,8 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
     bool gone = handover_guard_has(guard, HANDOVER_GONE), paused = true;
     struct migrate_host host;
 
-    gw_error_set(err, GW_EXIT_MIGRATE_FAILED, "the migration was killed by signal %d",
-                 signal_number);
+    gw_error_set(err, GW_EXIT_MIGRATE_FAILED, "the migration was killed%s%.0d",
+                 signal_number ? " by signal " : "", signal_number);
     if (opener_of(options)->open(opener_of(options)->arg, &host, &unused))
         return killed_for_good(err, unused.message);
     if (gone) {
@@ -538,5 +539,13 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
 
 int gw_migrate(const struct gw_migrate_options *options, struct gw_error *err)
 {
-    return handover_guard_run(work, mend, (void *)(uintptr_t)options, err);
+    const struct handover_work sending = {
+        .run = work, .mend = mend, .arg = (void *)(uintptr_t)options, .may_detach = true};
+    int status = handover_guard_run(&sending, err);
+    size_t used = strlen(err->message);
+
+    if (status == GW_EXIT_DETACHED)
+        snprintf(err->message + used, sizeof(err->message) - used,
+                 "; `godwit migrate-status %s` says how it ends", options->name);
+    return status;
 }

@@ -78,5 +78,8 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
 
 int gw_restore(const struct gw_restore_options *options, struct gw_error *err)
 {
-    return handover_guard_run(work, mend, (void *)(uintptr_t)options, err);
+    const struct handover_work restoring = {
+        .run = work, .mend = mend, .arg = (void *)(uintptr_t)options, .may_detach = true};
+
+    return handover_guard_run(&restoring, err);
 }

@@ -25,6 +25,7 @@ enum gw_exit {
     GW_EXIT_MIGRATE_CANCELLED = 11, /* by the user; guest still runs at the source */
     GW_EXIT_MIGRATE_DIVERGED = 12,  /* did not converge; guest still runs at the source */
     GW_EXIT_MIGRATE_UNKNOWN = 13,   /* past the point of no return: guest held paused */
+    GW_EXIT_DETACHED = 130,         /* ^C twice: the rest is done in the background */
 };
 
 struct gw_error {

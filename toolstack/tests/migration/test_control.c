@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A migration as seen from another shell: asked, changed, cancelled, and what is known afterwards.
  */
-#include "fake_host.h"
+#include "fake_move.h"
 #include "libgodwit/migrate_control.h"
 
 #include <errno.h>
@@ -26,14 +26,7 @@
 #include <cmocka.h>
 
 struct fixture {
-    struct fake_world *world;
-    struct migrate_opener source;
-    struct fake_guest *guest;
-    pthread_t vcpus;
-    char *command[4];
-    char fd_text[16];
-    struct gw_migrate_options options;
-    struct gw_error err;
+    struct fake_move *move;
     struct json_object *status; /* as asked for last */
 };
 
@@ -41,26 +34,11 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     char path[256];
-    int fd;
 
-    f->world = fake_world_create(&fd);
+    if (!f || !(f->move = fake_move_begin(0)))
+        return -1;
     snprintf(path, sizeof(path), "%s/migrations/web.json", gw_registry_dir());
     unlink(path); /* of the test before */
-    assert_non_null(f->world);
-    f->source = fake_opener(f->world, 0);
-    f->guest = fake_guest_add(&f->world->hosts[0], "web");
-    snprintf(f->fd_text, sizeof(f->fd_text), "%d", fd);
-    f->command[0] = "/proc/self/exe";
-    f->command[1] = "--receive";
-    f->command[2] = f->fd_text;
-    f->options = (struct gw_migrate_options){
-        .name = "web",
-        .host = "south",
-        .transport.command = f->command,
-        .stall_ms = 20000,
-        .opener = &f->source,
-    };
-    f->vcpus = fake_vcpus_start(f->world);
     *state = f;
     return 0;
 }
@@ -69,13 +47,9 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
-    f->world->stop = true;
-    pthread_join(f->vcpus, NULL);
-    close(atoi(f->fd_text));
-    munmap(f->world, sizeof(*f->world));
+    fake_move_end(f->move);
     json_object_put(f->status);
     free(f);
-    unsetenv("GODWIT_FAIL_AT");
     return 0;
 }
 
@@ -84,7 +58,7 @@ static pid_t start(struct fixture *f)
     pid_t pid = fork();
 
     if (pid == 0)
-        _exit(gw_migrate(&f->options, &f->err));
+        _exit(gw_migrate(&f->move->options, &f->move->err));
     return pid;
 }
 
@@ -101,8 +75,8 @@ static int ask(struct fixture *f)
 {
     char *text = NULL;
 
-    memset(&f->err, 0, sizeof(f->err));
-    if (gw_migrate_status("web", &text, &f->err))
+    memset(&f->move->err, 0, sizeof(f->move->err));
+    if (gw_migrate_status("web", &text, &f->move->err))
         return -1;
     json_object_put(f->status);
     f->status = json_tokener_parse(text);
@@ -138,13 +112,14 @@ static void await_phase(struct fixture *f, const char *phase)
             return;
         usleep(10000);
     }
-    fail_msg("it never came to %s: %s, %s", phase, text_of(f->status, "phase"), f->err.message);
+    fail_msg("it never came to %s: %s, %s", phase, text_of(f->status, "phase"),
+             f->move->err.message);
 }
 
 /* A migration that stays in its first round, or in its rounds, until somebody does something. */
 static pid_t start_slowly(struct fixture *f)
 {
-    f->options.limits.bandwidth_bytes_per_s = 100000;
+    f->move->options.limits.bandwidth_bytes_per_s = 100000;
     pid_t pid = start(f);
 
     await_phase(f, "rounds");
@@ -153,36 +128,28 @@ static pid_t start_slowly(struct fixture *f)
 
 static void assert_still_at_source(struct fixture *f)
 {
-    assert_true(f->guest->used);
-    assert_int_equal(f->guest->pauses, 0);
-    assert_false(f->guest->logging);
-    assert_false(f->world->ran_twice);
-    for (int i = 0; i < 500; i++) {
-        bool empty = true;
-        for (unsigned g = 0; g < FAKE_GUESTS; g++)
-            empty &= !f->world->hosts[1].guests[g].used;
-        if (empty)
-            return;
-        usleep(10000);
-    }
-    fail_msg("something is left at the destination");
+    assert_true(f->move->guest->used);
+    assert_int_equal(f->move->guest->pauses, 0);
+    assert_false(f->move->guest->logging);
+    assert_false(f->move->world->ran_twice);
+    assert_true(fake_move_left_nothing(f->move));
 }
 
 static void test_status_before_and_after(void **state)
 {
     struct fixture *f = *state;
 
-    f->options.name = "other";
-    fake_guest_add(&f->world->hosts[0], "other");
+    f->move->options.name = "other";
+    fake_guest_add(&f->move->world->hosts[0], "other");
     char *unused;
-    assert_int_equal(gw_migrate_status("never", &unused, &f->err), -1);
-    assert_int_equal(f->err.code, GW_EXIT_STATE);
-    assert_int_equal(gw_migrate_status("../web", &unused, &f->err), -1);
-    assert_int_equal(f->err.code, GW_EXIT_NO_GUEST);
-    assert_int_equal(gw_migrate_cancel("never", &f->err), -1);
-    assert_int_equal(f->err.code, GW_EXIT_STATE);
+    assert_int_equal(gw_migrate_status("never", &unused, &f->move->err), -1);
+    assert_int_equal(f->move->err.code, GW_EXIT_STATE);
+    assert_int_equal(gw_migrate_status("../web", &unused, &f->move->err), -1);
+    assert_int_equal(f->move->err.code, GW_EXIT_NO_GUEST);
+    assert_int_equal(gw_migrate_cancel("never", &f->move->err), -1);
+    assert_int_equal(f->move->err.code, GW_EXIT_STATE);
 
-    f->options.name = "web";
+    f->move->options.name = "web";
     assert_int_equal(wait_for(start(f)), 0);
     assert_int_equal(ask(f), 0);
     assert_says(f, "result", "moved");
@@ -190,8 +157,8 @@ static void test_status_before_and_after(void **state)
     assert_says(f, "runs_at", "destination");
     assert_says(f, "destination", "south");
     assert_true(json_object_array_length(json_object_object_get(f->status, "rounds")) >= 2);
-    assert_int_equal(gw_migrate_cancel("web", &f->err), -1);
-    assert_string_equal(f->err.message, "web is not being migrated");
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), -1);
+    assert_string_equal(f->move->err.message, "web is not being migrated");
 }
 
 /* A failure replaces what was known of an earlier success. */
@@ -226,7 +193,7 @@ static void test_status_while_it_runs(void **state)
         assert_int_equal(ask(f), 0);
     }
     assert_true(number_of(f->status, "bytes") > before);
-    assert_int_equal(gw_migrate_cancel("web", &f->err), 0);
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), 0);
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_CANCELLED);
 }
 
@@ -235,8 +202,8 @@ static int set(struct fixture *f, const struct gw_migrate_limits *limits, unsign
 {
     char *text = NULL;
 
-    memset(&f->err, 0, sizeof(f->err));
-    int rc = gw_migrate_set("web", limits, which, &text, &f->err);
+    memset(&f->move->err, 0, sizeof(f->move->err));
+    int rc = gw_migrate_set("web", limits, which, &text, &f->move->err);
     if (rc == 0)
         *ret = json_tokener_parse(text);
     free(text);
@@ -271,8 +238,8 @@ static void test_set_timeout(void **state)
     struct fixture *f = *state;
     struct json_object *force = NULL;
 
-    f->world->busy = 400;
-    f->options.limits = (struct gw_migrate_limits){
+    f->move->world->busy = 400;
+    f->move->options.limits = (struct gw_migrate_limits){
         .max_downtime_ms = 1, .timeout_ms = 600000, .throttle = GW_THROTTLE_OFF};
     pid_t pid = start(f);
     for (int i = 0; i < 1000; i++) {
@@ -287,7 +254,7 @@ static void test_set_timeout(void **state)
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_DIVERGED);
     assert_int_equal(ask(f), 0);
     assert_says(f, "result", "diverged");
-    f->world->busy = 0;
+    f->move->world->busy = 0;
     assert_still_at_source(f);
 }
 
@@ -352,7 +319,7 @@ static void test_bad_requests(void **state)
     assert_int_equal(ask(f), 0);
     assert_int_equal(number_of(json_object_object_get(f->status, "limits"), "max_downtime_ms"),
                      300);
-    assert_int_equal(gw_migrate_cancel("web", &f->err), 0);
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), 0);
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_CANCELLED);
 }
 
@@ -367,7 +334,7 @@ static void test_for_root_only(void **state)
     snprintf(path, sizeof(path), "%s/migrations", gw_registry_dir());
     assert_int_equal(stat(path, &facts), 0);
     assert_int_equal(facts.st_mode & 07777, 0700);
-    assert_int_equal(gw_migrate_cancel("web", &f->err), 0);
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), 0);
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_CANCELLED);
     assert_int_equal(ask(f), 0);
     snprintf(path, sizeof(path), "%s/migrations/web.json", gw_registry_dir());
@@ -389,10 +356,10 @@ static void test_cancel_everywhere(void **state)
     };
     struct fixture *f = *state;
 
-    f->options.verify = true;
-    f->options.limits = (struct gw_migrate_limits){
+    f->move->options.verify = true;
+    f->move->options.limits = (struct gw_migrate_limits){
         .max_rounds = 4, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP};
-    f->world->busy = 8;
+    f->move->world->busy = 8;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         char fail_at[64];
         snprintf(fail_at, sizeof(fail_at), "%s:hang", steps[i]);
@@ -400,15 +367,15 @@ static void test_cancel_everywhere(void **state)
         pid_t pid = start(f);
         int rc = -1;
         for (int n = 0; n < 500 && rc; n++) {
-            rc = gw_migrate_cancel("web", &f->err);
-            if (rc && f->err.code != GW_EXIT_STATE) {
-                rc = f->err.code == GW_EXIT_FAILED ? 0 : rc; /* it hangs with an error */
+            rc = gw_migrate_cancel("web", &f->move->err);
+            if (rc && f->move->err.code != GW_EXIT_STATE) {
+                rc = f->move->err.code == GW_EXIT_FAILED ? 0 : rc; /* it hangs with an error */
                 break;
             }
             usleep(10000);
         }
         if (rc)
-            fail_msg("%s: %s", steps[i], f->err.message);
+            fail_msg("%s: %s", steps[i], f->move->err.message);
         wait_for(pid);
         assert_still_at_source(f);
     }
@@ -424,16 +391,17 @@ static void test_cancel_too_late(void **state)
     pid_t pid = start(f);
     await_phase(f, "handover");
     for (int i = 0; i < 500; i++) {
-        memset(&f->err, 0, sizeof(f->err));
-        if (f->guest->pauses > 0 && say("{\"do\": \"set\", \"limits\": {\"max_rounds\": 5}}") != 0)
+        memset(&f->move->err, 0, sizeof(f->move->err));
+        if (f->move->guest->pauses > 0 &&
+            say("{\"do\": \"set\", \"limits\": {\"max_rounds\": 5}}") != 0)
             break;
         usleep(10000);
     }
     usleep(200000);
     assert_int_equal(say("{\"do\": \"set\", \"limits\": {\"max_rounds\": 5}}"), GW_EXIT_STATE);
-    assert_int_equal(gw_migrate_cancel("web", &f->err), -1);
-    assert_int_equal(f->err.code, GW_EXIT_STATE);
-    assert_non_null(strstr(f->err.message, "has been handed over"));
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), -1);
+    assert_int_equal(f->move->err.code, GW_EXIT_STATE);
+    assert_non_null(strstr(f->move->err.message, "has been handed over"));
     kill(pid, SIGTERM); /* ends the hanging step */
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_UNKNOWN);
     unsetenv("GODWIT_FAIL_AT");
@@ -454,12 +422,12 @@ static void test_cancel_or_commit(void **state)
     struct fixture *f = *state;
 
     signal(SIGTERM, SIG_IGN);
-    assert_int_equal(migrate_control_open(&control, "web", &limits, &bandwidth, &f->err), 0);
+    assert_int_equal(migrate_control_open(&control, "web", &limits, &bandwidth, &f->move->err), 0);
     assert_int_equal(say(cancel), 0);
     assert_int_equal(say(cancel), 0); /* twice is fine */
     assert_false(migrate_control_commit(&control));
     migrate_control_close(&control);
-    assert_int_equal(migrate_control_open(&control, "web", &limits, &bandwidth, &f->err), 0);
+    assert_int_equal(migrate_control_open(&control, "web", &limits, &bandwidth, &f->move->err), 0);
     assert_true(migrate_control_commit(&control));
     assert_int_equal(say(cancel), GW_EXIT_STATE);
     migrate_control_close(&control);
@@ -472,8 +440,8 @@ static void test_status_of_a_killed_worker(void **state)
     struct fixture *f = *state;
 
     setenv("GODWIT_FAIL_AT", "source-round1:kill", 1);
-    f->world->busy = 8;
-    f->options.limits = (struct gw_migrate_limits){
+    f->move->world->busy = 8;
+    f->move->options.limits = (struct gw_migrate_limits){
         .max_rounds = 4, .max_downtime_ms = 1, .on_timeout = GW_ON_TIMEOUT_STOP};
     assert_int_equal(wait_for(start(f)), GW_EXIT_MIGRATE_FAILED);
     assert_int_equal(ask(f), 0);
@@ -492,11 +460,11 @@ static void test_status_of_the_killed(void **state)
 {
     struct fixture *f = *state;
 
-    f->options.limits.bandwidth_bytes_per_s = 100000;
+    f->move->options.limits.bandwidth_bytes_per_s = 100000;
     pid_t pid = fork();
     if (pid == 0) {
         setpgid(0, 0);
-        _exit(gw_migrate(&f->options, &f->err));
+        _exit(gw_migrate(&f->move->options, &f->move->err));
     }
     await_phase(f, "rounds");
     kill(-pid, SIGKILL);
@@ -520,7 +488,7 @@ static void test_one_at_a_time(void **state)
     assert_int_equal(wait_for(start(f)), GW_EXIT_STATE);
     assert_int_equal(ask(f), 0);
     assert_says(f, "result", "active");
-    assert_int_equal(gw_migrate_cancel("web", &f->err), 0);
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), 0);
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_CANCELLED);
 }
 
@@ -539,26 +507,16 @@ static void test_stopped_process(void **state)
     pid_t worker = (pid_t)atoi(children);
     kill(worker, SIGSTOP);
     assert_int_equal(ask(f), -1);
-    assert_int_equal(f->err.code, GW_EXIT_TIMEOUT);
+    assert_int_equal(f->move->err.code, GW_EXIT_TIMEOUT);
     kill(worker, SIGCONT);
-    assert_int_equal(gw_migrate_cancel("web", &f->err), 0);
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), 0);
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_CANCELLED);
-}
-
-static int receive(int fd)
-{
-    struct fake_world *world = fake_world_open(fd);
-    struct migrate_opener opener = fake_opener(world, 1);
-    struct gw_receive_options options = {.stall_ms = 20000, .opener = &opener};
-    struct gw_error err = {0};
-
-    return gw_migrate_receive(&options, 0, 1, &err);
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return receive(atoi(argv[2]));
+        return fake_move_receive(argv[2]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_status_before_and_after),

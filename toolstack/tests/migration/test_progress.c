@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a migration prints while it runs: one line, rewritten, on a terminal; elsewhere one for each
  * round; nothing when it was told to be quiet. */
-#include "fake_host.h"
+#include "fake_move.h"
 
 #include <libgodwit/migrate.h>
 #include <pthread.h>
@@ -20,44 +20,27 @@ static char said[65536];
 /* Moves a busy guest over a slow link, and keeps what was said. */
 static void migrate(enum gw_progress progress, int expected)
 {
-    struct gw_error err = {0};
+    struct fake_move *m = fake_move_begin(20);
+    int saved = dup(2);
     FILE *file = tmpfile();
-    char fd_text[16];
-    int fd, saved = dup(2);
-    struct fake_world *world = fake_world_create(&fd);
-    struct migrate_opener source = fake_opener(world, 0);
-    char *command[] = {"/proc/self/exe", "--receive", fd_text, NULL};
-    const struct gw_migrate_options options = {
-        .name = "web",
-        .host = "south",
-        .transport.command = command,
-        .limits = {.max_downtime_ms = 1, /* so that there are two rounds */
-                   .bandwidth_bytes_per_s = 1 << 20,
-                   .max_rounds = 2,
-                   .on_timeout = GW_ON_TIMEOUT_STOP,
-                   .throttle = GW_THROTTLE_OFF},
-        .progress = progress,
-        .stall_ms = 20000,
-        .opener = &source,
-    };
 
-    snprintf(fd_text, sizeof(fd_text), "%d", fd);
-    fake_guest_add(&world->hosts[0], "web");
-    world->busy = 20;
-    pthread_t vcpus = fake_vcpus_start(world);
+    assert_true(m && file);
+    m->options.limits = (struct gw_migrate_limits){.max_downtime_ms = 1, /* so: two rounds */
+                                                   .bandwidth_bytes_per_s = 1 << 20,
+                                                   .max_rounds = 2,
+                                                   .on_timeout = GW_ON_TIMEOUT_STOP,
+                                                   .throttle = GW_THROTTLE_OFF};
+    m->options.progress = progress;
     dup2(fileno(file), 2);
-    int status = gw_migrate(&options, &err);
+    int status = gw_migrate(&m->options, &m->err);
     dup2(saved, 2);
-    world->stop = true;
-    pthread_join(vcpus, NULL);
-    munmap(world, sizeof(*world));
-    close(fd);
     close(saved);
     rewind(file);
     said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
     fclose(file);
     if (status != expected)
-        fail_msg("exit status %d: %s", status, err.message);
+        fail_msg("exit status %d: %s", status, m->err.message);
+    fake_move_end(m);
 }
 
 static void assert_said(const char *part)
@@ -123,20 +106,10 @@ static void test_failure_on_a_terminal(void **state)
     assert_said("\r\033[Kthe migration of web did not succeed\n");
 }
 
-static int receive(int fd)
-{
-    struct fake_world *world = fake_world_open(fd);
-    struct migrate_opener opener = fake_opener(world, 1);
-    struct gw_receive_options options = {.stall_ms = 20000, .opener = &opener};
-    struct gw_error err = {0};
-
-    return gw_migrate_receive(&options, 0, 1, &err);
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return receive(atoi(argv[2]));
+        return fake_move_receive(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_on_a_terminal),
         cmocka_unit_test(test_elsewhere),

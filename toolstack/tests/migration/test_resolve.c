@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest whose migration lost its last answer: what may be done with it, and what is refused. */
-#include "fake_host.h"
+#include "fake_move.h"
 #include "libgodwit/resolve.h"
 
 #include <libgodwit/registry.h>
@@ -63,40 +63,18 @@ static void test_policy(void **state)
 /* --- the whole way --------------------------------------------------------------------------- */
 
 struct fixture {
-    struct fake_world *world;
-    struct migrate_opener source;
-    struct fake_guest *guest;
-    pthread_t vcpus;
-    char *command[4];
-    char fd_text[16];
-    struct gw_migrate_options options;
+    struct fake_move *move;
     struct gw_resolve_options resolve;
     struct gw_resolve_result result;
-    struct gw_error err;
 };
 
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    int fd;
 
-    f->world = fake_world_create(&fd);
-    assert_non_null(f->world);
-    f->source = fake_opener(f->world, 0);
-    f->guest = fake_guest_add(&f->world->hosts[0], "web");
-    snprintf(f->fd_text, sizeof(f->fd_text), "%d", fd);
-    f->command[0] = "/proc/self/exe";
-    f->command[1] = "--receive";
-    f->command[2] = f->fd_text;
-    f->options = (struct gw_migrate_options){
-        .name = "web",
-        .host = "south",
-        .transport.command = f->command,
-        .stall_ms = 20000,
-        .opener = &f->source,
-    };
-    f->resolve = (struct gw_resolve_options){.name = "web", .opener = &f->source};
-    f->vcpus = fake_vcpus_start(f->world);
+    if (!f || !(f->move = fake_move_begin(0)))
+        return -1;
+    f->resolve = (struct gw_resolve_options){.name = "web", .opener = &f->move->source};
     *state = f;
     return 0;
 }
@@ -105,36 +83,32 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
-    f->world->stop = true;
-    pthread_join(f->vcpus, NULL);
-    close(atoi(f->fd_text));
-    munmap(f->world, sizeof(*f->world));
+    fake_move_end(f->move);
     free(f);
-    unsetenv("GODWIT_FAIL_AT");
     unsetenv("NOBODY_ANSWERS");
     return 0;
 }
 
 static struct fake_guest *at_destination(struct fixture *f, const char *name)
 {
-    return fake_guest_find(&f->world->hosts[1], name);
+    return fake_guest_find(&f->move->world->hosts[1], name);
 }
 
 static void lose_answer(struct fixture *f, const char *fail_at)
 {
     setenv("GODWIT_FAIL_AT", fail_at, 1);
-    assert_int_equal(gw_migrate(&f->options, &f->err), GW_EXIT_MIGRATE_UNKNOWN);
+    assert_int_equal(gw_migrate(&f->move->options, &f->move->err), GW_EXIT_MIGRATE_UNKNOWN);
     unsetenv("GODWIT_FAIL_AT");
-    assert_true(f->guest->used);
-    assert_int_equal(f->guest->pauses, 1);
+    assert_true(f->move->guest->used);
+    assert_int_equal(f->move->guest->pauses, 1);
 }
 
 static int resolve(struct fixture *f, enum gw_resolve wanted, enum gw_checked checked)
 {
-    memset(&f->err, 0, sizeof(f->err));
+    memset(&f->move->err, 0, sizeof(f->move->err));
     f->resolve.wanted = wanted;
     f->resolve.checked = checked;
-    return gw_resolve(&f->resolve, &f->result, &f->err);
+    return gw_resolve(&f->resolve, &f->result, &f->move->err);
 }
 
 /* Nothing was done, and the sentence says why. */
@@ -142,26 +116,26 @@ static void assert_refused(struct fixture *f, enum gw_resolve wanted, enum gw_ch
                            const char *sentence)
 {
     assert_int_equal(resolve(f, wanted, checked), -1);
-    assert_int_equal(f->err.code, GW_EXIT_MIGRATE_UNKNOWN);
-    if (!strstr(f->err.message, sentence))
-        fail_msg("\"%s\" is not in \"%s\"", sentence, f->err.message);
-    assert_true(f->guest->used);
-    assert_int_equal(f->guest->pauses, 1);
-    assert_true(f->guest->note[0]);
+    assert_int_equal(f->move->err.code, GW_EXIT_MIGRATE_UNKNOWN);
+    if (!strstr(f->move->err.message, sentence))
+        fail_msg("\"%s\" is not in \"%s\"", sentence, f->move->err.message);
+    assert_true(f->move->guest->used);
+    assert_int_equal(f->move->guest->pauses, 1);
+    assert_true(f->move->guest->note[0]);
 }
 
 static void assert_runs_here(struct fixture *f)
 {
     assert_int_equal(f->result.done, GW_RESOLVE_HERE);
-    assert_int_equal(f->guest->pauses, 0);
-    assert_string_equal(f->guest->note, "");
-    assert_false(f->world->ran_twice);
+    assert_int_equal(f->move->guest->pauses, 0);
+    assert_string_equal(f->move->guest->note, "");
+    assert_false(f->move->world->ran_twice);
     assert_int_equal(resolve(f, ASK, GW_CHECKED_NOTHING), -1);
-    assert_int_equal(f->err.code, GW_EXIT_STATE);
+    assert_int_equal(f->move->err.code, GW_EXIT_STATE);
     /* It is a guest like any other again. */
     for (int i = 0; i < 500 && at_destination(f, "web--incoming"); i++)
-        fake_guest_remove(&f->world->hosts[1], at_destination(f, "web--incoming"));
-    assert_int_equal(gw_migrate(&f->options, &f->err), 0);
+        fake_guest_remove(&f->move->world->hosts[1], at_destination(f, "web--incoming"));
+    assert_int_equal(gw_migrate(&f->move->options, &f->move->err), 0);
 }
 
 static void test_it_runs_there(void **state)
@@ -172,14 +146,15 @@ static void test_it_runs_there(void **state)
     lose_answer(f, "dest-resumed:error");
     assert_refused(f, HERE, GW_CHECKED_NOTHING, "it is there");
     assert_refused(f, HERE, GW_CHECKED_NO_POWER, "it is there");
-    assert_int_equal(gw_migrate(&f->options, &f->err), GW_EXIT_STATE); /* that is no way out */
+    assert_int_equal(gw_migrate(&f->move->options, &f->move->err),
+                     GW_EXIT_STATE); /* that is no way out */
     assert_int_equal(resolve(f, ASK, GW_CHECKED_NOTHING), 0);
     assert_int_equal(f->result.done, GW_RESOLVE_THERE);
     assert_string_equal(f->result.destination, "south");
-    assert_false(f->guest->used);
+    assert_false(f->move->guest->used);
     assert_int_equal(at_destination(f, "web")->pauses, 0);
-    assert_false(f->world->ran_twice);
-    assert_int_equal(gw_migrate_status("web", &status, &f->err), 0);
+    assert_false(f->move->world->ran_twice);
+    assert_int_equal(gw_migrate_status("web", &status, &f->move->err), 0);
     assert_non_null(strstr(status, "\"runs_at\":\"destination\""));
     free(status);
 }
@@ -221,7 +196,7 @@ static void test_nobody_answers(void **state)
     assert_refused(f, HERE, GW_CHECKED_NOTHING, "look there");
     assert_refused(f, THERE, GW_CHECKED_NOTHING, "look there");
     assert_int_equal(resolve(f, THERE, GW_CHECKED_RUNS_THERE), 0);
-    assert_false(f->guest->used);
+    assert_false(f->move->guest->used);
     assert_int_equal(at_destination(f, "web")->pauses, 0);
 }
 
@@ -233,17 +208,17 @@ static void test_the_migration_is_not_over(void **state)
     setenv("GODWIT_FAIL_AT", "source-gone:hang", 1);
     pid_t pid = fork();
     if (pid == 0)
-        _exit(gw_migrate(&f->options, &f->err));
+        _exit(gw_migrate(&f->move->options, &f->move->err));
     for (int i = 0; i < 500 && !at_destination(f, "web"); i++)
         usleep(10000);
     assert_int_equal(resolve(f, THERE, GW_CHECKED_RUNS_THERE), -1);
-    assert_int_equal(f->err.code, GW_EXIT_STATE);
-    assert_true(f->guest->used);
+    assert_int_equal(f->move->err.code, GW_EXIT_STATE);
+    assert_true(f->move->guest->used);
     kill(pid, SIGTERM);
     waitpid(pid, NULL, 0);
     unsetenv("GODWIT_FAIL_AT");
     assert_int_equal(resolve(f, ASK, GW_CHECKED_NOTHING), 0);
-    assert_false(f->guest->used);
+    assert_false(f->move->guest->used);
 }
 
 /* Killed with its guard at the worst moment: the note was there before. */
@@ -256,18 +231,18 @@ static void test_all_were_killed(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         setpgid(0, 0);
-        _exit(gw_migrate(&f->options, &f->err));
+        _exit(gw_migrate(&f->move->options, &f->move->err));
     }
     for (int i = 0; i < 500 && !at_destination(f, "web"); i++)
         usleep(10000);
     kill(-pid, SIGKILL);
     waitpid(pid, NULL, 0);
     unsetenv("GODWIT_FAIL_AT");
-    assert_true(f->guest->note[0]);
-    assert_int_equal(f->guest->pauses, 1);
+    assert_true(f->move->guest->note[0]);
+    assert_int_equal(f->move->guest->pauses, 1);
     for (int i = 0; i < 500; i++) {
         free(status);
-        assert_int_equal(gw_migrate_status("web", &status, &f->err), 0);
+        assert_int_equal(gw_migrate_status("web", &status, &f->move->err), 0);
         if (!strstr(status, "active"))
             break;
         usleep(10000);
@@ -277,8 +252,8 @@ static void test_all_were_killed(void **state)
     free(status);
     assert_int_equal(resolve(f, ASK, GW_CHECKED_NOTHING), 0);
     assert_int_equal(f->result.done, GW_RESOLVE_THERE);
-    assert_false(f->guest->used);
-    assert_false(f->world->ran_twice);
+    assert_false(f->move->guest->used);
+    assert_false(f->move->world->ran_twice);
 }
 
 /* The migration's pause ends, the operator's stays. */
@@ -286,14 +261,14 @@ static void test_paused_before(void **state)
 {
     struct fixture *f = *state;
 
-    fake_guest_pause(f->guest);
+    fake_guest_pause(f->move->guest);
     setenv("GODWIT_FAIL_AT", "dest-go:kill", 1);
-    assert_int_equal(gw_migrate(&f->options, &f->err), GW_EXIT_MIGRATE_UNKNOWN);
+    assert_int_equal(gw_migrate(&f->move->options, &f->move->err), GW_EXIT_MIGRATE_UNKNOWN);
     unsetenv("GODWIT_FAIL_AT");
-    assert_int_equal(f->guest->pauses, 2);
+    assert_int_equal(f->move->guest->pauses, 2);
     assert_int_equal(resolve(f, HERE, GW_CHECKED_NOTHING), 0);
     assert_true(f->result.was_paused);
-    assert_int_equal(f->guest->pauses, 1);
+    assert_int_equal(f->move->guest->pauses, 1);
 }
 
 static void test_nothing_to_resolve(void **state)
@@ -301,10 +276,10 @@ static void test_nothing_to_resolve(void **state)
     struct fixture *f = *state;
 
     assert_int_equal(resolve(f, HERE, GW_CHECKED_NO_POWER), -1);
-    assert_int_equal(f->err.code, GW_EXIT_STATE);
+    assert_int_equal(f->move->err.code, GW_EXIT_STATE);
     f->resolve.name = "nobody";
     assert_int_equal(resolve(f, HERE, GW_CHECKED_NO_POWER), -1);
-    assert_int_equal(f->err.code, GW_EXIT_NO_GUEST);
+    assert_int_equal(f->move->err.code, GW_EXIT_NO_GUEST);
 }
 
 static void test_damaged_note(void **state)
@@ -321,31 +296,19 @@ static void test_damaged_note(void **state)
     };
     struct fixture *f = *state;
 
-    fake_guest_pause(f->guest);
+    fake_guest_pause(f->move->guest);
     for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
-        snprintf(f->guest->note, sizeof(f->guest->note), "%s", damaged[i]);
+        snprintf(f->move->guest->note, sizeof(f->move->guest->note), "%s", damaged[i]);
         assert_int_equal(resolve(f, HERE, GW_CHECKED_NO_POWER), -1);
-        assert_int_equal(f->err.code, GW_EXIT_CONFIG);
-        assert_int_equal(f->guest->pauses, 1);
+        assert_int_equal(f->move->err.code, GW_EXIT_CONFIG);
+        assert_int_equal(f->move->guest->pauses, 1);
     }
-}
-
-static int receive(int fd)
-{
-    struct fake_world *world = fake_world_open(fd);
-    struct migrate_opener opener = fake_opener(world, 1);
-    struct gw_receive_options options = {.stall_ms = 20000, .opener = &opener};
-    struct gw_error err = {0};
-
-    if (getenv("NOBODY_ANSWERS"))
-        return 1;
-    return gw_migrate_receive(&options, 0, 1, &err);
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return receive(atoi(argv[2]));
+        return getenv("NOBODY_ANSWERS") ? 1 : fake_move_receive(argv[2]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy), TEST(test_it_runs_there),

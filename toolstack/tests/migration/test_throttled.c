@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest that writes faster than the link carries: it is slowed down, moves, and gets all of its
  * time back on every way out. */
-#include "fake_host.h"
+#include "fake_move.h"
 
 #include <json-c/json.h>
 #include <libgodwit/migrate.h>
@@ -16,90 +16,57 @@
 
 #include <cmocka.h>
 
-struct fixture {
-    struct fake_world *world;
-    struct migrate_opener source;
-    struct fake_guest *guest;
-    pthread_t vcpus;
-    char *command[4];
-    char fd_text[16];
-    struct gw_migrate_options options;
-    struct gw_error err;
-};
-
 /* The link takes the guest's memory in half a second, in which the second vCPU writes all of it
  * again: the second round presses for the second time, and takes the first step. */
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    int fd;
+    struct fake_move *m = fake_move_begin(0);
 
-    f->world = fake_world_create(&fd);
-    assert_non_null(f->world);
-    f->world->hosts[0].forget_unthrottle = true;
-    f->source = fake_opener(f->world, 0);
-    f->guest = fake_guest_add(&f->world->hosts[0], "web");
-    snprintf(f->fd_text, sizeof(f->fd_text), "%d", fd);
-    f->command[0] = "/proc/self/exe";
-    f->command[1] = "--receive";
-    f->command[2] = f->fd_text;
-    f->options = (struct gw_migrate_options){
-        .name = "web",
-        .host = "south",
-        .transport.command = f->command,
-        .limits = {.max_downtime_ms = 250,
-                   .bandwidth_bytes_per_s = 4 << 20,
-                   .max_rounds = 3,
-                   .on_timeout = GW_ON_TIMEOUT_STOP},
-        .stall_ms = 20000,
-        .opener = &f->source,
-    };
-    f->world->busy_second = 30;
-    f->vcpus = fake_vcpus_start(f->world);
-    while (atomic_load(&f->world->steps) < 200) /* pages of zeros need no time on the link */
+    if (!m)
+        return -1;
+    m->world->hosts[0].forget_unthrottle = true;
+    m->options.limits = (struct gw_migrate_limits){.max_downtime_ms = 250,
+                                                   .bandwidth_bytes_per_s = 4 << 20,
+                                                   .max_rounds = 3,
+                                                   .on_timeout = GW_ON_TIMEOUT_STOP};
+    m->world->busy_second = 30;
+    while (atomic_load(&m->world->steps) < 200) /* pages of zeros need no time on the link */
         usleep(1000);
-    *state = f;
+    *state = m;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-
-    f->world->stop = true;
-    pthread_join(f->vcpus, NULL);
-    close(atoi(f->fd_text));
-    munmap(f->world, sizeof(*f->world));
-    free(f);
-    unsetenv("GODWIT_FAIL_AT");
+    fake_move_end(*state);
     return 0;
 }
 
-static int migrate(struct fixture *f)
+static int migrate(struct fake_move *m)
 {
-    memset(&f->err, 0, sizeof(f->err));
-    f->world->hosts[0].throttles = 0;
-    return gw_migrate(&f->options, &f->err);
+    memset(&m->err, 0, sizeof(m->err));
+    m->world->hosts[0].throttles = 0;
+    return gw_migrate(&m->options, &m->err);
 }
 
-static void assert_unthrottled(struct fixture *f, const char *what)
+static void assert_unthrottled(struct fake_move *m, const char *what)
 {
     for (unsigned i = 0; i < FAKE_VCPUS; i++)
-        if (f->guest->vcpus[i].percent)
-            fail_msg("%s: vCPU %u has %u %% less (%s)", what, i, f->guest->vcpus[i].percent,
-                     f->err.message);
-    if (f->world->hosts[0].throttles == 0)
-        fail_msg("%s: it was never throttled (%s)", what, f->err.message);
-    assert_false(f->guest->logging);
-    assert_false(f->world->ran_twice);
+        if (m->guest->vcpus[i].percent)
+            fail_msg("%s: vCPU %u has %u %% less (%s)", what, i, m->guest->vcpus[i].percent,
+                     m->err.message);
+    if (m->world->hosts[0].throttles == 0)
+        fail_msg("%s: it was never throttled (%s)", what, m->err.message);
+    assert_false(m->guest->logging);
+    assert_false(m->world->ran_twice);
 }
 
-static void assert_still_runs(struct fixture *f, const char *what)
+static void assert_still_runs(struct fake_move *m, const char *what)
 {
-    assert_unthrottled(f, what);
-    assert_true(f->guest->used);
-    if (f->guest->pauses)
-        fail_msg("%s: it is paused (%s)", what, f->err.message);
+    assert_unthrottled(m, what);
+    assert_true(m->guest->used);
+    if (m->guest->pauses)
+        fail_msg("%s: it is paused (%s)", what, m->err.message);
 }
 
 /* All steps at which it is throttled and still the source's. */
@@ -109,16 +76,16 @@ static void fail_everywhere(void **state, const char *action)
         "source-round2", "source-stopped", "source-final",
         "source-end",    "source-ready",   "dest-state",
     };
-    struct fixture *f = *state;
+    struct fake_move *m = *state;
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         char fail_at[64];
         snprintf(fail_at, sizeof(fail_at), "%s:%s", steps[i], action);
         setenv("GODWIT_FAIL_AT", fail_at, 1);
-        int status = migrate(f);
+        int status = migrate(m);
         if (status != GW_EXIT_MIGRATE_FAILED && status != GW_EXIT_MIGRATE_CANCELLED)
-            fail_msg("%s: exit status %d, %s", fail_at, status, f->err.message);
-        assert_still_runs(f, fail_at);
+            fail_msg("%s: exit status %d, %s", fail_at, status, m->err.message);
+        assert_still_runs(m, fail_at);
     }
 }
 
@@ -141,39 +108,39 @@ static void test_cancelled_everywhere(void **state)
 static void test_held(void **state)
 {
     static const char *const ways[] = {"source-go:error", "source-go:kill"};
-    struct fixture *f = *state;
+    struct fake_move *m = *state;
 
     for (unsigned i = 0; i < 2; i++) {
         setenv("GODWIT_FAIL_AT", ways[i], 1);
-        assert_int_equal(migrate(f), GW_EXIT_MIGRATE_UNKNOWN);
-        assert_unthrottled(f, ways[i]);
-        f->guest->note[0] = '\0';
-        fake_guest_unpause(f->guest);
+        assert_int_equal(migrate(m), GW_EXIT_MIGRATE_UNKNOWN);
+        assert_unthrottled(m, ways[i]);
+        m->guest->note[0] = '\0';
+        fake_guest_unpause(m->guest);
     }
 }
 
 static void test_gives_up(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *m = *state;
 
-    f->options.limits.on_timeout = GW_ON_TIMEOUT_CANCEL;
-    assert_int_equal(migrate(f), GW_EXIT_MIGRATE_DIVERGED);
-    assert_still_runs(f, "last round");
-    f->options.limits.max_rounds = 0;
-    f->options.limits.timeout_ms = 2500;
-    assert_int_equal(migrate(f), GW_EXIT_MIGRATE_DIVERGED);
-    assert_still_runs(f, "timeout");
+    m->options.limits.on_timeout = GW_ON_TIMEOUT_CANCEL;
+    assert_int_equal(migrate(m), GW_EXIT_MIGRATE_DIVERGED);
+    assert_still_runs(m, "last round");
+    m->options.limits.max_rounds = 0;
+    m->options.limits.timeout_ms = 2500;
+    assert_int_equal(migrate(m), GW_EXIT_MIGRATE_DIVERGED);
+    assert_still_runs(m, "timeout");
 }
 
 /* The hypervisor refuses a step: that is an error, and what was taken before comes back. */
 static void test_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *m = *state;
 
-    f->world->hosts[0].refuse_throttle = true;
-    assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
-    assert_int_equal(f->guest->vcpus[1].percent, 0);
-    assert_int_equal(f->guest->pauses, 0);
+    m->world->hosts[0].refuse_throttle = true;
+    assert_int_equal(migrate(m), GW_EXIT_MIGRATE_FAILED);
+    assert_int_equal(m->guest->vcpus[1].percent, 0);
+    assert_int_equal(m->guest->pauses, 0);
 }
 
 /* The last step that was in force for a vCPU, and how many rounds had one. */
@@ -207,22 +174,22 @@ static int64_t stall_of(struct json_object *report, unsigned vcpu, const char *k
 /* Without a throttle it does not converge; with one it does, and the reader pays nothing. */
 static void test_converges(void **state)
 {
-    struct fixture *f = *state;
+    struct fake_move *m = *state;
     struct json_object *report;
     char *text;
     int last = 0;
 
-    f->options.limits = (struct gw_migrate_limits){
+    m->options.limits = (struct gw_migrate_limits){
         .max_downtime_ms = 400, .bandwidth_bytes_per_s = 2 << 20, .throttle = GW_THROTTLE_OFF};
-    f->world->busy_second = 2;
-    assert_int_equal(migrate(f), GW_EXIT_MIGRATE_DIVERGED);
-    assert_int_equal(f->world->hosts[0].throttles, 0);
-    f->options.limits.throttle = GW_THROTTLE_AUTO;
-    int status = migrate(f);
+    m->world->busy_second = 2;
+    assert_int_equal(migrate(m), GW_EXIT_MIGRATE_DIVERGED);
+    assert_int_equal(m->world->hosts[0].throttles, 0);
+    m->options.limits.throttle = GW_THROTTLE_AUTO;
+    int status = migrate(m);
     if (status)
-        fail_msg("%d: %s", status, f->err.message);
-    assert_false(f->guest->used);
-    assert_int_equal(gw_migrate_status("web", &text, &f->err), 0);
+        fail_msg("%d: %s", status, m->err.message);
+    assert_false(m->guest->used);
+    assert_int_equal(gw_migrate_status("web", &text, &m->err), 0);
     report = json_tokener_parse(text);
     free(text);
     assert_true(steps_of(report, 1, &last) >= 2);
@@ -234,20 +201,10 @@ static void test_converges(void **state)
     json_object_put(report);
 }
 
-static int receive(int fd)
-{
-    struct fake_world *world = fake_world_open(fd);
-    struct migrate_opener opener = fake_opener(world, 1);
-    struct gw_receive_options options = {.stall_ms = 20000, .opener = &opener};
-    struct gw_error err = {0};
-
-    return gw_migrate_receive(&options, 0, 1, &err);
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return receive(atoi(argv[2]));
+        return fake_move_receive(argv[2]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_error_everywhere),
