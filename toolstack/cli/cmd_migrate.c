@@ -8,7 +8,7 @@
 #include "migrate_limits.h"
 #include "transport_options.h"
 
-enum { OPT_VERIFY = CLI_OPT_OWN, OPT_COMPRESS, OPT_STREAMS };
+enum { OPT_VERIFY = CLI_OPT_OWN, OPT_COMPRESS, OPT_STREAMS, OPT_STALL };
 
 static const struct option migrate_options[] = {
     {"help", no_argument, NULL, 'h'},
@@ -21,6 +21,7 @@ static const struct option migrate_options[] = {
     {"streams", required_argument, NULL, OPT_STREAMS},
     {"compress", optional_argument, NULL, OPT_COMPRESS},
     CLI_LIMIT_OPTIONS,
+    {"stall", required_argument, NULL, OPT_STALL},
     {"verify", no_argument, NULL, OPT_VERIFY},
     {"debug", no_argument, NULL, OPT_VERIFY}, /* xl's name for it */
     {0},
@@ -68,6 +69,10 @@ static int parse_option(int c, const char *name, struct gw_migrate_options *m,
         return 0;
     case OPT_COMPRESS:
         return parse_compress(name, m);
+    case OPT_STALL:
+        if (cli_parse_seconds(optarg, &m->stall_ms) < 0)
+            return cli_usage(name, "'%s' is not a number of seconds", optarg);
+        return 0;
     default:
         return cli_take_limit(c, name, optarg, &m->limits, &set);
     }

@@ -71,6 +71,7 @@ const struct cli_command cli_commands[] = {
      "      --max-rounds N     the same after so many rounds (30; with --timeout 1000)\n"
      "      --on-timeout WHAT  then: cancel (exit code 12) or stop, however long that takes\n"
      "      --no-throttle      take no CPU time from a guest that writes too fast\n"
+     "      --stall SECONDS    give up when HOST is silent for so long (60)\n"
      "      --json             a report on stdout\n"
      "  -q, --quiet            no progress\n"
      "\n"

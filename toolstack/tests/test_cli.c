@@ -87,6 +87,7 @@ static void test_wrong_command_lines(void **state)
         {"migrate web1 tls://:7700", "needs the name of a host"},
         {"migrate web1 tcp://south:7700", "or add --insecure"},
         {"migrate web1 http://south:7700", "begins with neither tls:// nor tcp://"},
+        {"migrate --stall 0 web1 south", "'0' is not a number of seconds"},
         {"migrate -s wire web1 tls://south:7700", "exclude each other"},
         {"migrate-receive --listen south:7700", "--listen needs tls://ADDRESS:PORT"},
         {"migrate-receive --listen tcp://:7700", "or add --insecure"},
