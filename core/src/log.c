@@ -117,12 +117,8 @@ void log_forget_range(struct s2_vm *vm, ipa_t ipa, uint64_t bytes)
 
 void log_mark_if_ram(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
 {
-    struct s2_pos pos = s2_find(vm, ipa);
+    struct s2_pos pos = s2_find_settled(vm, ipa);
 
-    while (s2_is_in_transit(pos.old)) {
-        port_cpu_relax();
-        pos = s2_find(vm, ipa);
-    }
     if (s2_pos_is_leaf(&pos) && s2_type_is_ram(s2_pte_type(pos.old, pos.level)) &&
         log_mark(vm, ipa_gfn(ipa))) {
         log_count_bits(vm, writer, 1);
@@ -142,6 +138,24 @@ void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer)
     }
     if (writer != DIRTY_WRITER_FOREIGN && writer != DIRTY_WRITER_MODEL) {
         track_range(vm, ipa_gfn(ipa), 1); /* those two know themselves what they write */
+    }
+    s2_read_unlock(line);
+}
+
+void dirty_log_mark_list(struct s2_vm *vm, const uint64_t *gfns, unsigned n,
+                         enum dirty_log_writer writer)
+{
+    struct s2_cpu_line *line = s2_read_lock(vm);
+    bool marking = log_is_marking(vm);
+
+    for (unsigned i = 0; (marking || track_is_on(vm)) && i < n; i++) {
+        if (gfns[i] >> (vm->ipa_bits - PAGE_SHIFT) != 0) {
+            continue;
+        }
+        if (marking) {
+            log_mark_if_ram(vm, ipa_from_gfn(gfns[i]), writer);
+        }
+        track_range(vm, gfns[i], 1);
     }
     s2_read_unlock(line);
 }

@@ -107,19 +107,6 @@ uint64_t s2_control_register(const struct s2_vm *vm)
     return vm->control_register;
 }
 
-/* Reads the position of ipa until nobody is replacing it. Read lock: who replaces is a reader too.
- */
-static struct s2_pos find_settled(struct s2_vm *vm, ipa_t ipa)
-{
-    struct s2_pos pos = s2_find(vm, ipa);
-
-    while (s2_is_in_transit(pos.old)) {
-        port_cpu_relax();
-        pos = s2_find(vm, ipa);
-    }
-    return pos;
-}
-
 static struct s2_leaf leaf_at(const struct s2_pos *pos, ipa_t ipa)
 {
     if (!s2_pos_is_leaf(pos)) {
@@ -139,7 +126,7 @@ struct s2_leaf s2_lookup(struct s2_vm *vm, ipa_t ipa)
 
     if (ipa.addr < s2_end(vm).addr) {
         struct s2_cpu_line *line = s2_read_lock(vm);
-        struct s2_pos pos = find_settled(vm, ipa);
+        struct s2_pos pos = s2_find_settled(vm, ipa);
 
         leaf = leaf_at(&pos, ipa);
         s2_read_unlock(line);
@@ -153,7 +140,7 @@ struct s2_leaf s2_lookup_hold(struct s2_vm *vm, ipa_t ipa, bool (*hold)(pa_t pa)
 
     if (ipa.addr < s2_end(vm).addr) {
         struct s2_cpu_line *line = s2_read_lock(vm);
-        struct s2_pos pos = find_settled(vm, ipa);
+        struct s2_pos pos = s2_find_settled(vm, ipa);
 
         leaf = leaf_at(&pos, ipa);
         if (leaf.type != S2_NONE && leaf.type != S2_DEVICE && !hold(leaf.pa)) {
@@ -171,7 +158,7 @@ struct s2_leaf s2_next(struct s2_vm *vm, ipa_t ipa, ipa_t end, ipa_t *ret_ipa)
     struct s2_cpu_line *line = s2_read_lock(vm);
 
     while (ipa.addr < limit) {
-        struct s2_pos pos = find_settled(vm, ipa);
+        struct s2_pos pos = s2_find_settled(vm, ipa);
 
         leaf = leaf_at(&pos, ipa);
         if (leaf.type != S2_NONE) {

@@ -91,6 +91,18 @@ static inline struct s2_pos s2_find(const struct s2_vm *vm, ipa_t ipa)
     return s2_find_at(vm, ipa, S2_LEVEL_PAGE);
 }
 
+/* The same when nobody is replacing it. Read lock: who replaces is a reader too. */
+static inline struct s2_pos s2_find_settled(const struct s2_vm *vm, ipa_t ipa)
+{
+    struct s2_pos pos = s2_find(vm, ipa);
+
+    while (s2_is_in_transit(pos.old)) {
+        port_cpu_relax();
+        pos = s2_find(vm, ipa);
+    }
+    return pos;
+}
+
 /* First address behind pos. */
 static inline ipa_t s2_pos_end(const struct s2_pos *pos)
 {

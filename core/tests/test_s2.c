@@ -444,6 +444,85 @@ static void lookup_hold_takes_the_frame(void **state)
     end_vm(&vm);
 }
 
+static unsigned hold_limit;
+
+static unsigned hold_list(const pa_t *frames, unsigned n)
+{
+    (void)frames;
+    holds += n < hold_limit ? n : hold_limit;
+    return n < hold_limit ? n : hold_limit;
+}
+
+static unsigned held_of(const uint64_t *gfns, unsigned n, bool write)
+{
+    pa_t frames[40];
+    unsigned held, before = holds;
+
+    held = s2_lookup_hold_ram(&vm, gfns, n, write, hold_list, frames);
+    assert_int_equal(holds - before, held);
+    for (unsigned i = 0; i < held; i++) {
+        assert_int_equal(frames[i].addr, at(gfns[i] << 12).pa.addr);
+    }
+    return held;
+}
+
+/* From block to block, from page to page, between them, backwards, the same one again. */
+static void lists_of_ram_are_held(void **state)
+{
+    static const uint64_t gfns[] = {0,    1,    511,  512,  513,  1023, 1024, 1025,
+                                    1536, 1535, 1534, 2047, 2048, 2100, 2048, 2048,
+                                    1023, 0,    600,  2559, 512,  1};
+    const unsigned n = sizeof(gfns) / sizeof(gfns[0]);
+
+    (void)state;
+    make_vm(&vm, 40);
+    hold_limit = ~0u;
+    map_ram(&vm, 0, MIB(4));
+    assert_int_equal(s2_map(&vm, ipa_make(MIB(4)), frame_for(MIB(4) + KIB(4)), MIB(4), S2_RAM_RW),
+                     0); /* never a block */
+    map_ram(&vm, MIB(8), MIB(2));
+    assert_int_equal(held_of(gfns, n, false), n);
+    assert_int_equal(held_of(gfns, n, true), n);
+    enable_log(&vm); /* closed pages are still theirs */
+    assert_int_equal(held_of(gfns, n, true), n);
+    log_off(&vm);
+    hold_limit = 5;
+    assert_int_equal(held_of(gfns, n, true), 5);
+    hold_limit = 0;
+    assert_int_equal(held_of(gfns, n, true), 0);
+    hold_limit = ~0u;
+    assert_int_equal(held_of(gfns, 0, true), 0);
+    end_vm(&vm);
+}
+
+static void lists_of_ram_end_at_anything_else(void **state)
+{
+    static const uint64_t bad[] = {2, 3, 6, 512, 1 << 28, UINT64_C(1) << 52, UINT64_MAX};
+    uint64_t gfns[] = {0, 1, 0, 7};
+
+    (void)state;
+    make_vm(&vm, 40);
+    hold_limit = ~0u;
+    map_ram(&vm, 0, KIB(8));
+    assert_int_equal(s2_map(&vm, ipa_make(KIB(8)), frame_for(0), KIB(4), S2_DEVICE), 0);
+    assert_int_equal(s2_map(&vm, ipa_make(KIB(12)), frame_for(0), KIB(4), S2_FOREIGN_RW), 0);
+    assert_int_equal(s2_map(&vm, ipa_make(KIB(16)), frame_for(0), KIB(4), S2_FOREIGN_RO), 0);
+    assert_int_equal(s2_map(&vm, ipa_make(KIB(20)), frame_for(0), KIB(4), S2_SHARED), 0);
+    assert_int_equal(s2_map(&vm, ipa_make(KIB(28)), frame_for(KIB(28)), KIB(4), S2_RAM_RO), 0);
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        gfns[2] = bad[i];
+        assert_int_equal(held_of(gfns, 4, false), 2);
+        assert_int_equal(held_of(gfns + 2, 2, false), 0);
+    }
+    for (gfns[2] = 4; gfns[2] < 6; gfns[2]++) {
+        assert_int_equal(held_of(gfns, 4, false), 2);
+    }
+    gfns[2] = 1;
+    assert_int_equal(held_of(gfns, 4, false), 4);
+    assert_int_equal(held_of(gfns, 4, true), 3); /* the last one may only be read */
+    end_vm(&vm);
+}
+
 static void foreign_pages_open_once(void **state)
 {
     ipa_t ipa = ipa_make(KIB(4));
@@ -503,6 +582,8 @@ int main(void)
         TEST(set_type_splits_and_closes),
         TEST(next_finds_leaves_in_order),
         TEST(lookup_hold_takes_the_frame),
+        TEST(lists_of_ram_are_held),
+        TEST(lists_of_ram_end_at_anything_else),
         TEST(foreign_pages_open_once),
         TEST(reserve_is_all_or_nothing),
     };

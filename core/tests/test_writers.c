@@ -57,6 +57,25 @@ static void each_writer_is_counted_apart(void **state)
     end_vm(&vm);
 }
 
+static void lists_are_marked(void **state)
+{
+    static const uint64_t gfns[] = {1, 2, 600, UINT64_C(1) << 40, 5000, 2, UINT64_MAX, 1023};
+
+    (void)state;
+    make_vm(&vm, 40);
+    map_ram(&vm, 0, MIB(4));
+    dirty_log_mark_list(&vm, gfns, 8, DIRTY_WRITER_HYPERCALL); /* nothing is logged */
+    enable_log(&vm);
+    assert_int_equal(harvest(), 0);
+    dirty_log_mark_list(&vm, gfns, 0, DIRTY_WRITER_HYPERCALL);
+    dirty_log_mark_list(&vm, gfns, 8, DIRTY_WRITER_HYPERCALL);
+    assert_int_equal(bits_by(DIRTY_WRITER_HYPERCALL), 4);
+    assert_int_equal(harvest(), 4);
+    assert_int_equal(harvest(), 0);
+    check_sum(0);
+    end_vm(&vm);
+}
+
 static void aborted_harvests_are_counted(void **state)
 {
     (void)state;
@@ -89,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_writer_is_counted_apart),
+        TEST(lists_are_marked),
         TEST(aborted_harvests_are_counted),
     };
 

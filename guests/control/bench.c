@@ -3,6 +3,7 @@
  * Costs, counted: run on one CPU under `-icount shift=0`, where the counter follows the number of
  * instructions. Prints "cost NAME VALUE UNIT" lines; scripts/bench makes a table of them.
  */
+#include "bench_pages.h"
 #include "store_driver.h"
 
 #include <godwit/ext.h>
@@ -387,6 +388,7 @@ void guest_main(const void *dtb)
 
     print_cost("reset_to_control_domain", reset_to_here, 1, "instructions");
     bench_null_call();
+    bench_pages();
     if (!store_driver_start(&driver, dtb, 1)) {
         return;
     }

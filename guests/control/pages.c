@@ -8,6 +8,7 @@
 #include <guest/hypercall.h>
 #include <guest/main.h>
 #include <guest/report.h>
+#include <guest/simd.h>
 #include <string.h>
 #include <xen/errno.h>
 
@@ -20,9 +21,18 @@ static struct writer_driver driver;
 static uint8_t data[ROOM + 1][4096] __attribute__((aligned(4096)));
 static uint64_t frames[PAGES];
 
+static uint64_t copies;
+static unsigned registers_wrong; /* halves of our SIMD registers that a call has changed */
+
 static int64_t copy(struct godwit_pages *request)
 {
-    return hypercall(GODWIT_HYPERCALL, GODWIT_OP_PAGES, (uint64_t)request, 0, 0, 0);
+    uint64_t value = ++copies << 32;
+    int64_t rc;
+
+    simd_fill(value);
+    rc = hypercall(GODWIT_HYPERCALL, GODWIT_OP_PAGES, (uint64_t)request, 0, 0, 0);
+    registers_wrong += simd_count_wrong(value);
+    return rc;
 }
 
 static struct godwit_pages request_for(uint32_t flags, uint64_t page, uint32_t count)
@@ -111,6 +121,57 @@ static void test_writing(void)
     report(writer_ask(&driver, WRITER_PEEK, 43, 0, 0) == 0x7777777777777777, "the guest reads it");
 }
 
+/* Pages with one byte, near each place where a copy changes its step, and one with none. */
+static void test_one_byte(void)
+{
+    static const unsigned offsets[] = {0,    7,    15,   16,   31,   32,   255,  256,
+                                       257,  511,  512,  2047, 2048, 3839, 3840, 3841,
+                                       4063, 4064, 4079, 4080, 4088, 4095, 4096};
+    const unsigned n = sizeof(offsets) / sizeof(offsets[0]);
+    struct godwit_pages request = request_for(GODWIT_PAGES_WRITE, 200, n);
+    unsigned wrong = 0;
+    int64_t rc;
+
+    memset(data, 0, sizeof(data));
+    for (unsigned i = 0; i < n - 1; i++) {
+        data[i][offsets[i]] = (uint8_t)(i + 1);
+    }
+    rc = copy(&request);
+    report(rc == 0 && request.count == n, "%u pages with a byte or none: %ld", n, rc);
+    memset(data, 0xee, sizeof(data));
+    request = request_for(GODWIT_PAGES_READ, 200, n);
+    rc = copy(&request);
+    for (unsigned i = 0; i < n - 1; i++) {
+        for (unsigned at = 0; at < 4096; at++) {
+            wrong += data[i][at] != (at == offsets[i] ? i + 1 : 0);
+        }
+        wrong += (frames[i] & GODWIT_PAGE_ZERO) != 0;
+    }
+    wrong += (frames[n - 1] & GODWIT_PAGE_ZERO) == 0;
+    wrong += data[n - 1][0] != 0xee || data[n - 1][4095] != 0xee; /* zeros are not copied */
+    report(rc == 0 && request.room == n - 1 && wrong == 0, "and back: %u differ, %ld", wrong, rc);
+    writer_clean(&driver);
+}
+
+/* From behind the end of the region to its begin, by steps: never two in one run. */
+static void test_any_order(void)
+{
+    struct godwit_pages request = request_for(GODWIT_PAGES_READ, 0, 40);
+    unsigned wrong = 0, used = 0;
+    int64_t rc;
+
+    for (unsigned i = 0; i < 40; i++) {
+        frames[i] = WRITER_REGION_GFN + (i * 397 + 11) % PAGES;
+    }
+    rc = copy(&request);
+    for (unsigned i = 0; i < 40; i++) {
+        wrong += !is_right((i * 397 + 11) % PAGES, frames[i], data[used]);
+        used += (frames[i] & GODWIT_PAGE_ZERO) == 0;
+    }
+    report(rc == 0 && request.count == 40 && used == request.room && wrong == 0,
+           "40 pages in no order: %u wrong, %ld", wrong, rc);
+}
+
 static void refused(const char *what, struct godwit_pages request, int64_t expected)
 {
     int64_t rc = copy(&request);
@@ -160,8 +221,12 @@ void guest_main(const void *dtb)
         "ENABLE");
     test_reading();
     test_writing();
+    test_one_byte();
+    test_any_order();
     test_reading();
     test_refusals();
+    report(registers_wrong == 0, "%u halves of our registers differ behind %lu calls",
+           registers_wrong, copies);
     writer_stop(&driver);
     report(control_window_close() == 0, "take our pages back");
     report(control_free_pages() == free_before, "no page lost: %lu before, %lu after", free_before,

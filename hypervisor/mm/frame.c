@@ -11,17 +11,12 @@
 #include <hv/frame.h>
 #include <stddef.h>
 
-struct bank {
-    uint64_t first_mfn, end_mfn;
-    struct frame *records;
-};
-
 struct free_block {
     struct free_block *next;
     struct free_block **link; /* the pointer that points here */
 };
 
-static struct bank banks[HOST_BANKS_MAX];
+static struct frame_bank banks[HOST_BANKS_MAX];
 static unsigned bank_count;
 static struct free_block *free_lists[FRAME_ORDER_MAX + 1];
 static struct spinlock frame_lock = SPINLOCK_INIT;
@@ -29,7 +24,7 @@ static _Atomic uint64_t free_pages;
 static _Atomic uint64_t hv_pages;
 static uint64_t total_pages;
 
-static const struct bank *bank_of(uint64_t mfn)
+const struct frame_bank *frame_bank_of(uint64_t mfn)
 {
     for (unsigned i = 0; i < bank_count; i++) {
         if (mfn >= banks[i].first_mfn && mfn < banks[i].end_mfn) {
@@ -41,7 +36,7 @@ static const struct bank *bank_of(uint64_t mfn)
 
 struct frame *frame_of(pa_t pa)
 {
-    const struct bank *bank = bank_of(pa_mfn(pa));
+    const struct frame_bank *bank = frame_bank_of(pa_mfn(pa));
 
     return bank == NULL ? NULL : &bank->records[pa_mfn(pa) - bank->first_mfn];
 }
@@ -58,7 +53,7 @@ void frame_add_bank(pa_t start, uint64_t bytes, void *records)
     ASSERT(bank_count < HOST_BANKS_MAX);
     cache_zero(records, frame_record_bytes(bytes));
     banks[bank_count++] =
-        (struct bank){pa_mfn(start), pa_mfn(start) + (bytes >> PAGE_SHIFT), records};
+        (struct frame_bank){pa_mfn(start), pa_mfn(start) + (bytes >> PAGE_SHIFT), records};
     total_pages += bytes >> PAGE_SHIFT;
 }
 
@@ -101,13 +96,13 @@ static bool is_free_block(pa_t pa, unsigned order)
 /* Lock held. Joins with free buddies as far as possible; banks never meet inside a block. */
 static void give_locked(pa_t pa, unsigned order)
 {
-    const struct bank *bank = bank_of(pa_mfn(pa));
+    const struct frame_bank *bank = frame_bank_of(pa_mfn(pa));
 
     atomic_fetch_add_explicit(&free_pages, UINT64_C(1) << order, memory_order_relaxed);
     for (; order < FRAME_ORDER_MAX; order++) {
         pa_t buddy = pa_make(pa.addr ^ (PAGE_SIZE_BYTES << order));
 
-        if (!is_free_block(buddy, order) || bank_of(pa_mfn(buddy)) != bank) {
+        if (!is_free_block(buddy, order) || frame_bank_of(pa_mfn(buddy)) != bank) {
             break;
         }
         list_remove(buddy);
@@ -322,7 +317,7 @@ void *frame_alloc_hv_run(uint64_t pages, uint64_t *ret_pages)
 void frame_free_hv_run(void *va, uint64_t pages)
 {
     for (uint64_t at = va_to_pa(va).addr, end = at + (pages << PAGE_SHIFT); at < end;) {
-        uint64_t bank_end = bank_of(at >> PAGE_SHIFT)->end_mfn << PAGE_SHIFT;
+        uint64_t bank_end = frame_bank_of(at >> PAGE_SHIFT)->end_mfn << PAGE_SHIFT;
         unsigned order = 0;
 
         /* The largest block that begins here and ends in the run, and in the bank. */

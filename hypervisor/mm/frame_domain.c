@@ -83,15 +83,11 @@ bool frame_claim_domain(struct domain *d, pa_t start, uint64_t bytes)
     return true;
 }
 
-bool frame_get(pa_t pa)
+/* One more reference; false if nobody has one. */
+static bool get(struct frame *frame)
 {
-    struct frame *frame = frame_of(pa);
-    uint32_t count;
+    uint32_t count = atomic_load_explicit(&frame->count, memory_order_relaxed);
 
-    if (frame == NULL) {
-        return false;
-    }
-    count = atomic_load_explicit(&frame->count, memory_order_relaxed);
     do {
         if (count == 0 || count == UINT32_MAX) {
             return false;
@@ -102,14 +98,45 @@ bool frame_get(pa_t pa)
     return true;
 }
 
-void frame_put(pa_t pa)
+bool frame_get(pa_t pa)
 {
     struct frame *frame = frame_of(pa);
-    struct domain *d;
-    uint16_t owner;
 
-    ASSERT(frame != NULL);
-    owner = frame->owner;
+    return frame != NULL && get(frame);
+}
+
+/* The record of a frame that is likely in the same bank as the one before. */
+static struct frame *frame_near(const struct frame_bank **bank, pa_t pa)
+{
+    uint64_t mfn = pa_mfn(pa);
+
+    if (*bank == NULL || mfn < (*bank)->first_mfn || mfn >= (*bank)->end_mfn) {
+        *bank = frame_bank_of(mfn);
+    }
+    return *bank == NULL ? NULL : &(*bank)->records[mfn - (*bank)->first_mfn];
+}
+
+unsigned frame_get_list(const pa_t *frames, unsigned n)
+{
+    const struct frame_bank *bank = NULL;
+    unsigned done = 0;
+
+    while (done < n) {
+        struct frame *frame = frame_near(&bank, frames[done]);
+
+        if (frame == NULL || !get(frame)) {
+            break;
+        }
+        done++;
+    }
+    return done;
+}
+
+static void put(struct frame *frame, pa_t pa)
+{
+    uint16_t owner = frame->owner;
+    struct domain *d;
+
     /* Release: our uses of the page come before it is free; acquire: after everybody else's. */
     if (atomic_fetch_sub_explicit(&frame->count, 1, memory_order_acq_rel) != 1) {
         return;
@@ -122,6 +149,26 @@ void frame_put(pa_t pa)
     }
     uncharge_domain(d, 1);
     domain_put(d);
+}
+
+void frame_put(pa_t pa)
+{
+    struct frame *frame = frame_of(pa);
+
+    ASSERT(frame != NULL);
+    put(frame, pa);
+}
+
+void frame_put_list(const pa_t *frames, unsigned n)
+{
+    const struct frame_bank *bank = NULL;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct frame *frame = frame_near(&bank, frames[i]);
+
+        ASSERT(frame != NULL);
+        put(frame, frames[i]);
+    }
 }
 
 uint16_t frame_owner(pa_t pa)

@@ -24,6 +24,15 @@ struct frame {
 
 _Static_assert(sizeof(struct frame) == 16, "0.4 % of RAM");
 
+/* RAM with records; banks do not overlap, and stay what they are once domains exist. */
+struct frame_bank {
+    uint64_t first_mfn, end_mfn;
+    struct frame *records;
+};
+
+/* The bank that holds mfn; NULL if it is not RAM. */
+const struct frame_bank *frame_bank_of(uint64_t mfn);
+
 /* The record of the frame that holds pa; NULL if it is not RAM. */
 struct frame *frame_of(pa_t pa);
 

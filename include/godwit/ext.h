@@ -232,7 +232,8 @@ struct godwit_readonly {
  * Copies whole pages of another domain to the caller's memory, or from there. A page of zeros takes
  * no room there: reading sets GODWIT_PAGE_ZERO in its frame number, writing looks for it. What is
  * read is as it was at some moment of the call, byte by byte; what is written is marked in the
- * domain's dirty log, and is in memory, not only in caches.
+ * domain's dirty log before the call returns, and is where the domain finds it, with caches or
+ * without.
  *
  * A call does a bounded piece of work, at least one page if there is no error, and ends early where
  * the room ends: it is to be repeated with what is left. -EINVAL: the domain is the caller, or a

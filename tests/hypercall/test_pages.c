@@ -6,6 +6,7 @@
 #include <godwit/ext.h>
 #include <hv/errno.h>
 #include <hv/frame.h>
+#include <hv/guest_access.h>
 #include <stdlib.h>
 
 #include "../../hypervisor/hypercall/godwit_ops.h"
@@ -22,41 +23,95 @@ static uint64_t frames[GUEST_PAGES];
 static struct godwit_pages request;
 static int held;
 static uint64_t marked[GUEST_PAGES];
-static unsigned catch_ups, cleaned;
+static unsigned catch_ups, cleaned, translated, caller_marks, marks_before_clean;
+static pa_t caller_foreign; /* a page of the caller that is not its own */
 
-struct s2_leaf s2_lookup_hold(struct s2_vm *vm, ipa_t ipa, bool (*hold)(pa_t pa))
+/* The caller's addresses are pointers of this test, and so are its frames. */
+bool arch_translate_gva(uint64_t gva, bool write, ipa_t *ret_ipa)
 {
-    struct s2_leaf leaf = {.type = S2_NONE};
-    uint64_t gfn = ipa_gfn(ipa);
-
-    if (vm != &fake.guest->s2 || gfn >= GUEST_PAGES || gfn == HOLE) {
-        return leaf;
-    }
-    leaf.type = gfn == READONLY ? S2_RAM_RO : gfn == FOREIGN ? S2_FOREIGN_RW : S2_RAM_RW;
-    leaf.pa = pa_make((uintptr_t)memory[gfn]);
-    assert_true(hold(leaf.pa));
-    return leaf;
+    assert_int_equal(write, request.flags == GODWIT_PAGES_READ);
+    assert_int_equal(gva & PAGE_MASK, 0);
+    translated++;
+    *ret_ipa = ipa_make(gva);
+    return gva + PAGE_SIZE_BYTES <= fake.hole_start || gva >= fake.hole_end;
 }
 
-bool frame_get(pa_t pa)
+static bool find_frame(const struct s2_vm *vm, uint64_t gfn, bool write, pa_t *ret_frame)
 {
-    held++;
+    if (vm != &fake.guest->s2) {
+        *ret_frame = pa_make(gfn << PAGE_SHIFT);
+        return ret_frame->addr != caller_foreign.addr;
+    }
+    if (gfn >= GUEST_PAGES || gfn == HOLE || gfn == FOREIGN || (write && gfn == READONLY)) {
+        return false;
+    }
+    *ret_frame = pa_make((uintptr_t)memory[gfn]);
     return true;
 }
 
-void frame_put(pa_t pa)
+unsigned s2_lookup_hold_ram(struct s2_vm *vm, const uint64_t *gfns, unsigned n, bool write,
+                            unsigned (*hold)(const pa_t *frames, unsigned count), pa_t *ret_frames)
 {
-    held--;
+    unsigned found = 0;
+
+    while (found < n && find_frame(vm, gfns[found], write, &ret_frames[found])) {
+        found++;
+    }
+    return hold(ret_frames, found);
 }
 
-void cache_catch_up(const void *va, size_t bytes)
+unsigned frame_get_list(const pa_t *list, unsigned n)
 {
-    catch_ups++;
+    held += (int)n;
+    return n;
 }
 
-void cache_clean(const void *va, size_t bytes)
+void frame_put_list(const pa_t *list, unsigned n)
 {
-    cleaned++;
+    held -= (int)n;
+}
+
+void page_copy(void *to, const void *from)
+{
+    assert_true(held > 0);
+    memcpy(to, from, PAGE_SIZE_BYTES);
+}
+
+bool page_copy_contents(void *to, const void *from)
+{
+    static const uint8_t zeros[PAGE_SIZE_BYTES];
+
+    if (memcmp(from, zeros, sizeof(zeros)) == 0) {
+        return false;
+    }
+    page_copy(to, from);
+    return true;
+}
+
+void cache_before_reading(const pa_t *pages, unsigned n)
+{
+    catch_ups += n;
+}
+
+void cache_after_writing(const pa_t *pages, unsigned n)
+{
+    assert_int_equal(fake.marks, marks_before_clean);
+    cleaned += n;
+    marks_before_clean += n;
+}
+
+void dirty_log_mark_list(struct s2_vm *vm, const uint64_t *gfns, unsigned n,
+                         enum dirty_log_writer writer)
+{
+    assert_true(held >= (int)n);
+    for (unsigned i = 0; i < n; i++) {
+        if (vm == &fake.guest->s2) {
+            dirty_log_mark(vm, ipa_from_gfn(gfns[i]), writer);
+        } else {
+            caller_marks++;
+            assert_int_not_equal(*(const uint8_t *)(uintptr_t)(gfns[i] << PAGE_SHIFT), 0xee);
+        }
+    }
 }
 
 static void note_mark(ipa_t ipa)
@@ -73,7 +128,8 @@ static int reset(void **state)
     memset(mine, 0xee, sizeof(mine));
     memset(marked, 0xff, sizeof(marked));
     held = 0;
-    catch_ups = cleaned = 0;
+    catch_ups = cleaned = translated = caller_marks = marks_before_clean = 0;
+    caller_foreign = pa_make(0);
     fake.on_mark = note_mark;
     return 0;
 }
@@ -134,6 +190,7 @@ static void test_reads(void **state)
     assert_int_equal(mine[request.room][0], 0xee);
     assert_int_equal(catch_ups, 150);
     assert_int_equal(fake.marks, 0);
+    assert_int_equal(caller_marks, request.room);
 }
 
 static void test_room_ends(void **state)
@@ -242,21 +299,71 @@ static void test_bad_requests(void **state)
     assert_int_equal(call(), 0);
 }
 
-/* With something waiting for the CPU all the time, each call still does a page. */
+/* With something waiting for the CPU all the time, each call still does something, and not much. */
 static void test_bounded(void **state)
 {
-    for (unsigned i = 0; i < 5; i++) {
-        fill(i);
+    uint32_t calls = 0;
+
+    for (unsigned i = 0; i < 150; i++) {
+        frames[i] = i < 20 ? 20 : i;
+        fill(frames[i]);
     }
     fake.preempt_after = 1;
-    for (unsigned i = 0; i < 5; i++) {
-        frames[0] = i;
-        frames[1] = 4;
-        prepare(GODWIT_PAGES_READ, 2, 2);
+    for (uint32_t done = 0; done < 150; calls++) {
+        prepare(GODWIT_PAGES_READ, 150 - done, 150);
+        request.frames += done * sizeof(frames[0]);
         assert_int_equal(call(), 0);
-        assert_int_equal(request.count, 1);
-        assert_memory_equal(mine[0], memory[i], 4096);
+        assert_in_range(request.count, 1, 16);
+        assert_memory_equal(mine[0], memory[frames[done]], 4096);
+        done += request.count;
     }
+    assert_int_equal(calls, 10);
+}
+
+/* What the caller has is found once for each page, and once more where the list ends meanwhile. */
+static void test_caller_is_found_once(void **state)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        frames[i] = 20 + i;
+        fill(frames[i]);
+    }
+    prepare(GODWIT_PAGES_READ, 40, 40);
+    assert_int_equal(call(), 0);
+    assert_int_equal(translated, 40);
+    prepare(GODWIT_PAGES_WRITE, 40, 40);
+    assert_int_equal(call(), 0);
+    assert_int_equal(translated, 80);
+    assert_int_equal(fake.marks, 40);
+}
+
+/* Contents that do not begin at a page, and a page that is not the caller's own: dearer, but right.
+ */
+static void test_other_ways(void **state)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        frames[i] = 20 + i;
+        fill(frames[i]);
+    }
+    memset(memory[25], 0, 4096);
+    prepare(GODWIT_PAGES_READ, 40, 40);
+    request.data += 24;
+    assert_int_equal(call(), 0);
+    assert_int_equal(request.count, 40);
+    assert_int_equal(translated, 0);
+    assert_memory_equal(mine[0] + 24, memory[20], 4096);
+    assert_memory_equal(mine[38] + 24, memory[59], 4096);
+    frames[5] = 25;
+    caller_foreign = pa_make((uintptr_t)mine[7]);
+    prepare(GODWIT_PAGES_READ, 40, 40);
+    assert_int_equal(call(), 0);
+    for (unsigned i = 0; i < 39; i++) {
+        assert_memory_equal(mine[i], memory[20 + i + (i >= 5)], 4096);
+    }
+    caller_foreign = pa_make((uintptr_t)mine[0]);
+    frames[5] = 25;
+    prepare(GODWIT_PAGES_WRITE, 40, 40);
+    assert_int_equal(call(), 0);
+    assert_int_equal(fake.marks, 40);
 }
 
 int main(void)
@@ -269,6 +376,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_memory, reset, end),
         cmocka_unit_test_setup_teardown(test_bad_requests, reset, end),
         cmocka_unit_test_setup_teardown(test_bounded, reset, end),
+        cmocka_unit_test_setup_teardown(test_caller_is_found_once, reset, end),
+        cmocka_unit_test_setup_teardown(test_other_ways, reset, end),
     };
 
     return cmocka_run_group_tests_name("pages", tests, NULL, NULL);

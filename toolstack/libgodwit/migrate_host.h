@@ -38,14 +38,8 @@ struct migrate_vcpu {
 
 #define MIGRATE_ALL_VCPUS UINT32_MAX
 
-/* Each page mapped costs the control domain one of its own: so many at once, in each thread. */
-#define MIGRATE_WINDOW_PAGES 256u
-
-struct migrate_window {
-    const uint8_t *pages[MIGRATE_WINDOW_PAGES];
-    void *address; /* the host's */
-    unsigned n;
-};
+/* Frames that are looked at together. */
+#define MIGRATE_BATCH_PAGES 256u
 
 /* A point in the life of a guest's dirty log: everything written after it is in the log, as long
  * as nobody touches that. */
@@ -127,13 +121,6 @@ struct migrate_host_ops {
      */
     int (*read_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
                       unsigned room, bool *ret_zero, unsigned *ret_done, struct gw_error *err);
-    /*
-     * A window to look at up to MIGRATE_WINDOW_PAGES frames through, for who compares. Unmap it
-     * soon: each page costs the control domain one of its own meanwhile. Otherwise as read_pages.
-     */
-    int (*map_pages)(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                     struct migrate_window *ret_window, struct gw_error *err);
-    void (*unmap_pages)(void *ctx, struct migrate_window *window);
     /*
      * Writes frames, the contents at data one after the other, or zeros (NULL). Several threads at
      * once. What is written is in memory, not only in caches: the guest may have its MMU off.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "migrate_host_xen.h"
 
@@ -215,29 +214,6 @@ int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsi
     int rc = gw_hv_pages_read(x->hv, domid, gfns, n, data, room, ret_zero, ret_done);
 
     return rc < 0 ? pages_failed("read", gfns, n, rc, err) : 0;
-}
-
-int migrate_xen_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                          struct migrate_window *ret_window, struct gw_error *err)
-{
-    struct migrate_xen *x = ctx;
-
-    /* Read only: reading marks nothing in the guest's log. */
-    ret_window->address = gw_hv_map(x->hv, domid, PROT_READ, gfns, NULL, n);
-    ret_window->n = n;
-    if (!ret_window->address)
-        return pages_failed("map", gfns, n, errno ? errno : EFAULT, err);
-    for (unsigned i = 0; i < n; i++)
-        ret_window->pages[i] = (uint8_t *)ret_window->address + (size_t)i * GW_PAGE_BYTES;
-    return 0;
-}
-
-void migrate_xen_unmap_pages(void *ctx, struct migrate_window *window)
-{
-    struct migrate_xen *x = ctx;
-
-    gw_hv_unmap(x->hv, window->address, window->n);
-    window->address = NULL;
 }
 
 int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,

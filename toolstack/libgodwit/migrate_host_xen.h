@@ -36,9 +36,6 @@ int migrate_xen_ranges(void *ctx, uint32_t domid, struct stream_memory *ret_memo
                        struct gw_error *err);
 int migrate_xen_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
                            unsigned room, bool *ret_zero, unsigned *ret_done, struct gw_error *err);
-int migrate_xen_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                          struct migrate_window *ret_window, struct gw_error *err);
-void migrate_xen_unmap_pages(void *ctx, struct migrate_window *window);
 int migrate_xen_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
                             const void *data, struct gw_error *err);
 int migrate_xen_get_readonly(void *ctx, uint32_t domid, uint64_t *gfn,

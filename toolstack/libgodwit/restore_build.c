@@ -304,4 +304,6 @@ void restore_build_free(struct restore_builder *b)
     free(b->verified);
     free(b->readonly);
     free(b->sums);
+    for (unsigned i = 0; i < b->lanes_n; i++)
+        page_view_free(&b->lanes[i].view);
 }

@@ -57,15 +57,14 @@ static int store_pages(struct restore_lane *lane, const struct stream_pages *pag
     return write_pages(b, zero, zero_n, NULL, err);
 }
 
-/* Compares what a window shows with the pages from number `first` on. */
-static void compare_window(struct restore_lane *lane, const struct migrate_window *window,
-                           const struct stream_pages *pages, uint32_t first,
-                           const uint8_t **contents)
+/* Compares what was read with the n pages from number `first` on. */
+static void compare_pages(struct restore_lane *lane, const struct stream_pages *pages,
+                          uint32_t first, uint32_t n, const uint8_t **contents)
 {
     static const uint8_t zero_page[STREAM_PAGE_BYTES];
     uint64_t index = 0;
 
-    for (unsigned i = 0; i < window->n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint64_t word = stream_pages_word(pages, first + i);
         const uint8_t *theirs = zero_page;
 
@@ -75,7 +74,7 @@ static void compare_window(struct restore_lane *lane, const struct migrate_windo
         }
         stream_memory_index(&lane->builder->memory, stream_word_gfn(word), &index);
         lane->verified_pages += bit_set(lane->builder->verified, index);
-        if (memcmp(theirs, window->pages[i], STREAM_PAGE_BYTES) != 0) {
+        if (memcmp(theirs, lane->view.pages[i], STREAM_PAGE_BYTES) != 0) {
             if (lane->different_pages++ == 0)
                 lane->first_different_gfn = stream_word_gfn(word);
         }
@@ -87,16 +86,16 @@ static int verify_pages(struct restore_lane *lane, const struct stream_pages *pa
 {
     struct restore_builder *b = lane->builder;
     const uint8_t *contents = pages->contents;
-    uint64_t gfns[MIGRATE_WINDOW_PAGES];
-    struct migrate_window window;
+    uint64_t gfns[MIGRATE_BATCH_PAGES];
 
+    if (page_view_alloc(&lane->view, err))
+        return -1;
     for (uint32_t done = 0, n; done < pages->count; done += n) {
-        for (n = 0; n < MIGRATE_WINDOW_PAGES && done + n < pages->count; n++)
+        for (n = 0; n < MIGRATE_BATCH_PAGES && done + n < pages->count; n++)
             gfns[n] = stream_word_gfn(stream_pages_word(pages, done + n));
-        if (b->host->ops->map_pages(b->host->ctx, b->domid, gfns, n, &window, err))
+        if (page_view_read(&lane->view, b->host, b->domid, gfns, n, err))
             return -1;
-        compare_window(lane, &window, pages, done, &contents);
-        b->host->ops->unmap_pages(b->host->ctx, &window);
+        compare_pages(lane, pages, done, n, &contents);
     }
     return 0;
 }

@@ -8,6 +8,7 @@
 #ifndef RESTORE_LANE_H
 #define RESTORE_LANE_H
 
+#include "page_view.h"
 #include "stream_parser.h"
 #include <pthread.h>
 
@@ -22,7 +23,8 @@ struct restore_lane {
     uint64_t pages, zero_pages;          /* counted as sent, repeats included */
     uint64_t carried;                    /* the same with the comparison's */
     uint64_t different_pages, first_different_gfn;
-    uint32_t crc32; /* in its last GODWIT_DIGEST */
+    struct page_view view; /* of ours, to compare; allocated with the first */
+    uint32_t crc32;        /* in its last GODWIT_DIGEST */
     bool introduced, described;
     bool running; /* thread is valid */
     bool blamed;  /* the first that failed */

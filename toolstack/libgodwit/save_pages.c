@@ -45,7 +45,7 @@ static int open_pipe(struct save_source *s, struct gw_error *err)
 /* Takes out the frames that need not be sent now; returns how many are left. */
 static uint32_t skip_frames(struct save_source *s, uint64_t *gfns, uint32_t n)
 {
-    bool skip[MIGRATE_WINDOW_PAGES] = {false};
+    bool skip[MIGRATE_BATCH_PAGES] = {false};
     uint32_t kept = 0;
 
     s->skip(s->skip_arg, gfns, n, skip);
@@ -75,7 +75,7 @@ static int fill_job(struct pass *pass, struct page_job *job, const uint64_t *gfn
 {
     struct save_source *s = pass->source;
     uint32_t list_room = STREAM_PAGES_MAX - job->pages, most = n < list_room ? n : list_room;
-    bool zero[MIGRATE_WINDOW_PAGES];
+    bool zero[MIGRATE_BATCH_PAGES];
     uint64_t began = migrate_now_ns();
 
     if (s->host->ops->read_pages(s->host->ctx, s->guest.domid, gfns, most, job->data[job->contents],
@@ -144,7 +144,7 @@ static int send_windows(struct pass *pass, const uint8_t *wanted, uint64_t total
                         struct gw_error *err)
 {
     struct save_source *s = pass->source;
-    uint64_t gfns[MIGRATE_WINDOW_PAGES], done = 0;
+    uint64_t gfns[MIGRATE_BATCH_PAGES], done = 0;
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < s->memory.count; i++) {
@@ -152,7 +152,7 @@ static int send_windows(struct pass *pass, const uint8_t *wanted, uint64_t total
 
         while (next_wanted(&s->memory.ranges[i], wanted, &gfn)) {
             gfns[n++] = gfn++;
-            if (n < MIGRATE_WINDOW_PAGES)
+            if (n < MIGRATE_BATCH_PAGES)
                 continue;
             if (send_window(pass, gfns, n, err))
                 return -1;

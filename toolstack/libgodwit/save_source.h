@@ -33,7 +33,7 @@ struct save_source {
     struct migrate_times times; /* map, read, zero, compress, send; the rest is the caller's */
     struct rate_limit *limit;   /* NULL: none. Its owner may change it at any time. */
     /*
-     * Called right before n frames are mapped (in ascending order, at most MIGRATE_WINDOW_PAGES);
+     * Called right before n frames are read (in ascending order, at most MIGRATE_BATCH_PAGES);
      * may be NULL. Sets ret_skip[i], which is false, for a frame that need not be sent now since it
      * is dirty again and comes later. Called by the thread that called save_source_send_pages; not
      * for the comparison.

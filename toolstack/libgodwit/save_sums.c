@@ -1,35 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "save_sums.h"
 
+#include "page_view.h"
 #include "stream_view.h"
 #include <stdlib.h>
 #include <zlib.h>
 
-static int sum_window(struct migrate_host *host, uint32_t domid, const uint64_t *gfns, unsigned n,
-                      uint32_t *ret_sums, struct gw_error *err)
-{
-    struct migrate_window window;
-
-    if (host->ops->map_pages(host->ctx, domid, gfns, n, &window, err))
-        return -1;
-    for (unsigned i = 0; i < n; i++)
-        ret_sums[i] = (uint32_t)crc32(0, window.pages[i], STREAM_PAGE_BYTES);
-    host->ops->unmap_pages(host->ctx, &window);
-    return 0;
-}
-
 /* The sums of pages [first, first + n). */
 static int sum_pages(struct migrate_host *host, uint32_t domid, const struct stream_memory *memory,
-                     uint64_t first, uint32_t n, uint32_t *ret_sums, struct gw_error *err)
+                     uint64_t first, uint32_t n, struct page_view *view, uint32_t *ret_sums,
+                     struct gw_error *err)
 {
-    uint64_t gfns[MIGRATE_WINDOW_PAGES];
+    uint64_t gfns[MIGRATE_BATCH_PAGES];
 
     for (uint32_t done = 0, step; done < n; done += step) {
-        step = n - done < MIGRATE_WINDOW_PAGES ? n - done : MIGRATE_WINDOW_PAGES;
+        step = n - done < MIGRATE_BATCH_PAGES ? n - done : MIGRATE_BATCH_PAGES;
         for (uint32_t i = 0; i < step; i++)
             gfns[i] = stream_memory_gfn(memory, first + done + i);
-        if (sum_window(host, domid, gfns, step, ret_sums + done, err))
+        if (page_view_read(view, host, domid, gfns, step, err))
             return -1;
+        for (uint32_t i = 0; i < step; i++)
+            ret_sums[done + i] = (uint32_t)crc32(0, view->pages[i], STREAM_PAGE_BYTES);
     }
     return 0;
 }
@@ -41,18 +32,19 @@ int save_sums_of(struct migrate_host *host, uint32_t domid, const struct stream_
 {
     uint64_t pages = stream_memory_pages(memory);
     uint32_t *sums = calloc(STREAM_SUMS_MAX, sizeof(*sums));
-    int rc = 0;
+    struct page_view view = {0};
+    int rc =
+        sums ? page_view_alloc(&view, err) : gw_error_set(err, GW_EXIT_FAILED, "out of memory");
 
-    if (!sums)
-        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
     for (uint64_t first = 0; rc == 0 && first < pages; first += STREAM_SUMS_MAX) {
         uint32_t n = pages - first < STREAM_SUMS_MAX ? (uint32_t)(pages - first) : STREAM_SUMS_MAX;
 
-        rc =
-            sum_pages(host, domid, memory, first, n, sums, err) || on_sums(arg, first, sums, n, err)
-                ? -1
-                : 0;
+        rc = sum_pages(host, domid, memory, first, n, &view, sums, err) ||
+                     on_sums(arg, first, sums, n, err)
+                 ? -1
+                 : 0;
     }
+    page_view_free(&view);
     free(sums);
     return rc;
 }

@@ -41,6 +41,13 @@ bool dirty_log_is_on(const struct s2_vm *vm);
 void dirty_log_mark(struct s2_vm *vm, ipa_t ipa, enum dirty_log_writer writer);
 
 /*
+ * The same for n pages that a hypercall wrote for somebody, under one hold of the read lock: keep n
+ * small. Frame numbers may be any.
+ */
+void dirty_log_mark_list(struct s2_vm *vm, const uint64_t *gfns, unsigned n,
+                         enum dirty_log_writer writer);
+
+/*
  * A page that somebody may write without faulting (a writable foreign mapping)
  * is pinned: it counts as dirty in every harvest until the last unpin, and once
  * more after it. Pins nest and are kept while logging is off; 8 to 16 bytes of

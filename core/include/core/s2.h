@@ -94,6 +94,16 @@ struct s2_leaf s2_lookup(struct s2_vm *vm, ipa_t ipa);
  */
 struct s2_leaf s2_lookup_hold(struct s2_vm *vm, ipa_t ipa, bool (*hold)(pa_t pa));
 
+/*
+ * The frames of n pages of RAM, in the order of the list, under one hold of the read lock: keep n
+ * small. One walk serves all that follow it in one block or leaf table. write: RAM that the VM may
+ * write, whether it is closed at this moment or not. hold(frames, count) is called before the lock
+ * is dropped, and returns how many it has taken, from the first on; so many are in ret_frames.
+ * Fewer than n: the next one is no such page. Frame numbers may be any.
+ */
+unsigned s2_lookup_hold_ram(struct s2_vm *vm, const uint64_t *gfns, unsigned n, bool write,
+                            unsigned (*hold)(const pa_t *frames, unsigned count), pa_t *ret_frames);
+
 /* The next mapped leaf at or above ipa and below end; type S2_NONE when there is none. */
 struct s2_leaf s2_next(struct s2_vm *vm, ipa_t ipa, ipa_t end, ipa_t *ret_ipa);
 

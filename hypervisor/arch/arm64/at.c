@@ -110,20 +110,29 @@ static bool resolve_walk_abort(struct domain *d, uint64_t gva)
     return leaf.writable || p2m_fault_write(d, descriptor) == S2_FAULT_RETRY;
 }
 
-bool arch_translate_gva(uint64_t gva, bool write, ipa_t *ret_ipa)
+/* What the first try could not do. Kept apart: nearly all translations need no more than that. */
+static __attribute__((noinline)) bool translate_again(uint64_t gva, bool write, uint64_t par,
+                                                      ipa_t *ret_ipa)
 {
     struct domain *d = vcpu_current()->domain;
 
-    for (unsigned try = 0; try < TRANSLATE_TRIES; try++) {
-        uint64_t par = translate_once(gva, write);
-
-        if ((par & PAR_F) == 0) {
-            *ret_ipa = ipa_make((par & PAR_ADDRESS) | (gva & PAGE_MASK));
-            return true;
-        }
-        if ((par & PAR_PTW) == 0 || !resolve_walk_abort(d, gva)) {
+    for (unsigned try = 1; (par & PAR_F) != 0; try++) {
+        if (try == TRANSLATE_TRIES || (par & PAR_PTW) == 0 || !resolve_walk_abort(d, gva)) {
             return false;
         }
+        par = translate_once(gva, write);
     }
-    return false;
+    *ret_ipa = ipa_make((par & PAR_ADDRESS) | (gva & PAGE_MASK));
+    return true;
+}
+
+bool arch_translate_gva(uint64_t gva, bool write, ipa_t *ret_ipa)
+{
+    uint64_t par = translate_once(gva, write);
+
+    if ((par & PAR_F) != 0) {
+        return translate_again(gva, write, par, ret_ipa);
+    }
+    *ret_ipa = ipa_make((par & PAR_ADDRESS) | (gva & PAGE_MASK));
+    return true;
 }

@@ -4,61 +4,119 @@
 #include "barrier.h"
 #include "sysreg.h"
 
+#include <hv/frame.h>
 #include <port/s2_pte.h>
 
 #include <stdbool.h>
 #include <string.h>
 
 #define DCZID_DZP (1u << 4)
+#define CTR_IDC   (UINT64_C(1) << 28)
 
 static size_t data_line_bytes(void)
 {
     return (size_t)4 << ((READ_SYSREG(ctr_el0) >> 16) & 0xf);
 }
 
+/* An operation on eight lines; at becomes the address behind them. */
+#define EIGHT_LINES(operation, at, line)                                                           \
+    __asm__ volatile(operation                                                                     \
+                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n" operation       \
+                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n" operation       \
+                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n" operation       \
+                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n"                 \
+                     : "+r"(at)                                                                    \
+                     : "r"((uintptr_t)(line))                                                      \
+                     : "memory")
+
 void cache_zero(void *va, size_t bytes)
 {
     uint64_t dczid = READ_SYSREG(dczid_el0);
     size_t step = (size_t)4 << (dczid & 0xf);
 
-    if ((dczid & DCZID_DZP) != 0 || step > 1024) {
+    if ((dczid & DCZID_DZP) != 0 || step > PAGE_SIZE_BYTES / 8) {
         memset(va, 0, bytes);
         return;
     }
-    for (char *at = va, *end = at + bytes; at < end; at += 4 * step) {
-        __asm__ volatile("dc zva, %0\n dc zva, %1\n dc zva, %2\n dc zva, %3" ::"r"(at),
-                         "r"(at + step), "r"(at + 2 * step), "r"(at + 3 * step)
-                         : "memory");
+    for (uintptr_t at = (uintptr_t)va, end = at + bytes; at < end;) {
+        EIGHT_LINES("dc zva", at, step);
+    }
+}
+
+/* Eight lines of so many bytes are a page at most: of longer lines each is met twice or more. */
+static size_t line_step(void)
+{
+    size_t line = data_line_bytes();
+
+    return line < PAGE_SIZE_BYTES / 8 ? line : PAGE_SIZE_BYTES / 8;
+}
+
+/* What a loop below has begun is done before whatever follows, also for observers outside. */
+static void lines_done(void)
+{
+    dsb(sy);
+}
+
+static void clean_lines(const void *va, size_t bytes, size_t step)
+{
+    uintptr_t at = (uintptr_t)va & ~(step - 1), end = (uintptr_t)va + bytes;
+
+    while (at + 8 * step <= end) {
+        EIGHT_LINES("dc cvac", at, step);
+    }
+    for (; at < end; at += step) {
+        __asm__ volatile("dc cvac, %0" ::"r"(at) : "memory");
+    }
+}
+
+static void clean_invalidate_lines(const void *va, size_t bytes, size_t step)
+{
+    uintptr_t at = (uintptr_t)va & ~(step - 1), end = (uintptr_t)va + bytes;
+
+    while (at + 8 * step <= end) {
+        EIGHT_LINES("dc civac", at, step);
+    }
+    for (; at < end; at += step) {
+        __asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
     }
 }
 
 void cache_clean(const void *va, size_t bytes)
 {
-    size_t line = data_line_bytes();
-    uintptr_t end = (uintptr_t)va + bytes;
-
-    for (uintptr_t at = (uintptr_t)va & ~(line - 1); at < end; at += line) {
-        __asm__ volatile("dc cvac, %0" ::"r"(at) : "memory");
-    }
-    dsb(sy); /* done before whatever follows, also for observers outside the domain */
+    clean_lines(va, bytes, line_step());
+    lines_done();
 }
 
 void cache_clean_invalidate(const void *va, size_t bytes)
 {
-    size_t line = data_line_bytes();
-    uintptr_t end = (uintptr_t)va + bytes;
-
-    for (uintptr_t at = (uintptr_t)va & ~(line - 1); at < end; at += line) {
-        __asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
-    }
-    dsb(sy); /* as in cache_clean */
+    clean_invalidate_lines(va, bytes, line_step());
+    lines_done();
 }
 
-void cache_catch_up(const void *va, size_t bytes)
+void cache_before_reading(const pa_t *pages, unsigned n)
 {
-    if (!port_has_fwb) {
-        cache_clean_invalidate(va, bytes);
+    size_t step = line_step();
+
+    if (n == 0 || port_has_fwb) {
+        return;
     }
+    for (unsigned i = 0; i < n; i++) {
+        clean_invalidate_lines(pa_to_va(pages[i]), PAGE_SIZE_BYTES, step);
+    }
+    lines_done();
+}
+
+void cache_after_writing(const pa_t *pages, unsigned n)
+{
+    size_t step = line_step();
+
+    if (n == 0 || (port_has_fwb && (READ_SYSREG(ctr_el0) & CTR_IDC) != 0)) {
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        clean_lines(pa_to_va(pages[i]), PAGE_SIZE_BYTES, step);
+    }
+    lines_done();
 }
 
 void cache_invalidate_instructions(void)

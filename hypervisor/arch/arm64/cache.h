@@ -3,6 +3,7 @@
 #ifndef ARCH_CACHE_H
 #define ARCH_CACHE_H
 
+#include <core/addr.h>
 #include <stddef.h>
 
 /* Fills with zeros, by cache line where the CPU allows; va and bytes multiples of 4096. */
@@ -15,10 +16,13 @@ void cache_clean(const void *va, size_t bytes);
 void cache_clean_invalidate(const void *va, size_t bytes);
 
 /*
- * The same before reading what a guest wrote that may have its MMU off; does nothing where stage 2
- * makes all that a guest does cacheable.
+ * Before and after copying n pages of a guest, which may have its MMU off, or map them as not
+ * cacheable: it writes and reads memory then, whatever lies in caches. Nothing is done where stage
+ * 2 makes all that a guest does cacheable (FEAT_S2FWB), and, after writing, instruction fetches
+ * look where data was written, too (CTR_EL0.IDC).
  */
-void cache_catch_up(const void *va, size_t bytes);
+void cache_before_reading(const pa_t *pages, unsigned n);
+void cache_after_writing(const pa_t *pages, unsigned n);
 
 /* Instruction caches of all CPUs see memory as it is now. */
 void cache_invalidate_instructions(void);

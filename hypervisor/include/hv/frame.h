@@ -48,6 +48,9 @@ bool frame_claim_domain(struct domain *d, pa_t start, uint64_t bytes);
 bool frame_get(pa_t pa);
 /* Drops one; the last one frees the frame. */
 void frame_put(pa_t pa);
+/* The same for each of a list. How many there were, from the first on, before one had none. */
+unsigned frame_get_list(const pa_t *frames, unsigned n);
+void frame_put_list(const pa_t *frames, unsigned n);
 
 /* Owner of a domain frame or DOMID_INVALID; gfn is where the owner maps it (set by the p2m glue).
  */
@@ -70,5 +73,9 @@ pa_t va_to_pa(const void *va);
 
 /* Fills a whole page of RAM with zeros, by cache line where the CPU can. */
 void page_zero(void *page);
+/* Port: copies a page. Both are aligned to one, and are not the same. Each byte is read once. */
+void page_copy(void *to, const void *from);
+/* The same, but false for a page of zeros, of which nothing is copied. */
+bool page_copy_contents(void *to, const void *from);
 
 #endif

@@ -74,9 +74,8 @@ struct fake_host {
     unsigned fail_call;
     _Atomic unsigned calls;
     _Atomic unsigned frames; /* that guests and their tables have */
-    _Atomic unsigned log_starts, maps;
-    _Atomic unsigned mapped_pages; /* now */
-    _Atomic unsigned strays;       /* pages asked for that the guest has not */
+    _Atomic unsigned log_starts, reads;
+    _Atomic unsigned strays; /* pages asked for that the guest has not */
     _Atomic unsigned log_takes, merges, throttles;
     struct fake_guest guests[FAKE_GUESTS];
 };

@@ -25,6 +25,7 @@ int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
     struct fake_guest *guest = fake_by_domid(ctx, domid, err);
     uint8_t *to = data;
 
+    ((struct fake_host *)ctx)->reads++;
     *ret_done = 0;
     while (guest && *ret_done < n && room > 0) {
         const uint8_t *page = fake_page_at(guest, gfns[*ret_done]);
@@ -39,29 +40,6 @@ int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
         }
     }
     return guest ? 0 : -1;
-}
-
-int fake_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                   struct migrate_window *ret_window, struct gw_error *err)
-{
-    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
-
-    for (unsigned i = 0; guest && i < n; i++) {
-        ret_window->pages[i] = fake_page_at(guest, gfns[i]);
-        if (!ret_window->pages[i] || n > MIGRATE_WINDOW_PAGES)
-            return fake_no_page(ctx, err);
-    }
-    ret_window->n = n;
-    if (guest) {
-        atomic_fetch_add(&((struct fake_host *)ctx)->mapped_pages, n);
-        ((struct fake_host *)ctx)->maps++;
-    }
-    return guest ? 0 : -1;
-}
-
-void fake_unmap_pages(void *ctx, struct migrate_window *window)
-{
-    atomic_fetch_sub(&((struct fake_host *)ctx)->mapped_pages, window->n);
 }
 
 int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, const void *data,

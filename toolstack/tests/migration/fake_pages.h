@@ -12,9 +12,6 @@ int fake_no_page(struct fake_host *host, struct gw_error *err);
 uint8_t *fake_page_at(struct fake_guest *guest, uint64_t gfn);
 int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, void *data,
                     unsigned room, bool *ret_zero, unsigned *ret_done, struct gw_error *err);
-int fake_map_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
-                   struct migrate_window *ret_window, struct gw_error *err);
-void fake_unmap_pages(void *ctx, struct migrate_window *window);
 int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, const void *data,
                      struct gw_error *err);
 

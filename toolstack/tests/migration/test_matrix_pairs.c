@@ -49,7 +49,7 @@ static void run_unfit(const struct test_case *c)
     int status = matrix_migrate(&m);
     CASE_CHECK(status != GW_EXIT_OK);
     check_says(&m, c->words[1]);
-    CASE_CHECK(here->maps == 0 && here->log_starts == 0 && here->log_takes == 0);
+    CASE_CHECK(here->reads == 0 && here->log_starts == 0 && here->log_takes == 0);
     there->refuse_create = there->other_layout = false;
     there->facts = facts;
     if ((other = fake_guest_find(there, "web")))

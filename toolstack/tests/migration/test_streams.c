@@ -68,8 +68,6 @@ static void assert_moves(struct fake_move *f, unsigned from)
                  f->err.message);
     assert_null(fake_guest_find(&f->world->hosts[from], "web"));
     assert_sound(fake_guest_find(to, "web"));
-    assert_int_equal(f->world->hosts[0].mapped_pages, 0);
-    assert_int_equal(f->world->hosts[1].mapped_pages, 0);
     assert_false(f->world->ran_twice);
 }
 
@@ -251,7 +249,7 @@ static void close_sink(struct fake_move *f, struct sink *s)
 
 static void skip_odd(void *arg, const uint64_t *gfns, unsigned n, bool *ret_skip)
 {
-    assert_true(n <= MIGRATE_WINDOW_PAGES);
+    assert_true(n <= MIGRATE_BATCH_PAGES);
     for (unsigned i = 0; i < n; i++) {
         ret_skip[i] = gfns[i] % 2;
         assert_true(i == 0 || gfns[i] > gfns[i - 1]);
@@ -274,7 +272,6 @@ static void test_skipped_compressed_timed(void **state)
     assert_int_equal(s.source.zero_pages, 0);
     assert_true(s.source.raw_bytes > s.source.pages * STREAM_PAGE_BYTES);
     assert_true(save_source_bytes(&s.source) < s.source.raw_bytes / 50);
-    assert_int_equal(f->world->hosts[0].mapped_pages, 0);
     for (unsigned phase = MIGRATE_READ; phase <= MIGRATE_SEND; phase++)
         assert_true(s.source.times.ns[phase] > 0);
     close_sink(f, &s);
