@@ -68,10 +68,12 @@ struct migrate_host_ops {
     int (*destroy)(void *ctx, uint32_t domid, struct gw_error *err);
 
     /*
-     * The dirty log. start: GW_EXIT_STATE if somebody else owns it; it is off again when start
-     * fails. stop is idempotent, merges blocks, and leaves a log alone that somebody else owns by
-     * now.
+     * The dirty log, and who works on the guest's memory: one process. claim: from now on, even
+     * without a log; until log_stop or close. GW_EXIT_STATE: somebody else does. start: as claim;
+     * it is off again when start fails. stop is idempotent, merges blocks, and leaves a log alone
+     * that somebody else owns by now.
      */
+    int (*log_claim)(void *ctx, uint32_t domid, struct gw_error *err);
     int (*log_start)(void *ctx, uint32_t domid, struct gw_error *err);
     int (*log_stop)(void *ctx, uint32_t domid, struct gw_error *err);
     /*

@@ -72,12 +72,19 @@ static int check_mark(struct migrate_xen *x, uint32_t domid, const struct migrat
     return 0;
 }
 
+int migrate_xen_log_claim(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct migrate_xen *x = ctx;
+
+    return x->owner.claim_fd >= 0 ? 0 : gw_log_owner_take(&x->owner, domid, "godwit save", err);
+}
+
 int migrate_xen_log_resume(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
                            struct gw_error *err)
 {
     struct migrate_xen *x = ctx;
 
-    if (gw_log_owner_take(&x->owner, domid, "godwit save", err))
+    if (migrate_xen_log_claim(ctx, domid, err))
         return -1;
     if (check_mark(x, domid, mark, err) == 0)
         return 0;

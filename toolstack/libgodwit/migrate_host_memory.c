@@ -21,7 +21,7 @@ int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err)
     struct migrate_xen *x = ctx;
     int rc;
 
-    if (gw_log_owner_take(&x->owner, domid, "godwit migrate", err))
+    if (x->owner.claim_fd < 0 && gw_log_owner_take(&x->owner, domid, "godwit migrate", err))
         return -1;
     /* We own it, so a log that is on was left by somebody who was killed. */
     rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);

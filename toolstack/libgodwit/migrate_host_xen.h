@@ -17,6 +17,7 @@ struct migrate_xen {
     int claim_fd;       /* while this process builds a guest; else -1 */
 };
 
+int migrate_xen_log_claim(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,

@@ -6,6 +6,7 @@
 #include "handover_guard.h"
 #include "migrate_step.h"
 #include "precopy.h"
+#include "restore_files.h"
 #include "save_chain.h"
 #include "save_file.h"
 #include "save_rounds.h"
@@ -48,6 +49,26 @@ static int check_options(const struct gw_save_options *o, struct gw_error *err)
     return 0;
 }
 
+/* A new file in the place of one that it is based on would make all of the chain worthless. */
+static int keep_chain(const struct gw_save_options *o, struct gw_error *err)
+{
+    const struct gw_restore_options last = {.path = o->since};
+    struct restore_files files = {0};
+    struct gw_error unused = {0};
+    int rc = 0;
+
+    restore_files_open(&files, &last, &handover_cancelled, &unused); /* those that can be found */
+    for (unsigned i = 0; i < files.n && rc == 0; i++)
+        if (save_file_replaces(o->path, files.paths[i]))
+            rc =
+                gw_error_set(err, GW_EXIT_USAGE,
+                             "%.200s would be based on itself, by way of %.200s: give the new file "
+                             "another name",
+                             files.paths[i], o->since);
+    restore_files_close(&files);
+    return rc;
+}
+
 static int find_base(struct saver *s)
 {
     const char *since = s->options->since;
@@ -57,9 +78,6 @@ static int find_base(struct saver *s)
     if (save_chain_read(since, &s->link, s->err) ||
         save_chain_follow(&s->link, since, &s->source, &s->base, s->err))
         return -1;
-    if (save_file_is_same(since, s->options->path))
-        return gw_error_set(s->err, GW_EXIT_USAGE,
-                            "%s cannot be based on itself: give the new file another name", since);
     s->source.base = &s->base;
     return 0;
 }
@@ -68,13 +86,15 @@ static int open_all(struct saver *s)
 {
     const struct gw_save_options *o = s->options;
 
-    if (check_options(o, s->err) || opener_of(o)->open(opener_of(o)->arg, &s->host, s->err) ||
+    if (check_options(o, s->err) || (o->since && keep_chain(o, s->err)) ||
+        opener_of(o)->open(opener_of(o)->arg, &s->host, s->err) ||
         save_source_open(&s->source, &s->host, &s->io, o->name, s->err))
         return -1;
     s->source.compress_level = o->compress_level;
     atomic_store_explicit(&s->guard->domid, s->source.guest.domid, memory_order_relaxed);
     s->guard->was_paused = s->source.guest.config.paused;
-    if (find_base(s) || save_rounds_open(&s->rounds, &s->source, s->err) ||
+    if (s->host.ops->log_claim(s->host.ctx, s->source.guest.domid, s->err) || find_base(s) ||
+        save_rounds_open(&s->rounds, &s->source, s->err) ||
         save_file_open(&s->file, o->path, s->err))
         return -1;
     s->io.out_fd = s->file.fd;
@@ -189,10 +209,11 @@ static int release_early(struct saver *s)
 {
     if (s->options->after != GW_SAVE_RUN_ON)
         return 0;
+    if (s->host.ops->unpause(s->host.ctx, s->source.guest.domid, s->err))
+        return -1;
     handover_guard_drop(s->guard, HANDOVER_STOPPED);
-    int rc = s->host.ops->unpause(s->host.ctx, s->source.guest.domid, s->err);
     s->stopped_ms = precopy_now_ms() - s->stopped_at_ms;
-    return rc;
+    return 0;
 }
 
 static int leave_log(struct saver *s)
@@ -224,6 +245,22 @@ static int leave_guest(struct saver *s)
     }
 }
 
+/* How the guest is now. failed: of putting it right. */
+static const char *what_became(struct handover_guard *guard, struct migrate_host *host,
+                               const struct gw_error *failed)
+{
+    uint32_t domid = atomic_load_explicit(&guard->domid, memory_order_relaxed);
+    struct gw_error why = {0};
+    bool paused = guard->was_paused;
+
+    if (failed->code)
+        return failed->message;
+    host->ops->is_paused(host->ctx, domid, &paused, &why);
+    return why.code == GW_EXIT_NO_GUEST || why.code == GW_EXIT_STATE ? "has ended"
+           : paused                                                  ? "stays paused"
+                                                                     : "runs on";
+}
+
 static void undo(struct saver *s)
 {
     struct gw_error second = {0};
@@ -231,9 +268,7 @@ static void undo(struct saver *s)
     precopy_undo(s->guard, &s->host, &second);
     save_file_drop(&s->file);
     gw_error_prefix(s->err, "\"%s\" was not saved and %s%s", s->options->name,
-                    second.code            ? second.message
-                    : s->guard->was_paused ? "stays paused"
-                                           : "runs on",
+                    what_became(s->guard, &s->host, &second),
                     s->chain_broken ? "; the next save must be a full one" : "");
 }
 
@@ -295,8 +330,8 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
 {
     const struct gw_save_options *options = arg;
     struct migrate_host host = {0};
-    struct gw_error unused = {0};
-    bool paused = true;
+    struct gw_error unused = {0}, second = {0};
+    bool paused = true, logging = handover_guard_has(guard, HANDOVER_LOGGING);
 
     save_file_mend(options->path);
     gw_error_set(&guard->error, GW_EXIT_FAILED, "saving was killed by signal %d", signal_number);
@@ -306,7 +341,10 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
     host.ops->is_paused(host.ctx, guard->domid, &paused, &unused);
     if (guard->was_paused || !paused)
         handover_guard_drop(guard, HANDOVER_STOPPED);
-    precopy_undo(guard, &host, &guard->error);
+    precopy_undo(guard, &host, &second);
+    gw_error_set(&guard->error, GW_EXIT_FAILED, "saving was killed by signal %d; \"%s\" %.250s%s",
+                 signal_number, options->name, what_became(guard, &host, &second),
+                 options->since && logging ? "; the next save must be a full one" : "");
     host.ops->close(host.ctx);
     return GW_EXIT_FAILED;
 }

@@ -4,20 +4,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Where to write. 0, or -1: the path is too long. */
+/*
+ * Where to write: beside the file that is meant, so that a link to another disk stays a link, and
+ * that disk is used. 0, or -1: the path is too long.
+ */
 static int choose_path(struct save_file *f, const char *path)
 {
     struct stat status;
     bool exists = stat(path, &status) == 0;
 
-    f->path = path;
     f->renames = !exists || S_ISREG(status.st_mode);
-    int n = snprintf(f->written, sizeof(f->written), "%s%s", path, f->renames ? ".partial" : "");
+    if (!exists || !f->renames || !realpath(path, f->path)) {
+        if (strlen(path) >= sizeof(f->path))
+            return -1;
+        strcpy(f->path, path);
+    }
+    int n = snprintf(f->written, sizeof(f->written), "%s%s", f->path, f->renames ? ".partial" : "");
     return n < 0 || (size_t)n >= sizeof(f->written) ? -1 : 0;
 }
 
@@ -115,4 +123,12 @@ bool save_file_is_same(const char *path, const char *other)
 
     return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
            a.st_ino == b.st_ino;
+}
+
+bool save_file_replaces(const char *path, const char *other)
+{
+    struct save_file f = SAVE_FILE_CLOSED;
+
+    return choose_path(&f, path) == 0 &&
+           (save_file_is_same(other, f.path) || save_file_is_same(other, f.written));
 }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 struct save_file {
-    const char *path;
+    char path[PATH_MAX];    /* what is meant, also if a link names it */
     char written[PATH_MAX]; /* what is written to */
     bool renames;           /* false: a device or a pipe, written in place */
     int fd;                 /* -1: not open */
@@ -29,6 +29,8 @@ void save_file_close(struct save_file *file);
 
 /* Both exist and are one file. */
 bool save_file_is_same(const char *path, const char *other);
+/* A save to path would take the place of the other, or write over it. */
+bool save_file_replaces(const char *path, const char *other);
 
 /* For a process that was killed: removes FILE.partial unless somebody else writes it. */
 void save_file_mend(const char *path);

@@ -151,6 +151,13 @@ static int log_take_over(struct fake_guest *guest, struct gw_error *err)
     return gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use");
 }
 
+static int fake_log_claim(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
+
+    return guest ? log_take_over(guest, err) : -1;
+}
+
 static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
 {
     struct fake_guest *guest = fake_by_domid(ctx, domid, err);
@@ -494,6 +501,7 @@ static const struct migrate_host_ops fake_ops = {
     .unpause = fake_unpause,
     .is_paused = fake_is_paused,
     .destroy = fake_destroy,
+    .log_claim = fake_log_claim,
     .log_start = fake_log_start,
     .log_stop = fake_log_stop,
     .log_take = fake_log_take,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Live and incremental saves on a fake host, and what is restored from chains of them. */
-#include "fake_host.h"
+#include "fake_save.h"
 
 #include <fcntl.h>
 #include <libgodwit/migrate.h>
@@ -20,8 +20,6 @@
 
 #include <cmocka.h>
 
-#define FILES 4
-
 /*
  * Pages that the guest of a chain writes to, however fast it is. With its table and its console
  * they are few enough for a live save to stop at once after the first round: none is in a file more
@@ -29,143 +27,67 @@
  */
 #define SPAN 48
 
-struct fixture {
-    struct fake_world *world;
-    struct migrate_opener opener;
-    struct fake_guest *guest;
-    pthread_t vcpus;
-    int fd;
-    char folder[64], files[FILES][96];
-    uint8_t memory[FAKE_PAGES][STREAM_PAGE_BYTES]; /* of the guest, when the chain ended */
-    struct gw_error err;
-};
+/* Of the guest, when the chain ended. */
+static uint8_t memory_then[FAKE_PAGES][STREAM_PAGE_BYTES];
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    f->world = fake_world_create(&f->fd);
-    f->opener = fake_opener(f->world, 0);
-    f->guest = fake_guest_add(&f->world->hosts[0], "web");
-    strcpy(f->folder, "/tmp/godwit-chain-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
-    for (unsigned i = 0; i < FILES; i++)
-        snprintf(f->files[i], sizeof(f->files[i]), "%s/%u.save", f->folder, i);
-    f->world->busy = 1;
-    f->vcpus = fake_vcpus_start(f->world);
-    *state = f;
-    return 0;
+    *state = fake_save_begin(1);
+    return *state ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-
-    f->world->stop = true;
-    pthread_join(f->vcpus, NULL);
-    munmap(f->world, sizeof(*f->world));
-    close(f->fd);
-    for (unsigned i = 0; i < FILES; i++)
-        unlink(f->files[i]);
-    assert_int_equal(rmdir(f->folder), 0); /* nothing else is ever left behind */
-    free(f);
-    unsetenv("GODWIT_FAIL_AT");
+    assert_true(fake_save_end(*state)); /* nothing else is ever left behind */
     return 0;
 }
 
-static struct gw_save_options options(struct fixture *f, unsigned i, int since)
+static void assert_saves(struct fake_save *f, const struct gw_save_options *o)
 {
-    return (struct gw_save_options){.name = "web",
-                                    .path = f->files[i],
-                                    .since = since < 0 ? NULL : f->files[since],
-                                    .after = GW_SAVE_RUN_ON,
-                                    .incremental = true,
-                                    .verify = true,
-                                    .opener = &f->opener};
-}
-
-static int save(struct fixture *f, const struct gw_save_options *o)
-{
-    memset(&f->err, 0, sizeof(f->err));
-    return gw_save(o, &f->err);
-}
-
-static void assert_saves(struct fixture *f, const struct gw_save_options *o)
-{
-    if (save(f, o))
+    if (fake_save_run(f, o))
         fail_msg("%s", f->err.message);
 }
 
-static void assert_refused(struct fixture *f, const struct gw_save_options *o, const char *why)
+static void assert_refused(struct fake_save *f, const struct gw_save_options *o, const char *why)
 {
-    if (save(f, o) == 0)
+    if (fake_save_run(f, o) == 0)
         fail_msg("saved, in spite of %s", why);
     if (!strstr(f->err.message, why))
         fail_msg("\"%s\" is not in \"%s\"", why, f->err.message);
     assert_int_equal(f->guest->pauses, 0);
 }
 
-/* The guest has done something since. */
-static void let_it_work(struct fixture *f)
-{
-    uint64_t steps = f->guest->steps;
-
-    while (f->guest->steps < steps + 20)
-        usleep(100);
-}
-
-static int restore(struct fixture *f, const unsigned *which, unsigned n)
-{
-    const char *more[FILES];
-    struct gw_restore_options o = {.path = f->files[which[0]],
-                                   .more = more,
-                                   .more_n = n - 1,
-                                   .paused = true,
-                                   .verify = true,
-                                   .opener = &f->opener};
-
-    for (unsigned i = 1; i < n; i++)
-        more[i - 1] = f->files[which[i]];
-    memset(&f->err, 0, sizeof(f->err));
-    return gw_restore(&o, &f->err);
-}
-
-static struct fake_guest *restored(struct fixture *f)
-{
-    return fake_guest_find(&f->world->hosts[0], "web");
-}
-
-static void assert_not_restored(struct fixture *f, const unsigned *which, unsigned n,
+static void assert_not_restored(struct fake_save *f, const unsigned *which, unsigned n,
                                 const char *why)
 {
-    if (restore(f, which, n) == 0)
+    if (fake_save_restore(f, which, n) == 0)
         fail_msg("restored, in spite of %s", why);
     if (!strstr(f->err.message, why))
         fail_msg("\"%s\" is not in \"%s\"", why, f->err.message);
-    assert_null(restored(f));
+    assert_null(fake_save_guest(f));
 }
 
-/* Three files, the last of a guest that has stopped with f->memory. */
-static void make_chain(struct fixture *f, bool live)
+/* Three files, the last of a guest that has stopped with memory_then. */
+static void make_chain(struct fake_save *f, bool live)
 {
-    struct gw_save_options o = options(f, 0, -1);
+    struct gw_save_options o = fake_save_options(f, 0, -1);
 
     f->world->span = SPAN;
     o.live = live;
     assert_saves(f, &o);
     assert_true(f->guest->logging);
-    let_it_work(f);
-    o = options(f, 1, 0);
+    fake_save_let_work(f);
+    o = fake_save_options(f, 1, 0);
     o.live = live;
     assert_saves(f, &o);
-    let_it_work(f);
-    o = options(f, 2, 1);
+    fake_save_let_work(f);
+    o = fake_save_options(f, 2, 1);
     o.live = live;
     o.after = GW_SAVE_DESTROY;
     o.incremental = false;
     assert_saves(f, &o);
     assert_false(f->guest->used);
-    memcpy(f->memory, f->guest->memory, sizeof(f->memory));
+    memcpy(memory_then, f->guest->memory, sizeof(memory_then));
 }
 
 static off_t size_of(const char *path)
@@ -176,7 +98,7 @@ static off_t size_of(const char *path)
     return status.st_size;
 }
 
-static void test_chain(struct fixture *f, bool live)
+static void test_chain(struct fake_save *f, bool live)
 {
     static const unsigned all[] = {0, 1, 2}, last[] = {2}, two[] = {0, 1};
 
@@ -185,18 +107,21 @@ static void test_chain(struct fixture *f, bool live)
     assert_true(size_of(f->files[0]) > FAKE_PAGES * STREAM_PAGE_BYTES / 2);
     assert_true(size_of(f->files[1]) < 2 * (SPAN + 4) * STREAM_PAGE_BYTES);
     assert_true(size_of(f->files[2]) < 2 * (SPAN + 4) * STREAM_PAGE_BYTES);
-    if (restore(f, all, 3))
+    if (fake_save_restore(f, all, 3))
         fail_msg("%s", f->err.message);
-    assert_memory_equal(restored(f)->memory, f->memory, sizeof(restored(f)->memory));
-    restored(f)->used = false;
-    if (restore(f, last, 1)) /* finds the others by itself */
+    assert_memory_equal(fake_save_guest(f)->memory, memory_then,
+                        sizeof(fake_save_guest(f)->memory));
+    fake_save_guest(f)->used = false;
+    if (fake_save_restore(f, last, 1)) /* finds the others by itself */
         fail_msg("%s", f->err.message);
-    assert_memory_equal(restored(f)->memory, f->memory, sizeof(restored(f)->memory));
-    restored(f)->used = false;
-    if (restore(f, two, 2)) /* an earlier point */
+    assert_memory_equal(fake_save_guest(f)->memory, memory_then,
+                        sizeof(fake_save_guest(f)->memory));
+    fake_save_guest(f)->used = false;
+    if (fake_save_restore(f, two, 2)) /* an earlier point */
         fail_msg("%s", f->err.message);
-    assert_true(fake_guest_is_sound(restored(f)));
-    assert_memory_not_equal(restored(f)->memory, f->memory, sizeof(restored(f)->memory));
+    assert_true(fake_guest_is_sound(fake_save_guest(f)));
+    assert_memory_not_equal(fake_save_guest(f)->memory, memory_then,
+                            sizeof(fake_save_guest(f)->memory));
 }
 
 static void test_stopped_chain(void **state)
@@ -212,8 +137,8 @@ static void test_live_chain(void **state)
 static void test_live(void **state)
 {
     static const unsigned first[] = {0};
-    struct fixture *f = *state;
-    struct gw_save_options o = options(f, 0, -1);
+    struct fake_save *f = *state;
+    struct gw_save_options o = fake_save_options(f, 0, -1);
 
     o.live = true;
     o.incremental = false;
@@ -224,18 +149,18 @@ static void test_live(void **state)
     assert_true(f->guest->steps > steps); /* it has run on */
     assert_true(f->world->hosts[0].log_takes >= 2);
     assert_false(f->guest->used);
-    if (restore(f, first, 1))
+    if (fake_save_restore(f, first, 1))
         fail_msg("%s", f->err.message);
-    assert_memory_equal(restored(f)->memory, f->guest->memory, sizeof(f->guest->memory));
-    assert_true(fake_guest_is_sound(restored(f)));
+    assert_memory_equal(fake_save_guest(f)->memory, f->guest->memory, sizeof(f->guest->memory));
+    assert_true(fake_guest_is_sound(fake_save_guest(f)));
 }
 
 /* Afterwards it runs on as before, not logged. */
 static void test_live_checkpoint(void **state)
 {
     static const unsigned first[] = {0};
-    struct fixture *f = *state;
-    struct gw_save_options o = options(f, 0, -1);
+    struct fake_save *f = *state;
+    struct gw_save_options o = fake_save_options(f, 0, -1);
 
     o.live = true;
     o.incremental = false;
@@ -243,18 +168,18 @@ static void test_live_checkpoint(void **state)
     assert_saves(f, &o);
     assert_false(f->guest->logging);
     assert_int_equal(f->guest->pauses, 0);
-    let_it_work(f);
+    fake_save_let_work(f);
     f->guest->used = false;
-    if (restore(f, first, 1))
+    if (fake_save_restore(f, first, 1))
         fail_msg("%s", f->err.message);
-    assert_true(fake_guest_is_sound(restored(f)));
+    assert_true(fake_guest_is_sound(fake_save_guest(f)));
 }
 
 static void test_wrong_chains(void **state)
 {
     static const unsigned order[] = {0, 2, 1}, gap[] = {0, 2}, headless[] = {1, 2},
                           twice[] = {0, 0}, all[] = {0, 1, 2}, last[] = {2}, foreign[] = {3, 1, 2};
-    struct fixture *f = *state;
+    struct fake_save *f = *state;
     char hidden[128];
 
     make_chain(f, false);
@@ -264,7 +189,7 @@ static void test_wrong_chains(void **state)
     assert_not_restored(f, twice, 2, "only the first file may be one");
 
     /* Another chain of the same guest, and another guest. */
-    struct gw_save_options o = options(f, 3, -1);
+    struct gw_save_options o = fake_save_options(f, 3, -1);
     f->guest = fake_guest_add(&f->world->hosts[0], "web");
     assert_saves(f, &o);
     f->guest->used = false;
@@ -291,12 +216,12 @@ static void test_wrong_chains(void **state)
 static void test_changed_base(void **state)
 {
     static const unsigned both[] = {0, 1};
-    struct fixture *f = *state;
-    struct gw_save_options o = options(f, 0, -1);
+    struct fake_save *f = *state;
+    struct gw_save_options o = fake_save_options(f, 0, -1);
     uint8_t crc[4];
 
     assert_saves(f, &o);
-    o = options(f, 1, 0);
+    o = fake_save_options(f, 1, 0);
     assert_saves(f, &o);
     f->guest->used = false;
     /* Whoever changes the base and puts its checksums right is found by the next file. */
@@ -313,8 +238,8 @@ static void test_changed_base(void **state)
 static void test_epochs(void **state)
 {
     static char elsewhere[128];
-    struct fixture *f = *state;
-    struct gw_save_options full = options(f, 0, -1), more = options(f, 1, 0);
+    struct fake_save *f = *state;
+    struct gw_save_options full = fake_save_options(f, 0, -1), more = fake_save_options(f, 1, 0);
 
     assert_saves(f, &full);
     f->guest->log_epoch++; /* somebody's CLEAN */
@@ -334,14 +259,14 @@ static void test_epochs(void **state)
     assert_saves(f, &more);
 
     /* Each save can be followed by one only. */
-    more = options(f, 2, 0);
+    more = fake_save_options(f, 2, 0);
     assert_refused(f, &more, "take a full save");
-    more = options(f, 1, 1);
+    more = fake_save_options(f, 1, 1);
     assert_refused(f, &more, "based on itself");
     f->guest->logging = false;
     full.incremental = false;
     assert_saves(f, &full);
-    more = options(f, 1, 0);
+    more = fake_save_options(f, 1, 0);
     assert_refused(f, &more, "--incremental");
     full.incremental = true;
     full.after = GW_SAVE_DESTROY;
@@ -359,17 +284,18 @@ static void test_failures(void **state)
     static const char *const steps[] = {"save-resumed", "save-taken", "save-round",
                                         "save-stopped", "save-pages", "save-end"};
     static const char *const actions[] = {"error", "kill", "cancel"};
-    struct fixture *f = *state;
+    struct fake_save *f = *state;
     char fail_at[64];
 
     for (unsigned i = 0; i < 18; i++) {
-        struct gw_save_options full = options(f, 0, -1), more = options(f, 1, 0);
+        struct gw_save_options full = fake_save_options(f, 0, -1),
+                               more = fake_save_options(f, 1, 0);
 
         if (i == 17)
             continue; /* nothing is left to be cancelled then */
         more.live = true;
         assert_saves(f, &full);
-        let_it_work(f);
+        fake_save_let_work(f);
         snprintf(fail_at, sizeof(fail_at), "%s:%s", steps[i / 3], actions[i % 3]);
         setenv("GODWIT_FAIL_AT", fail_at, 1);
         assert_refused(f, &more,
@@ -385,13 +311,13 @@ static void test_failures(void **state)
 
 static void test_full_disk(void **state)
 {
-    struct fixture *f = *state;
-    struct gw_save_options full = options(f, 0, -1), more = options(f, 1, 0);
+    struct fake_save *f = *state;
+    struct gw_save_options full = fake_save_options(f, 0, -1), more = fake_save_options(f, 1, 0);
     struct rlimit old, small;
 
     assert_saves(f, &full);
     for (unsigned i = 0; i < 5; i++)
-        let_it_work(f);
+        fake_save_let_work(f);
     getrlimit(RLIMIT_FSIZE, &old);
     small = (struct rlimit){.rlim_cur = 100000, .rlim_max = old.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
@@ -407,8 +333,8 @@ static void test_full_disk(void **state)
 /* Two saves to one file: the second one is refused, and does no harm to the first. */
 static void test_same_file(void **state)
 {
-    struct fixture *f = *state;
-    struct gw_save_options o = options(f, 0, -1);
+    struct fake_save *f = *state;
+    struct gw_save_options o = fake_save_options(f, 0, -1);
     char partial[128];
 
     snprintf(partial, sizeof(partial), "%s.partial", f->files[0]);
@@ -437,8 +363,8 @@ static void test_same_file(void **state)
 static void test_verify(void **state)
 {
     static const unsigned first[] = {0};
-    struct fixture *f = *state;
-    struct gw_save_options o = options(f, 0, -1);
+    struct fake_save *f = *state;
+    struct gw_save_options o = fake_save_options(f, 0, -1);
 
     o.after = GW_SAVE_DESTROY;
     o.incremental = false;
@@ -446,9 +372,9 @@ static void test_verify(void **state)
     f->world->hosts[0].corrupt_write = true;
     assert_not_restored(f, first, 1, "1 pages are not as they were");
     f->world->hosts[0].corrupt_write = false;
-    if (restore(f, first, 1))
+    if (fake_save_restore(f, first, 1))
         fail_msg("%s", f->err.message);
-    f->guest = restored(f);
+    f->guest = fake_save_guest(f);
     o.verify = false;
     assert_saves(f, &o);
     assert_not_restored(f, first, 1, "nothing to compare with");

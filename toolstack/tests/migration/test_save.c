@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Save and restore on a fake host: files that are whole, damaged, made up or could not be written.
  */
-#include "fake_host.h"
+#include "fake_save.h"
 
 #include <fcntl.h>
 #include <libgodwit/migrate.h>
@@ -21,12 +21,11 @@
 #include <cmocka.h>
 
 struct fixture {
+    struct fake_save *base;
     struct fake_world *world;
-    struct migrate_opener opener;
     struct fake_guest *guest;
-    pthread_t vcpus;
-    int fd;
-    char folder[64], file[96], partial[112];
+    const char *file;
+    char partial[128];
     struct gw_save_options save;
     struct gw_restore_options restore;
     struct gw_error err;
@@ -36,17 +35,14 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    f->world = fake_world_create(&f->fd);
-    f->opener = fake_opener(f->world, 0);
-    f->guest = fake_guest_add(&f->world->hosts[0], "web");
-    strcpy(f->folder, "/tmp/godwit-save-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
-    snprintf(f->file, sizeof(f->file), "%s/web.save", f->folder);
+    f->base = fake_save_begin(8);
+    assert_non_null(f->base);
+    f->world = f->base->world;
+    f->guest = f->base->guest;
+    f->file = f->base->files[0];
     snprintf(f->partial, sizeof(f->partial), "%s.partial", f->file);
-    f->save = (struct gw_save_options){.name = "web", .path = f->file, .opener = &f->opener};
-    f->restore = (struct gw_restore_options){.path = f->file, .opener = &f->opener};
-    f->world->busy = 8;
-    f->vcpus = fake_vcpus_start(f->world);
+    f->save = (struct gw_save_options){.name = "web", .path = f->file, .opener = &f->base->opener};
+    f->restore = (struct gw_restore_options){.path = f->file, .opener = &f->base->opener};
     *state = f;
     return 0;
 }
@@ -55,15 +51,8 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
-    f->world->stop = true;
-    pthread_join(f->vcpus, NULL);
-    munmap(f->world, sizeof(*f->world));
-    close(f->fd);
-    unlink(f->file);
-    assert_int_equal(access(f->partial, F_OK), -1); /* nothing is ever left behind */
-    assert_int_equal(rmdir(f->folder), 0);
+    assert_true(fake_save_end(f->base)); /* nothing is ever left behind */
     free(f);
-    unsetenv("GODWIT_FAIL_AT");
     return 0;
 }
 
@@ -338,7 +327,7 @@ static void test_failures_of_restore(void **state)
     f->world->hosts[0].facts.id[0] = 0;
     f->restore.path = "/nonexistent/file";
     assert_not_restored(f, "cannot open");
-    f->restore.path = f->folder;
+    f->restore.path = f->base->folder;
     assert_not_restored(f, "cannot be read");
     f->restore.path = f->file;
     assert_int_equal(restore(f), 0);
