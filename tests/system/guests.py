@@ -50,8 +50,12 @@ class Guest:
         return ticks.count(self.console())
 
     def wait_count(self, number):
-        self.bench.wait("%s counts to %d" % (self.name, number), lambda: self.count() >= number,
-                        progress=self.console, seconds=60)
+        seen = [b""]
+
+        def counted():
+            seen[0] = self.console()
+            return ticks.count(seen[0]) >= number
+        self.bench.wait("%s counts to %d" % (self.name, number), counted, progress=lambda: seen[0], seconds=60)
 
     def wait_more(self, number=5):
         self.wait_count(self.count() + number)
@@ -77,8 +81,7 @@ class Guest:
         expect(not ticks.faults(self.console()), "; ".join(ticks.faults(self.console())))
 
     def expect_only_at(self, host):
-        for name in self.bench.hosts:
-            names = guest_names(self.bench, name)
+        for name, names in self.bench.each(lambda at: guest_names(self.bench, at)).items():
             expect((self.name in names) == (name == host), "guests of %s: %s" % (name, names))
 
     def footprint(self):
@@ -91,8 +94,12 @@ class Guest:
 
     def expect_untouched(self, before):
         """Nothing of a save or of a migration is left: no log, no split block, no page."""
-        self.bench.wait("%s is as before: %s" % (self.name, before), lambda: self.footprint() == before,
-                        lambda: str(self.footprint()))
+        now = [None]
+
+        def same():
+            now[0] = self.footprint()
+            return now[0] == before
+        self.bench.wait("%s is as before: %s" % (self.name, before), same, lambda: now[0])
 
     def state(self):
         for row in list_json(self.bench, self.host):
@@ -116,12 +123,16 @@ def free_pages(bench, host):
 @contextlib.contextmanager
 def nothing_leaks(bench):
     """What is done inside leaves no page and no table behind on any host."""
-    before = {host: free_pages(bench, host) for host in bench.hosts}
+    def free():
+        return bench.each(lambda host: free_pages(bench, host))
+    before = free()
     yield
-    for host in bench.hosts:
-        bench.wait("%s has its %d pages back" % (host, before[host]),
-                   lambda host=host: free_pages(bench, host) == before[host],
-                   lambda host=host: free_pages(bench, host))
+    now = [before]
+
+    def all_back():
+        now[0] = free()
+        return now[0] == before
+    bench.wait("all pages come back: %s" % before, all_back, lambda: now[0])
 
 
 @contextlib.contextmanager
@@ -132,9 +143,8 @@ def guest(bench, name, config=TRAVELLER, host="north", **keys):
         made = Guest(bench, name, config, host, **keys)
         yield made
     finally:
-        for at in bench.hosts:
-            bench.run(at, "godwit destroy %s; rm -f /var/log/godwit/%s.log"
-                      % (shlex.quote(name), shlex.quote(name)))
+        bench.each(lambda at: bench.run(at, "godwit destroy %s; rm -f /var/log/godwit/%s.log"
+                                        % (shlex.quote(name), shlex.quote(name))))
 
 
 def tail(text, lines=15):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the system tests share: running commands on lab hosts, waiting, verdicts."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -50,9 +51,14 @@ class Bench:
                   result.returncode, status, indent(result.stdout), indent(result.stderr)))
         return result.stdout
 
+    def each(self, function):
+        """What function(host) returns for each host, asked at the same time. {host: answer}"""
+        with concurrent.futures.ThreadPoolExecutor(len(self.hosts)) as pool:
+            return dict(zip(self.hosts, pool.map(function, self.hosts)))
+
     def wait(self, what, condition, progress=lambda: None, seconds=30):
         """Waits until condition() is true, as long as progress() goes on changing."""
-        last, since = progress(), time.monotonic()
+        last, since = None, time.monotonic()
         while True:
             answer = condition()
             if answer:
@@ -63,7 +69,7 @@ class Bench:
             if time.monotonic() - since > seconds * self.scale:
                 raise Failure("%s: nothing happened for %d s; last seen: %s"
                               % (what, seconds * self.scale, str(last)[-400:]))
-            time.sleep(0.2)
+            time.sleep(0.1)
 
 
 def indent(text):
