@@ -414,7 +414,9 @@ static void test_held(void **state)
     assert_int_equal(err.code, GW_EXIT_NO_GUEST);
     assert_int_equal(gw_registry_hold("web1", domid, note, &err), 0);
     assert_int_equal(run("unpause web1"), GW_EXIT_STATE);
-    assert_contains(errors, "godwit resolve web1 finds out");
+    assert_contains(errors,
+                    "web1 was handed over to another host and may run there: godwit resolve "
+                    "web1 finds out");
     assert_int_equal(d->pause_count, 1);
     assert_int_equal(run("save -p web1 /nonexistent"), GW_EXIT_STATE);
     assert_contains(errors, "see godwit resolve web1");

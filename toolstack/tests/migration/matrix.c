@@ -314,6 +314,9 @@ enum matrix_end matrix_check(struct matrix *m, int status, unsigned allowed)
         case_fail("exit status %d: %s", status, m->err.message);
     if (status && !m->err.message[0])
         case_fail("exit status %d without a reason", status);
+    if (end == END_HELD &&
+        !strstr(m->err.message, ", after the guest was handed over; \"web\" is held paused here, "))
+        case_fail("held without its sentence: %s", m->err.message);
     check_all(m);
     if (end == END_HELD || end == END_OLD)
         resolve(m);

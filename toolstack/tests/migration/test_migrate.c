@@ -443,7 +443,8 @@ static void test_difference_is_found(void **state)
     f->options.verify = true;
     f->world->hosts[1].corrupt_write = true;
     assert_int_equal(migrate(f), GW_EXIT_MIGRATE_FAILED);
-    assert_non_null(strstr(f->err.message, "0x40004"));
+    assert_non_null(
+        strstr(f->err.message, "1 pages differ from the source's, the first is frame 0x40004"));
     assert_still_at_source(f);
     f->world->hosts[1].corrupt_write = false;
     f->world->hosts[1].refuse_state = true;

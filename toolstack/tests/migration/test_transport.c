@@ -137,7 +137,7 @@ static void test_bad_keys(void **state)
     struct tls_fixture *f = *state;
 
     assert_bad_keys(f, "empty", "there is neither cert.pem nor psk in");
-    assert_bad_keys(f, "open-psk", "run `chmod 600");
+    assert_bad_keys(f, "open-psk", "may be read or written by others; run `chmod 600");
     assert_bad_keys(f, "short-psk", "a key has 16 to 64 bytes, this one 5");
     tls_assert_at_source(f);
 }
