@@ -10,6 +10,7 @@ RANGES = ("host", "tests/hypercall/test_hypercall_ranges")
 SHADOW_END = ("host", "tests/hypercall/test_hypercall_shadow_end")
 VCPU = ("host", "tests/hypercall/test_hypercall_vcpu")
 SCHED = ("host", "tests/domain/test_domain_sched")
+PAGES = ("host", "tests/hypercall/test_hypercall_pages")
 DM_OP = ("host", "tests/hypercall/test_hypercall_dm_op")
 PL011 = ("host", "tests/vdev/test_vdev_pl011")
 FOREIGN = ("host", "tests/p2m/test_p2m_foreign")
@@ -17,6 +18,7 @@ WRITERS = ("guests", "dirty log, every writer on a72")
 WRITERS_MAX = ("guests", "dirty log, every writer, by faults on max")
 STORES = ("guests", "dirty log both directions on a72")
 SIMD = ("guests", "fpu beside harvests that use SIMD registers on max")
+PAGES_GUEST = ("guests", "contents of pages by hypercall on a72")
 WINDOWS = ("linear", "windows on leaf tables: shut, every look misses on a72")
 
 
@@ -49,6 +51,34 @@ MUTANTS = {
         frame_put(page.frame);
         gva += piece;
 """)),
+    "copied-pages-unmarked": mutant([PAGES, PAGES_GUEST], (
+        HCALL + "godwit_pages.c",
+        "        dirty_log_mark_list(&b->t->d->s2, b->gfns, b->touched, DIRTY_WRITER_HYPERCALL);\n", "")),
+    "copied-pages-marked-before-the-write": mutant([PAGES], (
+        HCALL + "godwit_pages.c",
+        "        dirty_log_mark_list(&b->t->d->s2, b->gfns, b->touched, DIRTY_WRITER_HYPERCALL);\n", ""), (
+        HCALL + "godwit_pages.c", """    if (!t->write) {
+        cache_before_reading(""", """    if (t->write) {
+        dirty_log_mark_list(&t->d->s2, b->gfns, b->held, DIRTY_WRITER_HYPERCALL);
+    } else {
+        cache_before_reading(""")),
+    "copied-to-pages-of-the-caller-unmarked": mutant([PAGES], (
+        HCALL + "caller_pages.c", "    if (pages->write && pages->used != 0) {", "    if (false) {")),
+    "half-a-copied-page-unmarked": mutant([PAGES], (
+        HCALL + "godwit_pages.c", "    b->touched = at + 1;\n", "    b->touched = at;\n")),
+    # A frame is held while it is copied, no longer.
+    "copied-pages-stay-held": mutant([PAGES, PAGES_GUEST], (
+        HCALL + "godwit_pages.c", "    frame_put_list(b->frames, b->held);", "    frame_put_list(b->frames, b->touched);")),
+    "pages-of-the-caller-stay-held": mutant([PAGES], (
+        HCALL + "caller_pages.c", "    frame_put_list(pages->frames, pages->count);",
+        "    frame_put_list(pages->frames, pages->used);")),
+    # A copy leaves SIMD registers as they were, and finds each byte.
+    "copy-keeps-a-simd-register": mutant([PAGES_GUEST], (
+        "hypervisor/arch/arm64/page_copy.S", "    ldp     q22, q23, [sp, #224]\n", "")),
+    "copy-looks-at-half-the-bytes": mutant([PAGES_GUEST], (
+        "hypervisor/arch/arm64/page_copy.S", "    orr     v24.16b, v24.16b, v28.16b\n", "")),
+    "copy-forgets-zeros-in-front": mutant([PAGES_GUEST], (
+        "hypervisor/arch/arm64/page_copy.S", "3:  stp     q24, q24, [x0], #STEP_BYTES", "3:  add     x0, x0, #STEP_BYTES")),
     "vcpu-info-unmarked": mutant([EVENTS, WRITERS], (
         HCALL + "evtchn_deliver.c",
         "        dirty_log_mark(&v->domain->s2, v->vcpu_info_ipa, DIRTY_WRITER_SHARED);", ";")),

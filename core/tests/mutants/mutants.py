@@ -26,6 +26,12 @@ TIMEOUT_S = 60
 
 # name: (test that must notice, file in core/src, text to find exactly once, text in its place)
 MUTANTS = {
+    # Lists of pages.
+    "list-writes-read-only-ram": ("s2", "hold.c", "(type == S2_RAM_RO && !write)", "type == S2_RAM_RO"),
+    "list-runs-out-of-a-block": ("s2", "hold.c", "i < n && gfns[i] - first < pages;", "i < n;"),
+    "list-runs-out-of-a-table": ("s2", "hold.c", "++i == n || gfns[i] - first >= S2_ENTRIES", "++i == n"),
+    "list-marks-nothing": ("writers", "log.c", "            log_mark_if_ram(vm, ipa_from_gfn(gfns[i]), writer);",
+        "            ;"),
     # The order of the fault handler.
     "mark-before-open": ("race", "fault_page.h", """
     (void)s2_entry_open(vm, entry, ipa);

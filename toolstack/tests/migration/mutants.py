@@ -58,8 +58,8 @@ MUTANTS = {
         "        host.ops->destroy(host.ctx, guest.domid, &unused);", "        ;"),
     "name-is-looked-for-once": (PAIRS, "name taken meanwhile, pages", "restore_build.c",
         "    return check_name_is_free(b, err); /* once more", "    return 0; /* once more"),
-    "window-stays-mapped": (STEPS, "short writes", "restore_lane.c",
-        "        b->host->ops->unmap_pages(b->host->ctx, &window);\n    }\n    return 0;", "    }\n    return 0;"),
+    "compares-with-the-wrong-page": (STEPS, "short writes", "page_view.c",
+        "        next += zero[i] ? 0 : STREAM_PAGE_BYTES;", "        next += STREAM_PAGE_BYTES;"),
 }
 HARMLESS = (STEPS, "cut source-round1", "precopy.c", "#define PACE_STEP_MS 50u", "#define PACE_STEP_MS 51u")
 
