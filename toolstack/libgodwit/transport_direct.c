@@ -158,6 +158,7 @@ static bool is_left_lying(void)
     socklen_t length = sizeof(info);
     int waiting = 0;
 
+    /* NOLINTNEXTLINE(bugprone-signal-handler): a system call and nothing else */
     if (ioctl(watched.socket, SIOCINQ, &waiting) < 0 || waiting <= 0 ||
         getsockopt(watched.socket, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
         return false;
