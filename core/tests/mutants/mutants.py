@@ -17,6 +17,7 @@ not apply.
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -504,6 +505,17 @@ def apply(name, directory):
     path.write_text(text.replace(old, new))
 
 
+def sources_with(header, sources):
+    """The files to compile after a change of the header: those that include it, by whatever way."""
+    names, texts = {os.path.basename(header)}, {path: path.read_text() for path in sources.rglob("*.[ch]")}
+    grew = True
+    while grew:
+        more = {path.name for path, text in texts.items() if any(re.search(f'[<"]{name}[>"]', text) for name in names)} - names
+        names |= more
+        grew = bool(more)
+    return sorted(path for path in sources.glob("*.c") if path.name in names)
+
+
 def build(args, name, test, sources, program):
     file = MUTANTS[name][1]
     # The way in which pages are found is a folder of its own, and a library of its own.
@@ -512,10 +524,10 @@ def build(args, name, test, sources, program):
     test = test.removeprefix("linear-")
     core = pathlib.Path(args.source)
     libraries = pathlib.Path(args.libraries)
-    changed = [sources / file] if file.endswith(".c") else sorted(sources.glob("*.c"))
+    changed = [sources / file] if file.endswith(".c") else sources_with(file, sources)
     # The changed objects come first: the linker takes the others, only, from the library.
     command = args.cc.split() + [
-        "-std=gnu11", "-g", "-O1", "-w",
+        "-std=gnu11", "-O1", "-w",
         *(f"-I{path}" for path in (core / "include", core / "tests/fake/include", sources,
                                     sources / f"find_{way}")),
         *map(str, changed), str(libraries / f"{library}-{test}.a"),

@@ -24,7 +24,7 @@ struct fake_move *fake_move_begin(unsigned busy);
 void fake_move_end(struct fake_move *move);
 
 /* What `main` does with the arguments in command: host 1 takes the guest in. */
-int fake_move_receive(const char *fd_text);
+_Noreturn void fake_move_receive(const char *fd_text);
 
 /* Host 1 has no guest. Its receiver may still be at work: it has 5 s. */
 bool fake_move_left_nothing(struct fake_move *move);

@@ -516,7 +516,7 @@ static void test_stopped_process(void **state)
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return fake_move_receive(argv[2]);
+        fake_move_receive(argv[2]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_status_before_and_after),

@@ -306,7 +306,7 @@ static int receive(int fd, unsigned host)
     struct gw_receive_options options = {.stall_ms = 60000, .opener = &opener};
     struct gw_error err = {0};
 
-    return gw_migrate_receive(&options, 0, 1, &err);
+    _exit(gw_migrate_receive(&options, 0, 1, &err));
 }
 
 int main(int argc, char **argv)

@@ -107,20 +107,10 @@ static void test_in_time(void **state)
     assert_true(migrate_overdue_end());
 }
 
-static int receive(int fd)
-{
-    struct fake_world *world = fake_world_open(fd);
-    struct migrate_opener opener = fake_opener(world, 1);
-    struct gw_receive_options options = {.stall_ms = STALL_MS, .opener = &opener};
-    struct gw_error err = {0};
-
-    return gw_migrate_receive(&options, 0, 1, &err);
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return receive(atoi(argv[2]));
+        fake_move_receive(argv[2]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_slow_after_the_stop),

@@ -109,7 +109,7 @@ static void test_failure_on_a_terminal(void **state)
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return fake_move_receive(argv[2]);
+        fake_move_receive(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_on_a_terminal),
         cmocka_unit_test(test_elsewhere),

@@ -307,8 +307,10 @@ static void test_damaged_note(void **state)
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && getenv("NOBODY_ANSWERS"))
+        return 1;
     if (argc == 3)
-        return getenv("NOBODY_ANSWERS") ? 1 : fake_move_receive(argv[2]);
+        fake_move_receive(argv[2]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy), TEST(test_it_runs_there),

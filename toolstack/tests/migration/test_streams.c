@@ -323,7 +323,7 @@ static int receive(int fd, unsigned host)
     struct gw_receive_options options = {.stall_ms = 20000, .opener = &opener};
     struct gw_error err = {0};
 
-    return gw_migrate_receive(&options, 0, 1, &err);
+    _exit(gw_migrate_receive(&options, 0, 1, &err));
 }
 
 /* Of the connections that are made with one folder's name, the first is whole. */
