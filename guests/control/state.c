@@ -229,6 +229,9 @@ static void flip_gic(void)
     FLIP(GODWIT_SAVE_GICD, 0, godwit_save_gicd, ctlr, 2);
     flip_interrupt(GODWIT_SAVE_GICD, offsetof(struct godwit_save_gicd, spis[1]));
     flip_interrupt(GODWIT_SAVE_GICD, offsetof(struct godwit_save_gicd, spis[5]));
+    flip_interrupt(GODWIT_SAVE_GICD, offsetof(struct godwit_save_gicd, spis[8]));
+    flip_interrupt(GODWIT_SAVE_GICD, offsetof(struct godwit_save_gicd, spis[14]));
+    FLIP(GODWIT_SAVE_GICD, 0, godwit_save_gicd, spis[14].flags, 1u << 16); /* active_vcpu */
     FLIP(GODWIT_SAVE_GICD, 0, godwit_save_gicd, spis[5].irouter, 1);
     FLIP(GODWIT_SAVE_GICD, 0, godwit_save_gicd, spis[5].flags, GODWIT_SAVE_IRQ_EDGE);
     FLIP(GODWIT_SAVE_GICR, 0, godwit_save_gicr, ctlr, UINT64_C(2) << 32);
@@ -238,6 +241,9 @@ static void flip_gic(void)
     FLIP(GODWIT_SAVE_GICR, 0, godwit_save_gicr, vmcr, 1u << 9);           /* VEOIM */
     FLIP(GODWIT_SAVE_GICR, 0, godwit_save_gicr, vmcr, 1u << 1);           /* VENG1 */
     FLIP(GODWIT_SAVE_GICR, 0, godwit_save_gicr, ap1r[0], 1u << 3);
+    FLIP(GODWIT_SAVE_GICR, 0, godwit_save_gicr, ap0r[0], 1u << 3);
+    FLIP(GODWIT_SAVE_GICR, 1, godwit_save_gicr, ap1r[0], 1u << 10);       /* of 0x50 */
+    FLIP(GODWIT_SAVE_GICR, 0, godwit_save_gicr, ctlr, UINT64_C(4) << 32); /* children asleep */
     flip_interrupt(GODWIT_SAVE_GICR, offsetof(struct godwit_save_gicr, irqs[3]));
     flip_interrupt(GODWIT_SAVE_GICR, offsetof(struct godwit_save_gicr, irqs[9]));
     FLIP(GODWIT_SAVE_GICR, 0, godwit_save_gicr, irqs[14].flags, GODWIT_SAVE_IRQ_LATCH);
@@ -251,15 +257,22 @@ static void flip_devices(void)
     FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, ibrd, UINT64_C(1) << 32); /* FBRD */
     FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, ifls, 1);
     FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, ifls, UINT64_C(0x20) << 32); /* IMSC */
-    for (unsigned byte = 0; byte < 6; byte++) { /* data, dir, is, ibe, iev, ie */
+    FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, ris, 0x400);
+    FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, ris, UINT64_C(1) << 32); /* DMACR */
+    FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, ilpr, 1);
+    FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, ilpr, UINT64_C(1) << 32); /* rx_count */
+    FLIP(GODWIT_SAVE_PL011, 0, godwit_save_pl011, rx_fifo, 1);
+    for (unsigned byte = 0; byte < 7; byte++) { /* data, dir, is, ibe, iev, ie, ris */
         try_flip(GODWIT_SAVE_PL061, 0, 0, UINT64_C(4) << 8 * byte);
     }
     FLIP(GODWIT_SAVE_PL061, 0, godwit_save_pl061, data, UINT64_C(4) << 56); /* afsel */
 }
 
-/* Of vCPU 1, which sleeps, and vCPU 2, which is off. */
+/* Of vCPU 1, which sleeps, vCPU 2, which is off, and vCPU 4, which does not stand still. */
 static void flip_others(void)
 {
+    FLIP(GODWIT_SAVE_VCPU, 4, godwit_save_vcpu, power, 1);
+    FLIP(GODWIT_SAVE_VCPU, 4, godwit_save_vcpu, ttbr0_el1, ~UINT64_C(0));
     FLIP(GODWIT_SAVE_VCPU, 1, godwit_save_vcpu, tpidr_el1, 1);
     FLIP(GODWIT_SAVE_VCPU, 1, godwit_save_vcpu, power, 2);
     FLIP(GODWIT_SAVE_VCPU, 2, godwit_save_vcpu, power, 1);

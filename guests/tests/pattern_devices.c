@@ -20,6 +20,8 @@
 #define ICFGR      0xc00
 
 #define ACTIVE_SGI 9u
+#define ACTIVE_SPI 40u /* below the SGI, and pending again */
+#define RECEIVED   'p'
 
 struct word {
     uint64_t address;
@@ -38,18 +40,21 @@ static const struct word fills[] = {
     {GICR_SGI + IPRIORITYR + 8, 0x88801890},
     {GICR_SGI + IPRIORITYR + 12, 0xa8a0b8b0},
     {GICR_SGI + IPRIORITYR + 24, 0x30282038},
-    {GICR_SGI + ISPENDR, 0x0000fe7f},
+    {GICR_SGI + ISPENDR, 0x0000fc7f},
     {SPI_BANK + IGROUPR, 0xfffff7ff},
-    {SPI_BANK + ISENABLER, 0x0000103e},
+    {SPI_BANK + ISENABLER, 0x0000113e},
     {SPI_BANK - 4 + IPRIORITYR + 32, 0x70a0c0c8},
     {SPI_BANK - 4 + IPRIORITYR + 36, 0x90d0d8e0},
-    {SPI_BANK - 4 + IPRIORITYR + 44, 0xb8a8c8e0},
+    {SPI_BANK - 4 + IPRIORITYR + 40, 0xf0f0f020},
+    {SPI_BANK - 4 + IPRIORITYR + 44, 0xb850c8e0},
     {SPI_BANK + 4 + ICFGR, 0x00000888},
     {SPI_BANK + ISPENDR, 0x00000036},
     {GUEST_PL011_BASE + 0x24, 0x1234}, /* IBRD */
     {GUEST_PL011_BASE + 0x28, 0x2a},   /* FBRD */
     {GUEST_PL011_BASE + 0x34, 0x12},   /* IFLS */
     {GUEST_PL011_BASE + 0x2c, 0x70},   /* LCRH */
+    {GUEST_PL011_BASE + 0x20, 0x33},   /* ILPR */
+    {GUEST_PL011_BASE + 0x48, 0x05},   /* DMACR */
     {GODWIT_PL061_BASE + 0x400, 0x55}, /* DIR */
     {GODWIT_PL061_BASE + 0x154, 0x41}, /* DATA of lines 0, 2, 4, 6 */
     {GODWIT_PL061_BASE + 0x404, 0x0a}, /* IS */
@@ -95,6 +100,27 @@ static void cpu_interface_fill(void)
     isb();
 }
 
+/* A byte that waits to be read: the UART hears itself. */
+static void receive_fill(void)
+{
+    uint32_t control = mmio_read32(GUEST_PL011_BASE + 0x30);
+
+    mmio_write32(GUEST_PL011_BASE + 0x30, control | 0x381);
+    mmio_write32(GUEST_PL011_BASE, RECEIVED);
+    mmio_write32(GUEST_PL011_BASE + 0x30, control);
+}
+
+/* One is active and pending again, and a more urgent one is active above it. */
+static void active_fill(void)
+{
+    gic_set_pending(ACTIVE_SPI);
+    report(gic_acknowledge() == ACTIVE_SPI, "an SPI is taken");
+    gic_set_pending(ACTIVE_SPI);
+    gic_set_pending(ACTIVE_SGI);
+    cpu_interface_fill();
+    report(gic_acknowledge() == ACTIVE_SGI, "the most urgent interrupt is taken");
+}
+
 void pattern_devices_fill(void)
 {
     for (unsigned i = 0; i < FILLS; i++) {
@@ -102,9 +128,8 @@ void pattern_devices_fill(void)
     }
     *route_of(37) = 1; /* to another vCPU */
     route_expected = *route_of(37);
-    gic_set_pending(ACTIVE_SGI);
-    cpu_interface_fill();
-    report(gic_acknowledge() == ACTIVE_SGI, "the most urgent interrupt is taken");
+    active_fill();
+    receive_fill();
     gic_set_priority_mask(0xe8);
     for (unsigned i = 0; i < FILLS + READS; i++) {
         expected[i] = mmio_read32(address_of(i));
@@ -124,6 +149,7 @@ void pattern_devices_check(void)
         }
     }
     differ += *route_of(37) != route_expected;
+    report(mmio_read32(GUEST_PL011_BASE) == RECEIVED, "what was received and not read");
     report(differ == 0, "of %lu device registers %u differ", FILLS + READS + 1, differ);
 }
 
@@ -159,6 +185,16 @@ static uint64_t deliverable(void)
     return own | (uint64_t)shared << 32;
 }
 
+static void end_in_two_steps(uint32_t intid)
+{
+    write_sysreg(S3_0_C12_C12_1, intid); /* ICC_EOIR1_EL1: its priority drops */
+    isb();
+    report(gic_is_active(intid), "the end of %u takes two steps, as was chosen", intid);
+    write_sysreg(S3_0_C12_C11_1, intid); /* ICC_DIR_EL1 */
+    isb();
+    report(!gic_is_active(intid), "and both were done");
+}
+
 void pattern_devices_take(void)
 {
     uint64_t wanted = deliverable(), came = 0, twice = 0;
@@ -169,11 +205,13 @@ void pattern_devices_take(void)
     timer_delay_ms(1);
     irq_disable_all();
     report((taken[ACTIVE_SGI] | taken[0]) == 0, "nothing comes below the active interrupt");
-    write_sysreg(S3_0_C12_C12_1, ACTIVE_SGI); /* ICC_EOIR1_EL1: its priority drops */
-    isb();
-    report(gic_is_active(ACTIVE_SGI), "its end takes two steps, as was chosen");
-    write_sysreg(S3_0_C12_C11_1, ACTIVE_SGI); /* ICC_DIR_EL1 */
-    write_sysreg(S3_0_C12_C12_4, 0);          /* ICC_CTLR_EL1 */
+    end_in_two_steps(ACTIVE_SGI);
+    irq_enable_all();
+    timer_delay_ms(1);
+    irq_disable_all();
+    report((taken[ACTIVE_SPI] | taken[0]) == 0, "nor below the one that it interrupted");
+    end_in_two_steps(ACTIVE_SPI);
+    write_sysreg(S3_0_C12_C12_4, 0); /* ICC_CTLR_EL1 */
     isb();
     irq_enable_all();
     timer_delay_ms(2);

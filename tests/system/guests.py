@@ -8,6 +8,7 @@ import shlex
 import sys
 
 from harness import ROOT, Failure, expect
+from reports import expect_adds_up
 
 sys.path.insert(0, os.path.join(ROOT, "lab"))
 import ticks  # noqa: E402
@@ -72,9 +73,11 @@ class Guest:
         result = self.bench.run(self.host, words, seconds=600)
         expect(result.returncode == status, "%s: ended with %d, not %d\n%s%s"
                % (" ".join(words), result.returncode, status, result.stdout, result.stderr))
+        report = json.loads(result.stdout) if result.stdout.strip().startswith("{") else None
         if status == 0:
             self.moved(to)
-        return json.loads(result.stdout) if result.stdout.strip().startswith("{") else None
+            expect_adds_up(report)
+        return report
 
     def expect_whole(self):
         """The guest has lost no count and no page."""

@@ -46,8 +46,8 @@ void migrate_report_count(struct migrate_report *r, const struct save_source *so
 {
     r->pages = source->pages;
     r->zero_pages = source->zero_pages;
-    r->raw_bytes = source->raw_bytes;
     r->bytes = save_source_bytes(source);
+    r->raw_bytes = r->bytes + source->saved_bytes;
     r->streams = source->streams ? source->streams : 1;
     r->compress_level = source->compress_level;
     r->total_ms = precopy_now_ms() - r->began_ms;

@@ -195,7 +195,7 @@ static int run(struct pass *pass, const uint8_t *wanted, uint64_t total, struct 
     if (rc == 0)
         rc = page_pipe_drain(s->pipe, err);
     if (rc == 0) {
-        s->raw_bytes = save_source_bytes(s) + page_pipe_saved_bytes(s->pipe);
+        s->saved_bytes = page_pipe_saved_bytes(s->pipe);
         return 0;
     }
     page_pipe_close(s->pipe);

@@ -29,7 +29,7 @@ struct save_source {
     uint32_t state_bytes;
     uint64_t pages, zero_pages; /* sent so far, the comparison's not counted */
     uint64_t skipped_pages;     /* left out as skip() said */
-    uint64_t raw_bytes;         /* the stream's length, had nothing been compressed */
+    uint64_t saved_bytes;       /* by compression */
     struct migrate_times times; /* map, read, zero, compress, send; the rest is the caller's */
     struct rate_limit *limit;   /* NULL: none. Its owner may change it at any time. */
     /*

@@ -7,6 +7,6 @@
 #define PATTERN_GO    4
 
 /* Guest physical: a vCPU each that holds patterns, sleeps, has gone off, was never started. */
-#define PATTERN_VCPUS 4
+#define PATTERN_VCPUS 6
 
 #endif
