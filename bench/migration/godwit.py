@@ -57,7 +57,7 @@ class Godwit(pair.Pair):
 
     def end(self):
         for host in (0, 1):
-            self.run(pair.NAMES[host], ["godwit", "destroy", GUEST], capture_output=True)
+            self.command(host, "godwit destroy %s 2>/dev/null || ! godwit info %s 2>/dev/null" % (GUEST, GUEST), 60)
         self.at = None
 
     def console(self, host):
@@ -76,7 +76,8 @@ class Godwit(pair.Pair):
         if limits.get("bandwidth"):
             words += ["--bandwidth", "%dMiB/s" % (limits["bandwidth"] >> 20)]
         with self.watch():
-            report = json.loads(self.command(self.at, words + [GUEST, "tcp://%s:%d" % (pair.NAMES[target], PORT)]))
+            report = json.loads(self.command(self.at, words + [GUEST, "tcp://%s:%d" % (pair.NAMES[target], PORT)],
+                                             pair.MOVE_S))
         if report["result"] not in ("moved", "resumed"):
             raise Failed("bench: godwit: the migration ended as %s" % report["result"])
         return self.take(report)

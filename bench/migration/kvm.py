@@ -15,7 +15,6 @@ import image  # noqa: E402  (lab/)
 HANDLER = "kvm_handle_guest_abort"
 QMP_PORT, MIGRATION_PORT = 4444, 4445
 PROGRAM = "LD_LIBRARY_PATH=/srv/qemu/lib /srv/qemu/qemu-system-aarch64"
-GIVE_UP_S = 240
 
 
 class Monitor:
@@ -138,6 +137,12 @@ class Kvm(pair.Pair):
             self.quit(host)
         self.at = None
 
+    def reboot(self):
+        for monitor in filter(None, self.monitors):
+            monitor.process.kill()
+        self.monitors = [None, None]
+        super().reboot()
+
     def console(self, host):
         return self.command(host, "cat /run/console")
 
@@ -151,7 +156,7 @@ class Kvm(pair.Pair):
             monitor.do("migrate-set-parameters", **{"max-bandwidth": limits["bandwidth"]})
         with self.watch():
             monitor.do("migrate", uri="tcp:%s:%d" % (pair.NAMES[target], MIGRATION_PORT))
-            end = monitor.wait("MIGRATION", GIVE_UP_S, lambda data: data["status"] in ("completed", "failed", "cancelled"))
+            end = monitor.wait("MIGRATION", pair.MOVE_S, lambda data: data["status"] in ("completed", "failed", "cancelled"))
         report = monitor.do("query-migrate")
         while end["status"] == "completed" and report["total-time"] == 0:
             time.sleep(0.1)  # QEMU says "completed" before it notes how long it took

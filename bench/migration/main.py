@@ -4,6 +4,7 @@
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -15,6 +16,7 @@ import processes  # noqa: E402
 RUNS = 3
 SETTLE_S, AFTER_S = 2, 2
 CLASSES = {"godwit": godwit.Godwit, "kvm": kvm.Kvm}
+FAILURES = (images.Failed, hosts.LabError, OSError, ValueError, subprocess.SubprocessError)
 RESULTS = os.path.join(images.OUT, "results.json")
 # Bytes a second for a load's link; without an entry it is as fast as the hosts are.
 BANDWIDTH = {}
@@ -45,28 +47,47 @@ def start(pair, load):
     pair.halt(True)
 
 
+def start_anew(pair, load):
+    """After a failure: the guest, and if that does not work the hosts, too."""
+    try:
+        pair.end()
+        start(pair, load)
+    except FAILURES as failure:
+        say("%s; booting its hosts again" % failure)
+        pair.reboot()
+        start(pair, load)
+
+
 def run_load(pairs, load, runs, keep):
     """Alternating runs; a guest that could not be moved is started anew."""
     for pair in pairs:
-        start(pair, load)
+        try:
+            start(pair, load)
+        except FAILURES as failure:
+            say(str(failure))
+            start_anew(pair, load)
     for number in range(runs):
         for pair in pairs:
             begin = time.monotonic()
             try:
                 found = move_once(pair, load)
-            except images.Failed as failure:
+            except FAILURES as failure:
                 say(str(failure))
-                found = {"failed": str(failure).splitlines()[0]}
-                pair.end()
-                start(pair, load)
+                found = {"failed": (str(failure) or repr(failure)).splitlines()[0]}
             found.update(system=pair.system, load=load, cpu=pair.cpu)
             keep(found)
+            if "failed" in found:
+                start_anew(pair, load)
             if pair.profiles and "failed" not in found:
                 print(pair.profile_tables() + "\n", flush=True)
             say("%s, %s, %d of %d: %s (%.0f s)" % (pair.system, load, number + 1, runs, brief(found),
                                                   time.monotonic() - begin))
     for pair in pairs:
-        pair.end()
+        try:
+            pair.end()
+        except FAILURES as failure:
+            say("%s; booting its hosts again" % failure)
+            pair.reboot()
 
 
 def brief(run):

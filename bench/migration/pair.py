@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Two emulated hosts with the plugin that follows a guest between them; what Godwit's and KVM's have in common."""
 
+import concurrent.futures
 import contextlib
 import os
 import shutil
@@ -17,6 +18,7 @@ PLUGIN = os.path.join(ROOT, "build/host/bench/migration/flight.so")
 NAMES = ("north", "south")
 SMP, MEMORY = 1, "1G"  # one CPU for each core of the machine: else they spin for locks of CPUs that wait for a core
 QUIET_S = 40  # without anything new, on a fast idle machine
+MOVE_S = 120  # after which a move counts as failed
 
 
 class Pair(hosts.Lab):
@@ -69,6 +71,13 @@ class Pair(hosts.Lab):
     def end(self):
         """Ends the guest wherever it is."""
         raise NotImplementedError
+
+    def reboot(self):
+        """New hosts without a guest, whatever became of the old ones."""
+        self.at = None
+        self.down()
+        self.boot()
+        self.fix_addresses()
 
     def console(self, host):
         """What the guest has printed on a host (0 or 1) since it came there."""
@@ -128,10 +137,11 @@ class Pair(hosts.Lab):
         return "\n\n".join(profile.table("%s, %s" % (self.system, what), profile.functions(*self.profiles[host], spaces))
                            for what, host in (("source", 1 - self.at), ("destination", self.at)))
 
-    def wire_bytes(self, host):
-        """Bytes that a host has sent to the other since it was started, all headers included."""
-        return int(self.command(host, "cat $(grep -l 52:54:00:4c /sys/class/net/*/address | "
-                                      "sed s,address$,statistics/tx_bytes,)"))
+    def wire_bytes(self):
+        """Bytes that each host has sent to the other since it was started, all headers included."""
+        words = "cat $(grep -l 52:54:00:4c /sys/class/net/*/address | sed s,address$,statistics/tx_bytes,)"
+        with concurrent.futures.ThreadPoolExecutor(len(NAMES)) as both:
+            return [int(text) for text in both.map(lambda host: self.command(host, words, 60), range(len(NAMES)))]
 
     def wait(self, what, condition, seconds=QUIET_S):
         """Waits until condition() is true, for at most so many seconds without a new heartbeat."""
@@ -148,7 +158,7 @@ class Pair(hosts.Lab):
     def measure(self, limits):
         """Moves the guest once: a result (results.py). The guest runs on at the other host afterwards."""
         source, target = self.at, 1 - self.at
-        sent, before = [self.wire_bytes(h) for h in (source, target)], self.flight()
+        sent, before = self.wire_bytes(), self.flight()
         found = self.move(limits)
         began, ended = self.window
         moved = len(before.moves)
@@ -158,8 +168,8 @@ class Pair(hosts.Lab):
             raise Failed("bench: %s: the guest was seen on both hosts in turn" % self.system)
         move = after.moves[-1]
         self.at = target
-        found["wire_bytes"] = self.wire_bytes(source) - sent[0]
-        found["back_bytes"] = self.wire_bytes(target) - sent[1]
+        moved_bytes = [now - then for now, then in zip(self.wire_bytes(), sent)]
+        found["wire_bytes"], found["back_bytes"] = moved_bytes[source], moved_bytes[target]
         found["gap_ms"] = move.gap_ns / 1e6
         found["faults"] = sum(after.watched[source]) - sum(before.watched[source])
         found["instructions_at_source"], found["instructions_at_target"] = (

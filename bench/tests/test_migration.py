@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The migration benchmark without hosts: what it reads, its medians and its table."""
 
+import contextlib
+import io
 import os
 import re
 import struct
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, BENCH)
-from migration import flight, godwit, kvm, profile, results  # noqa: E402
+from migration import flight, godwit, images, kvm, main, profile, results  # noqa: E402
 
 
 def flight_file(moves):
@@ -126,6 +129,61 @@ class Table(unittest.TestCase):
             results.Store(path).add(self.runs[0])
             results.Store(path).add(self.runs[1])
             self.assertEqual(results.Store(path).runs, self.runs[:2])
+
+
+class FakePair:
+    """Hosts that fail when they are told to; what was done with them."""
+
+    system, cpu, profiles, at = "godwit", "cortex-a72", None, 0
+
+    def __init__(self, *broken):
+        self.broken, self.done = list(broken), []
+
+    def do(self, what):
+        self.done.append(what)
+        if self.broken and self.broken[0] == what:
+            self.broken.pop(0)
+            raise images.Failed("bench: it broke\nand more")
+
+    def start(self, load):
+        self.do("start")
+
+    def end(self):
+        self.do("end")
+
+    def reboot(self):
+        self.do("reboot")
+
+    def halt(self, still):
+        if not still:
+            self.do("move")
+
+
+class Failures(unittest.TestCase):
+    """A run that fails is kept as one, and the next one is measured."""
+
+    def run_two(self, pair):
+        kept = []
+        with contextlib.redirect_stderr(io.StringIO()), unittest.mock.patch.object(main, "move_once", self.move_once):
+            main.run_load([pair], "idle", 2, kept.append)
+        return kept
+
+    @staticmethod
+    def move_once(pair, load):
+        pair.halt(False)
+        return {"total_ms": 1, "gap_ms": 1, "wire_bytes": 1, "rounds": 1, "instructions_at_source": 1,
+                "instructions_at_target": 1, "gap_instructions": 1}
+
+    def test_guest_is_started_anew(self):
+        pair = FakePair("move")
+        kept = self.run_two(pair)
+        self.assertEqual([r.get("failed") for r in kept], ["bench: it broke", None])
+        self.assertEqual(pair.done, ["start", "move", "end", "start", "move", "end"])
+
+    def test_hosts_are_booted_anew(self):
+        pair = FakePair("move", "end")
+        self.assertEqual(["failed" in r for r in self.run_two(pair)], [True, False])
+        self.assertEqual(pair.done, ["start", "move", "end", "reboot", "start", "move", "end"])
 
 
 if __name__ == "__main__":
