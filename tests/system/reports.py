@@ -3,6 +3,8 @@
 
 from harness import expect
 
+BUSY_PAGES = 1000  # dirtied in the rounds of a migration
+
 
 def total(rows, field):
     return sum(row[field] for row in rows)
@@ -57,7 +59,9 @@ def expect_vcpus(report):
     lost = {v["vcpu"] for v in vcpus if v["stall_throttle_ns"] > 0}
     expect(lost <= throttled, "%s lost time to a throttle, but %s had one" % (lost, throttled))
     expect(total(vcpus, "faults") > 0 and total(vcpus, "stall_fault_ns") > 0, "no fault cost anything: %s" % vcpus)
-    expect(total(vcpus, "stall_pause_ns") > 0, "no vCPU lost time to the stop: %s" % vcpus)
+    # Who sleeps loses nothing by a pause.
+    busy = total(report["rounds"], "dirtied_pages") > BUSY_PAGES
+    expect(not busy or total(vcpus, "stall_pause_ns") > 0, "no vCPU lost time to the stop: %s" % vcpus)
     counted = [v["dirty_pages"] for v in vcpus if v["counted"]]
     expect(not counted or sum(counted) > 0, "no vCPU wrote: %s" % vcpus)
 
