@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may run and who runs next: one queue for all CPUs, ordered by virtual run time, one lock, a
- * leaf: kicks and the slice timer come after it. States and the reasons are in
- * docs/design/scheduler.md.
+ * Who may run and who runs next: one queue for all CPUs, ordered by virtual run time, one lock:
+ * kicks and the slice timer come after it, and throttle_end is armed under it. States and the
+ * reasons are in docs/design/scheduler.md.
  */
 #include "sched_hold.h"
 #include "sched_internal.h"
@@ -65,16 +65,37 @@ static void set_state(struct vcpu *v, enum vcpu_state state, uint64_t now_ns)
     update_hold(v, now_ns);
 }
 
-/* Returns when it may run again if it has used up its budget, else 0: its timer is to be set. */
-static uint64_t charge(struct vcpu *v, uint64_t now_ns)
+/* Its window is over. A dying domain's timers may have been cancelled already, for good. */
+static void arm_throttle_end(struct vcpu *v)
+{
+    if (v->domain->dying == DOMAIN_ALIVE) {
+        timer_set(&v->throttle_end, v->throttle.until_ns);
+    }
+}
+
+static void charge(struct vcpu *v, uint64_t now_ns)
 {
     uint64_t ran = now_ns - v->charged_at_ns;
 
     v->run_time_ns += ran;
     v->vruntime_ns += ran;
     v->charged_at_ns = now_ns;
-    return throttle_is_on(&v->throttle) && throttle_charge(&v->throttle, ran) ? v->throttle.until_ns
-                                                                              : 0;
+    if (throttle_is_on(&v->throttle) && throttle_charge(&v->throttle, ran)) {
+        arm_throttle_end(v);
+    }
+}
+
+/* It wakes up, and is still BLOCKED. */
+static void charge_sleep(struct vcpu *v, uint64_t now_ns)
+{
+    uint64_t since_ns = v->state_entry_ns;
+
+    if (since_ns < v->throttle.began_ns) {
+        since_ns = v->throttle.began_ns;
+    }
+    if (throttle_is_on(&v->throttle) && throttle_wake(&v->throttle, now_ns - since_ns, now_ns)) {
+        arm_throttle_end(v);
+    }
 }
 
 /* Virtual time of a vCPU that may be running at this moment. */
@@ -282,6 +303,7 @@ void sched_wake(struct vcpu *v)
     spin_lock(&sched_lock);
     if (v->state == VCPU_BLOCKED) {
         uint64_t now_ns = time_now_ns();
+        charge_sleep(v, now_ns);
         set_state(v, VCPU_RUNNABLE, now_ns);
         if (may_run(v)) {
             enqueue(v, now_ns);
@@ -297,13 +319,10 @@ static void leave_running(enum vcpu_state state)
     uint64_t now_ns = time_now_ns();
 
     spin_lock(&sched_lock);
-    uint64_t until_ns = charge(v, now_ns);
+    charge(v, now_ns);
     set_state(v, state, now_ns);
     atomic_store_explicit(&this_cpu()->need_resched, true, memory_order_relaxed);
     sched_unlock();
-    if (until_ns != 0) {
-        timer_set(&v->throttle_end, until_ns);
-    }
 }
 
 void sched_block_current(void)
@@ -529,13 +548,13 @@ static struct vcpu *take_first(struct cpu *cpu, uint64_t now_ns)
 
 struct vcpu *sched_pick(struct cpu *cpu, struct vcpu *prev)
 {
-    uint64_t now_ns = time_now_ns(), until_ns = 0, budget_ns = 0;
+    uint64_t now_ns = time_now_ns(), budget_ns = 0;
     struct vcpu *next = prev;
 
     spin_lock(&sched_lock);
     idle_cpus &= ~(UINT64_C(1) << cpu->id);
     if (prev && prev->state == VCPU_RUNNING && prev->last_cpu == (int)cpu->id) {
-        until_ns = charge(prev, now_ns);
+        charge(prev, now_ns);
         if (!keeps_cpu(cpu, prev, now_ns)) {
             set_state(prev, VCPU_RUNNABLE, now_ns);
             if (may_run(prev)) {
@@ -557,10 +576,6 @@ struct vcpu *sched_pick(struct cpu *cpu, struct vcpu *prev)
     }
     if (budget_ns != 0) {
         timer_set(&budget[cpu->id], now_ns + budget_ns);
-    }
-    /* prev is still loaded here: who destroys it has not cancelled the timer yet. */
-    if (until_ns != 0) {
-        timer_set(&prev->throttle_end, until_ns);
     }
     return next;
 }

@@ -101,7 +101,7 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
 
 void timer_set(struct timer *timer, uint64_t deadline_ns)
 {
-    assert_int_equal(fake.locks_held, 0);
+    assert_in_range(fake.locks_held, 0, 1); /* the scheduler's may be */
     timer_cancel(timer);
     timer->cpu = (int)fake.cpu;
     timer->deadline_ns = deadline_ns;

@@ -310,7 +310,7 @@ static void check_invariants(void)
         assert_true(v->throttle.percent == 0 || v->domain->may_throttle);
         if (throttled) { /* its wait ends by itself, and soon */
             assert_true(v->throttle_end.cpu >= 0);
-            assert_true(v->throttle.until_ns <= fake.now_ns + UINT64_C(200000000));
+            assert_true(v->throttle.until_ns <= fake.now_ns + UINT64_C(400000000));
         }
         if (v->state == VCPU_RUNNING && v->throttle.percent != 0) {
             assert_true(fake_has_timer((unsigned)v->cpu));
@@ -367,8 +367,52 @@ static void test_throttle_takes_its_share(void **state)
     stop();
 }
 
-/* Who sleeps more than is taken away does not notice. */
-static void test_throttle_counts_work_only(void **state)
+/* Works for a while whenever it may; wakes so long after it has gone to sleep. How often in 2 s. */
+static unsigned wakes_in_two_seconds(struct vcpu *v, uint64_t work_ns, uint64_t sleep_ns)
+{
+    uint64_t end_ns = fake.now_ns + UINT64_C(2000000000);
+    unsigned wakes = 0;
+
+    while (fake.now_ns < end_ns) {
+        if (cpus[0].current == v) {
+            advance(work_ns);
+            fake.cpu = 0;
+            sched_block_current();
+            settle();
+            advance(sleep_ns);
+            sched_wake(v);
+            settle();
+            wakes++;
+        } else {
+            advance(STEP_NS);
+        }
+    }
+    return wakes;
+}
+
+/* A writer that uses 2.5 % of its CPU and writes in each wake-up is slowed down as any other. */
+static void test_throttle_counts_sleep_in_the_window(void **state)
+{
+    struct vcpu *v = &vcpus[0][0];
+
+    start(1);
+    sched_vcpu_on(v);
+    sched_domain_may_throttle(&domains[0], true);
+    settle();
+    assert_in_range(wakes_in_two_seconds(v, STEP_NS, 39 * STEP_NS), 499, 501);
+    sched_throttle(&domains[0], v, 50);
+    assert_in_range(wakes_in_two_seconds(v, STEP_NS, 39 * STEP_NS), 240, 310);
+    sched_throttle(&domains[0], v, 90);
+    assert_in_range(wakes_in_two_seconds(v, STEP_NS, 39 * STEP_NS), 90, 110);
+    sched_throttle(&domains[0], v, 99);
+    assert_in_range(wakes_in_two_seconds(v, STEP_NS, 39 * STEP_NS), 9, 12);
+    sched_throttle(&domains[0], v, 0);
+    assert_in_range(wakes_in_two_seconds(v, STEP_NS, 39 * STEP_NS), 498, 501);
+    stop();
+}
+
+/* Who comes back once a period, and for less than a window, does not notice. */
+static void test_throttle_spares_long_sleepers(void **state)
 {
     struct vcpu *v = &vcpus[0][0];
 
@@ -535,7 +579,8 @@ int main(void)
         cmocka_unit_test(test_on_and_off),
         cmocka_unit_test(test_shut_down_domain_stops),
         cmocka_unit_test(test_throttle_takes_its_share),
-        cmocka_unit_test(test_throttle_counts_work_only),
+        cmocka_unit_test(test_throttle_counts_sleep_in_the_window),
+        cmocka_unit_test(test_throttle_spares_long_sleepers),
         cmocka_unit_test(test_throttle_ends_with_the_log),
         cmocka_unit_test(test_throttle_beside_other_stops),
         cmocka_unit_test(test_random_operations),

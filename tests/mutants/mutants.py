@@ -171,9 +171,11 @@ MUTANTS = {
     "unlogged-guests-are-throttled": mutant([SCHED], (
         "hypervisor/domain/sched.c", "    if (!d->may_throttle) {\n        error = -EINVAL;\n    }\n", "")),
     "budget-is-never-used-up": mutant([SCHED], (
-        "hypervisor/domain/throttle_budget.h", "    throttle->used_ns += ran_ns;", "    (void)ran_ns;")),
+        "hypervisor/domain/throttle_budget.h", "    throttle->used_ns += ns;", "    (void)ns;")),
+    "sleepers-are-spared": mutant([SCHED], (
+        "hypervisor/domain/sched.c", "        charge_sleep(v, now_ns);\n", "        (void)charge_sleep;\n")),
     "wait-never-ends": mutant([SCHED], (
-        "hypervisor/domain/sched.c", "        timer_set(&prev->throttle_end, until_ns);", ";")),
+        "hypervisor/domain/sched.c", "        timer_set(&v->throttle_end, v->throttle.until_ns);", ";")),
     # The port: both kinds of TLB entries go, on all CPUs.
     "port-keeps-combined-entries": mutant([STORES], (
         "hypervisor/arch/arm64/port/tlb.c",

@@ -45,6 +45,15 @@ static bool all_counted(const struct migrate_vcpu *counts, unsigned n)
     return counted;
 }
 
+static bool is_look(const struct throttle *t)
+{
+    unsigned most = 0;
+
+    for (unsigned i = 0; i < t->n; i++)
+        most = t->vcpus[i].percent > most ? t->vcpus[i].percent : most;
+    return t->look_ms >= (most > THROTTLE_LONG_PERCENT ? THROTTLE_LONG_LOOK_MS : THROTTLE_LOOK_MS);
+}
+
 /* Only once the guest presses: a page of the sample costs the guest a fault each round. */
 static int ask_for_sample(struct throttle *t, struct gw_error *err)
 {
@@ -69,12 +78,20 @@ static int apply(struct throttle *t, const struct throttle_vcpu *before, struct 
 int throttle_round(struct throttle *t, const struct throttle_measure *measure, bool enabled,
                    struct gw_error *err)
 {
+    struct throttle_measure look = *measure;
     struct throttle_vcpu before[STREAM_VCPUS_MAX];
     bool known = all_counted(t->counts, t->n), changed;
 
     if (t->n == 0)
         return 0;
-    if (read_rates(t, measure->ms, err))
+    t->look_ms += measure->ms;
+    t->look_pages += measure->dirty_pages_per_s * measure->ms / 1000;
+    if (enabled && !is_look(t))
+        return 0;
+    look.ms = t->look_ms ? t->look_ms : 1;
+    look.dirty_pages_per_s = t->look_pages * 1000 / look.ms;
+    t->look_ms = t->look_pages = 0;
+    if (read_rates(t, look.ms, err))
         return -1;
     memcpy(before, t->vcpus, sizeof(before));
     if (!enabled) {
@@ -83,7 +100,7 @@ int throttle_round(struct throttle *t, const struct throttle_measure *measure, b
         t->pressing = 0;
         return apply(t, before, err);
     }
-    changed = throttle_decide(&t->pressing, measure, t->vcpus, t->n);
+    changed = throttle_decide(&t->pressing, &look, t->vcpus, t->n);
     t->exhausted = !changed && t->pressing >= THROTTLE_PATIENCE && known;
     return apply(t, before, err) || ask_for_sample(t, err) ? -1 : 0;
 }

@@ -16,6 +16,7 @@ struct throttle {
     uint32_t domid;
     unsigned n;                                   /* vCPUs; 0: nothing can be counted here */
     unsigned pressing;                            /* of throttle_decide */
+    uint64_t look_ms, look_pages;                 /* of the rounds since the last look */
     bool sampling;                                /* the sample of writers was asked for */
     bool exhausted;                               /* the guest presses, and there is no step more */
     struct throttle_vcpu vcpus[STREAM_VCPUS_MAX]; /* percent: now in force */
@@ -27,8 +28,9 @@ int throttle_begin(struct throttle *throttle, struct migrate_host *host,
                    struct handover_guard *guard, uint32_t domid, struct gw_error *err);
 
 /*
- * After each taking of the log while the guest runs: reads the counts and changes percents as
- * throttle_decide says. enabled: false only reads, and gives back what was taken away.
+ * After each taking of the log while the guest runs, until rounds make up a look: reads the counts
+ * and changes percents as throttle_decide says. enabled: false only reads, and gives back at once
+ * what was taken away.
  * HANDOVER_THROTTLED stands before anything is taken away. After an error the percents in force
  * are not known: the caller undoes.
  */

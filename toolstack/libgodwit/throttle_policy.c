@@ -16,10 +16,17 @@ static unsigned step_down(unsigned percent)
     return percent > THROTTLE_FIRST_PERCENT ? percent - THROTTLE_STEP_PERCENT : 0;
 }
 
-/* What it would dirty with that much taken away. */
+/*
+ * What it would dirty with that much taken away. A writer that a percent does not slow down by as
+ * much would look faster with each step: he may have been slow all along.
+ */
 static uint64_t rate_at(const struct throttle_vcpu *vcpu, unsigned percent)
 {
-    return vcpu->dirty_pages_per_s * (100 - percent) / (100 - vcpu->percent);
+    uint64_t all = vcpu->dirty_pages_per_s * 100 / (100 - vcpu->percent);
+
+    if (vcpu->free_pages_per_s && all > vcpu->free_pages_per_s)
+        all = vcpu->free_pages_per_s;
+    return all * (100 - percent) / 100;
 }
 
 static bool is_pressing(uint64_t dirty_pages_per_s, uint64_t send_pages_per_s)
@@ -33,19 +40,47 @@ static bool writes(const struct throttle_vcpu *vcpu, const struct throttle_measu
     return rate_at(vcpu, 0) > measure->send_pages_per_s / 2 / n;
 }
 
+/* What would have to be taken from each writer for the guest to press no more. */
+static unsigned find_target(const struct throttle_measure *measure,
+                            const struct throttle_vcpu *vcpus, unsigned n)
+{
+    uint64_t half = measure->send_pages_per_s / 2, free = 0, now = 0, others, percent;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!writes(&vcpus[i], measure, n))
+            continue;
+        free += rate_at(&vcpus[i], 0);
+        now += vcpus[i].dirty_pages_per_s;
+    }
+    others = measure->dirty_pages_per_s > now ? measure->dirty_pages_per_s - now : 0;
+    if (others >= half || free == 0)
+        return 0; /* nobody can tell: by the least of steps */
+    percent = (half - others) * 100 / free;
+    return percent < 100 ? 100 - (unsigned)percent : 0;
+}
+
+static unsigned approach(unsigned percent, unsigned target)
+{
+    unsigned next = step_up(percent), half_way = (percent + target) / 2;
+
+    return next > half_way ? next : half_way;
+}
+
 /*
  * Without a writer all stay: a vCPU that runs for 1 % of a short round may have done nothing in it.
  */
 static bool raise_writers(const struct throttle_measure *measure, struct throttle_vcpu *vcpus,
                           unsigned n)
 {
+    unsigned target = find_target(measure, vcpus, n);
     bool found = false, changed = false;
 
     for (unsigned i = 0; i < n; i++)
         found |= writes(&vcpus[i], measure, n);
     for (unsigned i = 0; found && i < n; i++) {
-        bool writer = writes(&vcpus[i], measure, n);
-        unsigned percent = writer ? step_up(vcpus[i].percent) : step_down(vcpus[i].percent);
+        unsigned before = vcpus[i].percent;
+        unsigned percent =
+            writes(&vcpus[i], measure, n) ? approach(before, target) : step_down(before);
 
         changed |= percent != vcpus[i].percent;
         vcpus[i].percent = percent;
@@ -79,6 +114,9 @@ bool throttle_decide(unsigned *pressing, const struct throttle_measure *measure,
 {
     if (n == 0)
         return false;
+    for (unsigned i = 0; i < n; i++)
+        if (vcpus[i].percent == 0)
+            vcpus[i].free_pages_per_s = vcpus[i].dirty_pages_per_s;
     if (!is_pressing(measure->dirty_pages_per_s, measure->send_pages_per_s)) {
         *pressing = 0;
         return lower_if_harmless(measure, vcpus, n);

@@ -37,9 +37,9 @@ enum vcpu_hold {
 
 /* See domain/throttle_budget.h. */
 struct vcpu_throttle {
-    unsigned percent;  /* of each period that it does not get; 0: it is not throttled */
+    unsigned percent;  /* of each period in which it may not run; 0: it is not throttled */
     uint64_t began_ns; /* of the running period */
-    uint64_t used_ns;
+    uint64_t used_ns;  /* of its window */
     uint64_t until_ns; /* it may not run until then; 0: it may */
 };
 
@@ -64,7 +64,8 @@ struct vcpu {
     bool queued;
     struct vcpu *queue_next;
     struct vcpu_throttle throttle;
-    struct timer throttle_end; /* armed where it has used up its budget, while it is loaded there */
+    struct timer
+        throttle_end; /* ends its wait; armed under the scheduler lock, for lack of another */
     enum vcpu_hold hold;
     uint64_t hold_began_ns;
     uint64_t held_ns[VCPU_HOLDS]; /* before hold began; since logging was switched on last */

@@ -24,27 +24,48 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {"idle", 0, 0, {{0, 0}, {0, 0}}, {0, 0}, 0, false},
-    {"half of the link is no pressure", 0, 1, {{500, 0}, {0, 0}}, {0, 0}, 0, false},
-    {"the first round that presses only warns", 0, 0, {{501, 0}, {0, 0}}, {0, 0}, 1, false},
-    {"the second takes 20 %", 0, 1, {{501, 0}, {0, 0}}, {20, 0}, 2, true},
-    {"the second vCPU writes", 0, 1, {{3, 0}, {900, 0}}, {0, 20}, 2, true},
-    {"both write", 0, 1, {{300, 0}, {300, 0}}, {20, 20}, 2, true},
-    {"an even share of the half is not a writer's", 0, 1, {{250, 0}, {2000, 0}}, {0, 20}, 2, true},
-    {"one page more is", 0, 1, {{251, 0}, {2000, 0}}, {20, 20}, 2, true},
-    {"10 % more each time", 0, 2, {{5000, 20}, {1, 0}}, {30, 0}, 3, true},
-    {"from 90 to 99", 0, 9, {{5000, 90}, {1, 0}}, {99, 0}, 10, true},
-    {"and no further", 0, 9, {{5000, 99}, {1, 0}}, {99, 0}, 10, false},
-    {"a throttled writer stays one", 600, 2, {{30, 90}, {0, 0}}, {99, 0}, 3, true},
-    {"one that stopped gets time back", 0, 5, {{0, 50}, {900, 0}}, {40, 20}, 6, true},
-    {"without a writer all stay", 5000, 5, {{0, 99}, {3, 20}}, {99, 20}, 6, false},
-    {"all by other hands: nobody is to blame", 5000, 3, {{3, 0}, {4, 0}}, {0, 0}, 4, false},
-    {"released in steps", 0, 3, {{100, 50}, {0, 0}}, {40, 0}, 0, true},
-    {"from 99 to 90", 0, 3, {{10, 99}, {0, 0}}, {90, 0}, 0, true},
-    {"from 20 to 0", 0, 3, {{300, 20}, {0, 0}}, {0, 0}, 0, true},
-    {"held when a step more would press again", 0, 3, {{500, 50}, {0, 0}}, {50, 0}, 0, false},
-    {"and when others press together with it", 500, 3, {{200, 50}, {0, 0}}, {50, 0}, 0, false},
-    {"both are released", 0, 0, {{10, 30}, {20, 99}}, {20, 90}, 0, true},
+    {"idle", 0, 0, {{0, 0, 0}, {0, 0, 0}}, {0, 0}, 0, false},
+    {"half of the link is no pressure", 0, 1, {{500, 0, 0}, {0, 0, 0}}, {0, 0}, 0, false},
+    {"the first round that presses only warns", 0, 0, {{501, 0, 0}, {0, 0, 0}}, {0, 0}, 1, false},
+    {"the second takes 20 %", 0, 1, {{501, 0, 0}, {0, 0, 0}}, {20, 0}, 2, true},
+    {"the second vCPU writes", 0, 1, {{3, 0, 0}, {900, 0, 0}}, {0, 22}, 2, true},
+    {"both write", 0, 1, {{300, 0, 0}, {300, 0, 0}}, {20, 20}, 2, true},
+    {"an even share of the half is not a writer's",
+     0,
+     1,
+     {{250, 0, 0}, {2000, 0, 0}},
+     {0, 44},
+     2,
+     true},
+    {"one page more is", 0, 1, {{251, 0, 0}, {2000, 0, 0}}, {39, 39}, 2, true},
+    {"half of the way to 92 %", 0, 2, {{5000, 20, 0}, {1, 0, 0}}, {56, 0}, 3, true},
+    {"10 % more at least", 0, 2, {{501, 20, 0}, {1, 0, 0}}, {30, 0}, 3, true},
+    {"from 90 to 99", 0, 9, {{5000, 90, 0}, {1, 0, 0}}, {99, 0}, 10, true},
+    {"and no further", 0, 9, {{5000, 99, 0}, {1, 0, 0}}, {99, 0}, 10, false},
+    {"a throttled writer stays one", 600, 2, {{30, 90, 0}, {0, 0, 0}}, {99, 0}, 3, true},
+    {"one that stopped gets time back", 0, 5, {{0, 50, 0}, {900, 0, 0}}, {40, 22}, 6, true},
+    {"without a writer all stay", 5000, 5, {{0, 99, 0}, {3, 20, 0}}, {99, 20}, 6, false},
+    {"all by other hands: nobody is to blame", 5000, 3, {{3, 0, 0}, {4, 0, 0}}, {0, 0}, 4, false},
+    {"released in steps", 0, 3, {{100, 50, 0}, {0, 0, 0}}, {40, 0}, 0, true},
+    {"from 99 to 90", 0, 3, {{10, 99, 0}, {0, 0, 0}}, {90, 0}, 0, true},
+    {"from 20 to 0", 0, 3, {{300, 20, 0}, {0, 0, 0}}, {0, 0}, 0, true},
+    {"held when a step more would press again", 0, 3, {{500, 50, 0}, {0, 0, 0}}, {50, 0}, 0, false},
+    {"and when others press together with it",
+     500,
+     3,
+     {{200, 50, 0}, {0, 0, 0}},
+     {50, 0},
+     0,
+     false},
+    {"both are released", 0, 0, {{10, 30, 0}, {20, 99, 0}}, {20, 90}, 0, true},
+    {"one that was always slow is no writer", 0, 2, {{2, 99, 100}, {900, 0, 0}}, {90, 22}, 3, true},
+    {"one that writes more than it did is one",
+     0,
+     2,
+     {{900, 50, 300}, {0, 0, 0}},
+     {60, 0},
+     3,
+     true},
 };
 
 static void test_table(void **state)
@@ -69,7 +90,7 @@ static void test_table(void **state)
 /* The steps of a writer that does not care, and all the way back. */
 static void test_all_steps(void **state)
 {
-    static const unsigned up[] = {0, 20, 30, 40, 50, 60, 70, 80, 90, 99, 99};
+    static const unsigned up[] = {0, 50, 75, 87, 97, 99, 99};
     static const unsigned down[] = {90, 80, 70, 60, 50, 40, 30, 20, 0, 0};
     struct throttle_measure measure = {.send_pages_per_s = 1000, .dirty_pages_per_s = 90000};
     struct throttle_vcpu vcpu = {.dirty_pages_per_s = 90000};
@@ -147,11 +168,11 @@ static void begin(struct fixture *f)
                      0);
 }
 
-/* One round in which the guest dirtied so many pages per second of a link that takes 1000. */
+/* One look in which the guest dirtied so many pages per second of a link that takes 5. */
 static void round_of(struct fixture *f, uint64_t dirty_pages_per_s, bool enabled)
 {
     struct throttle_measure measure = {
-        .ms = 1, .dirty_pages_per_s = dirty_pages_per_s, .send_pages_per_s = 1000};
+        .ms = THROTTLE_LONG_LOOK_MS, .dirty_pages_per_s = dirty_pages_per_s, .send_pages_per_s = 5};
     const uint8_t *bits;
 
     assert_int_equal(
@@ -262,7 +283,7 @@ static void test_no_counts(void **state)
 static void test_refusal_is_an_error(void **state)
 {
     struct throttle_measure measure = {
-        .ms = 1, .dirty_pages_per_s = 100000, .send_pages_per_s = 1000};
+        .ms = THROTTLE_LONG_LOOK_MS, .dirty_pages_per_s = 100000, .send_pages_per_s = 5};
     struct fixture *f = *state;
 
     f->world->hosts[0].refuse_throttle = true;
