@@ -44,6 +44,17 @@ static int take_instance_lock(struct gw_error *err)
     return fd;
 }
 
+/* Nobody else sees guests end: when memory runs out, others go first. */
+static void hide_from_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return; /* no /proc */
+    (void)dprintf(fd, "-900");
+    close(fd);
+}
+
 static int run(const char *log_dir, struct gw_error *err)
 {
     static struct daemon daemon;
@@ -52,6 +63,7 @@ static int run(const char *log_dir, struct gw_error *err)
 
     if (lock < 0)
         return -1;
+    hide_from_oom_killer();
     if (*log_dir && mkdir(log_dir, 0700) < 0 && errno != EEXIST)
         daemon_say("cannot make %s: %s; consoles are not logged", log_dir, strerror(errno));
     else if (*log_dir)

@@ -48,12 +48,27 @@ static void catch_signals(void (*handler)(int))
     signal(SIGPIPE, SIG_IGN);
 }
 
+/*
+ * When memory runs out the child is the right process to kill: its parent puts the guest right, and
+ * the work can be done again. Whatever it starts inherits that.
+ */
+static void offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return; /* no /proc: the kernel goes by size alone */
+    (void)dprintf(fd, "%d", HANDOVER_OOM_SCORE);
+    close(fd);
+}
+
 static _Noreturn void run_worker(const struct handover_work *work, struct handover_guard *guard,
                                  pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died before prctl: no signal will come */
         handover_cancelled = SIGTERM;
+    offer_to_oom_killer();
     int status = work->run(guard, work->arg);
     atomic_store_explicit(&guard->finished, true, memory_order_relaxed);
     if (!handover_guard_is_detached(guard))

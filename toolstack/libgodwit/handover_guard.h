@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HANDOVER_OOM_SCORE 500 /* of the child: see oom_score_adj in proc(5) */
+
 /* Set before the thing is done, cleared after it was undone: putting right twice is harmless. */
 enum handover_duty {
     HANDOVER_LOGGING = 1u << 0,   /* source: the dirty log may be on */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages, waiting, the stop policy and the comparison of hosts. */
 #include "libgodwit/handover.h"
+#include "libgodwit/handover_guard.h"
 #include "libgodwit/restore_compare.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -186,13 +188,50 @@ static void test_compare(void **state)
     }
 }
 
+/* --- the process that works ------------------------------------------------------------------ */
+
+static int oom_score(void)
+{
+    FILE *file = fopen("/proc/self/oom_score_adj", "re");
+    int score;
+
+    if (!file)
+        return -1;
+    if (fscanf(file, "%d", &score) != 1)
+        score = -1;
+    fclose(file);
+    return score;
+}
+
+static int work_that_looks(struct handover_guard *guard, void *arg)
+{
+    return oom_score() == HANDOVER_OOM_SCORE ? 0 : 1;
+}
+
+static int mend_nothing(struct handover_guard *guard, void *arg, int signal_number)
+{
+    return 1;
+}
+
+/* If memory runs out its guard must be there to put things right. */
+static void test_worker_goes_first(void **state)
+{
+    const struct handover_work work = {.run = work_that_looks, .mend = mend_nothing};
+    struct gw_error err = {0};
+    int ours = oom_score();
+
+    (void)state;
+    assert_int_equal(handover_guard_run(&work, &err), 0);
+    assert_int_equal(oom_score(), ours);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages),     cmocka_unit_test(test_malformed_messages),
         cmocka_unit_test(test_end_of_input), cmocka_unit_test(test_stall_and_cancel),
         cmocka_unit_test(test_short_writes), cmocka_unit_test(test_peer_speaks),
-        cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_compare),      cmocka_unit_test(test_worker_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
