@@ -74,7 +74,7 @@ MUTANTS = {
         "    frame_put_list(pages->frames, pages->used);")),
     # A copy leaves SIMD registers as they were, and finds each byte.
     "copy-keeps-a-simd-register": mutant([PAGES_GUEST], (
-        "hypervisor/arch/arm64/page_copy.S", "    ldp     q22, q23, [sp, #224]\n", "")),
+        "hypervisor/arch/arm64/page_copy.S", "    ld1     {v20.16b-v23.16b}, [sp], #64\n", "    add     sp, sp, #64\n")),
     "copy-looks-at-half-the-bytes": mutant([PAGES_GUEST], (
         "hypervisor/arch/arm64/page_copy.S", "    orr     v24.16b, v24.16b, v28.16b\n", "")),
     "copy-forgets-zeros-in-front": mutant([PAGES_GUEST], (

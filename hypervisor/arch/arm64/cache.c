@@ -18,15 +18,13 @@ static size_t data_line_bytes(void)
     return (size_t)4 << ((READ_SYSREG(ctr_el0) >> 16) & 0xf);
 }
 
-/* An operation on eight lines; at becomes the address behind them. */
-#define EIGHT_LINES(operation, at, line)                                                           \
-    __asm__ volatile(operation                                                                     \
-                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n" operation       \
-                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n" operation       \
-                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n" operation       \
-                     ", %0\n add %0, %0, %1\n" operation ", %0\n add %0, %0, %1\n"                 \
+#define LINES_AT_ONCE 16u
+
+/* An operation on that many lines; at becomes the address behind them. */
+#define EACH_LINE(operation, at, line)                                                             \
+    __asm__ volatile(".rept %c2\n " operation ", %0\n add %0, %0, %1\n .endr"                      \
                      : "+r"(at)                                                                    \
-                     : "r"((uintptr_t)(line))                                                      \
+                     : "r"((uintptr_t)(line)), "i"(LINES_AT_ONCE)                                  \
                      : "memory")
 
 void cache_zero(void *va, size_t bytes)
@@ -34,21 +32,21 @@ void cache_zero(void *va, size_t bytes)
     uint64_t dczid = READ_SYSREG(dczid_el0);
     size_t step = (size_t)4 << (dczid & 0xf);
 
-    if ((dczid & DCZID_DZP) != 0 || step > PAGE_SIZE_BYTES / 8) {
+    if ((dczid & DCZID_DZP) != 0 || step > PAGE_SIZE_BYTES / LINES_AT_ONCE) {
         memset(va, 0, bytes);
         return;
     }
     for (uintptr_t at = (uintptr_t)va, end = at + bytes; at < end;) {
-        EIGHT_LINES("dc zva", at, step);
+        EACH_LINE("dc zva", at, step);
     }
 }
 
-/* Eight lines of so many bytes are a page at most: of longer lines each is met twice or more. */
+/* So many of them are a page at most: of longer lines each is met twice or more. */
 static size_t line_step(void)
 {
     size_t line = data_line_bytes();
 
-    return line < PAGE_SIZE_BYTES / 8 ? line : PAGE_SIZE_BYTES / 8;
+    return line < PAGE_SIZE_BYTES / LINES_AT_ONCE ? line : PAGE_SIZE_BYTES / LINES_AT_ONCE;
 }
 
 /* What a loop below has begun is done before whatever follows, also for observers outside. */
@@ -61,8 +59,8 @@ static void clean_lines(const void *va, size_t bytes, size_t step)
 {
     uintptr_t at = (uintptr_t)va & ~(step - 1), end = (uintptr_t)va + bytes;
 
-    while (at + 8 * step <= end) {
-        EIGHT_LINES("dc cvac", at, step);
+    while (at + LINES_AT_ONCE * step <= end) {
+        EACH_LINE("dc cvac", at, step);
     }
     for (; at < end; at += step) {
         __asm__ volatile("dc cvac, %0" ::"r"(at) : "memory");
@@ -73,8 +71,8 @@ static void clean_invalidate_lines(const void *va, size_t bytes, size_t step)
 {
     uintptr_t at = (uintptr_t)va & ~(step - 1), end = (uintptr_t)va + bytes;
 
-    while (at + 8 * step <= end) {
-        EIGHT_LINES("dc civac", at, step);
+    while (at + LINES_AT_ONCE * step <= end) {
+        EACH_LINE("dc civac", at, step);
     }
     for (; at < end; at += step) {
         __asm__ volatile("dc civac, %0" ::"r"(at) : "memory");

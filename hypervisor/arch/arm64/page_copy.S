@@ -13,51 +13,37 @@
 
 #define PAGE_BYTES 4096
 #define STEP_BYTES 256
-#define SAVED_BYTES 384
 
     /* The next step's bytes at x1. */
     .macro load_step
-    ldp     q0, q1, [x1], #STEP_BYTES
-    ldp     q2, q3, [x1, #32 - STEP_BYTES]
-    ldp     q4, q5, [x1, #64 - STEP_BYTES]
-    ldp     q6, q7, [x1, #96 - STEP_BYTES]
-    ldp     q16, q17, [x1, #128 - STEP_BYTES]
-    ldp     q18, q19, [x1, #160 - STEP_BYTES]
-    ldp     q20, q21, [x1, #192 - STEP_BYTES]
-    ldp     q22, q23, [x1, #224 - STEP_BYTES]
+    ld1     {v0.16b-v3.16b}, [x1], #64
+    ld1     {v4.16b-v7.16b}, [x1], #64
+    ld1     {v16.16b-v19.16b}, [x1], #64
+    ld1     {v20.16b-v23.16b}, [x1], #64
     .endm
 
     .macro store_step
-    stp     q0, q1, [x0], #STEP_BYTES
-    stp     q2, q3, [x0, #32 - STEP_BYTES]
-    stp     q4, q5, [x0, #64 - STEP_BYTES]
-    stp     q6, q7, [x0, #96 - STEP_BYTES]
-    stp     q16, q17, [x0, #128 - STEP_BYTES]
-    stp     q18, q19, [x0, #160 - STEP_BYTES]
-    stp     q20, q21, [x0, #192 - STEP_BYTES]
-    stp     q22, q23, [x0, #224 - STEP_BYTES]
+    st1     {v0.16b-v3.16b}, [x0], #64
+    st1     {v4.16b-v7.16b}, [x0], #64
+    st1     {v16.16b-v19.16b}, [x0], #64
+    st1     {v20.16b-v23.16b}, [x0], #64
     .endm
 
+    /* The registers of a step. */
     .macro save
-    stp     q0, q1, [sp, #-SAVED_BYTES]!
-    stp     q2, q3, [sp, #32]
-    stp     q4, q5, [sp, #64]
-    stp     q6, q7, [sp, #96]
-    stp     q16, q17, [sp, #128]
-    stp     q18, q19, [sp, #160]
-    stp     q20, q21, [sp, #192]
-    stp     q22, q23, [sp, #224]
+    sub     sp, sp, #256
+    mov     x2, sp
+    st1     {v0.16b-v3.16b}, [x2], #64
+    st1     {v4.16b-v7.16b}, [x2], #64
+    st1     {v16.16b-v19.16b}, [x2], #64
+    st1     {v20.16b-v23.16b}, [x2]
     .endm
 
     .macro restore
-    ldp     q2, q3, [sp, #32]
-    ldp     q4, q5, [sp, #64]
-    ldp     q6, q7, [sp, #96]
-    ldp     q16, q17, [sp, #128]
-    ldp     q18, q19, [sp, #160]
-    ldp     q20, q21, [sp, #192]
-    ldp     q22, q23, [sp, #224]
-    ldp     q0, q1, [sp], #SAVED_BYTES
+    ld1     {v0.16b-v3.16b}, [sp], #64
+    ld1     {v4.16b-v7.16b}, [sp], #64
+    ld1     {v16.16b-v19.16b}, [sp], #64
+    ld1     {v20.16b-v23.16b}, [sp], #64
     .endm
 
     .global page_copy
@@ -76,10 +62,10 @@ page_copy:
     .type   page_copy_contents, %function
 page_copy_contents:
     save
-    stp     q24, q25, [sp, #256]
-    stp     q26, q27, [sp, #288]
-    stp     q28, q29, [sp, #320]
-    stp     q30, q31, [sp, #352]
+    sub     sp, sp, #128
+    mov     x2, sp
+    st1     {v24.16b-v27.16b}, [x2], #64
+    st1     {v28.16b-v31.16b}, [x2]
     add     x2, x1, #STEP_BYTES
 1:  load_step
     orr     v24.16b, v0.16b, v1.16b
@@ -124,10 +110,8 @@ page_copy_contents:
     load_step
     b       4b
 5:  mov     w4, #1
-6:  ldp     q24, q25, [sp, #256]
-    ldp     q26, q27, [sp, #288]
-    ldp     q28, q29, [sp, #320]
-    ldp     q30, q31, [sp, #352]
+6:  ld1     {v24.16b-v27.16b}, [sp], #64
+    ld1     {v28.16b-v31.16b}, [sp], #64
     restore
     mov     w0, w4
     ret
