@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     if (argc == 4)
         return greet_as(argv[2], argv[3]);
     if (argc == 3)
-        return fake_move_receive(argv[2]);
+        fake_move_receive(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_remnants),
