@@ -79,14 +79,16 @@ static int diverged(struct precopy *p, struct gw_error *err)
                         (unsigned long long)p->left, (unsigned long long)(pages * 1000 / ms));
 }
 
-/* Brings the limits up to date. Returns whether that changed what time there is. */
+/* Brings the limits up to date. Returns whether what there is to decide has changed. */
 static bool refresh(struct precopy *p)
 {
-    unsigned timeout_ms = p->limits.timeout_ms, downtime_ms = p->limits.max_downtime_ms;
+    const struct gw_migrate_limits before = p->limits, *now = &p->limits;
 
     if (p->refresh)
         p->refresh(p->arg, &p->limits);
-    return p->limits.timeout_ms != timeout_ms || p->limits.max_downtime_ms != downtime_ms;
+    return now->timeout_ms != before.timeout_ms || now->max_downtime_ms != before.max_downtime_ms ||
+           now->on_timeout != before.on_timeout || now->max_rounds != before.max_rounds ||
+           now->throttle != before.throttle;
 }
 
 /*

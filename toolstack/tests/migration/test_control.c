@@ -231,6 +231,17 @@ static void test_set_bandwidth(void **state)
     assert_non_null(strstr(text_of(f->status, "events"), "limits were changed"));
 }
 
+static void await_rounds(struct fixture *f, size_t n)
+{
+    for (int i = 0; i < 1000; i++) {
+        if (ask(f) == 0 &&
+            json_object_array_length(json_object_object_get(f->status, "rounds")) >= n)
+            return;
+        usleep(10000);
+    }
+    fail_msg("there are no %zu rounds", n);
+}
+
 /* A guest that never converges waits for its timeout: a shorter one counts at once. */
 static void test_set_timeout(void **state)
 {
@@ -242,18 +253,76 @@ static void test_set_timeout(void **state)
     f->move->options.limits = (struct gw_migrate_limits){
         .max_downtime_ms = 1, .timeout_ms = 600000, .throttle = GW_THROTTLE_OFF};
     pid_t pid = start(f);
-    for (int i = 0; i < 1000; i++) {
-        if (ask(f) == 0 &&
-            json_object_array_length(json_object_object_get(f->status, "rounds")) > 3)
-            break;
-        usleep(10000);
-    }
+    await_rounds(f, 4);
     assert_int_equal(set(f, &sooner, GW_LIMIT_TIMEOUT, &force), 0);
     assert_int_equal(number_of(force, "max_rounds"), GW_ROUNDS_MAX); /* as a timeout means */
     json_object_put(force);
     assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_DIVERGED);
     assert_int_equal(ask(f), 0);
     assert_says(f, "result", "diverged");
+    f->move->world->busy = 0;
+    assert_still_at_source(f);
+}
+
+/* Five rounds in an hour: between two of them nobody waits for the next one to be heard. */
+static void test_set_ending(void **state)
+{
+    const struct gw_migrate_limits now = {.max_rounds = 1, .on_timeout = GW_ON_TIMEOUT_STOP};
+    struct fixture *f = *state;
+    struct json_object *force = NULL;
+
+    f->move->world->busy = 400;
+    f->move->options.limits = (struct gw_migrate_limits){
+        .max_downtime_ms = 1, .timeout_ms = 3600000, .max_rounds = 5, .throttle = GW_THROTTLE_OFF};
+    pid_t pid = start(f);
+    await_rounds(f, 2);
+    assert_int_equal(set(f, &now, GW_LIMIT_MAX_ROUNDS | GW_LIMIT_ON_TIMEOUT, &force), 0);
+    assert_int_equal(number_of(force, "timeout_ms"), 3600000);
+    json_object_put(force);
+    assert_int_equal(wait_for(pid), 0);
+    assert_int_equal(ask(f), 0);
+    assert_says(f, "result", "moved");
+    assert_says(f, "stopped_because", "last round");
+}
+
+static bool is_throttled(struct fixture *f)
+{
+    bool throttled = false;
+
+    for (unsigned i = 0; i < FAKE_VCPUS; i++)
+        throttled |= f->move->guest->vcpus[i].percent != 0;
+    return throttled;
+}
+
+static void set_throttle(struct fixture *f, enum gw_throttle throttle, bool wanted)
+{
+    const struct gw_migrate_limits limits = {.throttle = throttle};
+    struct json_object *force = NULL;
+
+    assert_int_equal(set(f, &limits, GW_LIMIT_THROTTLE, &force), 0);
+    json_object_put(force);
+    for (int i = 0; i < 2000 && is_throttled(f) != wanted; i++)
+        usleep(10000);
+    assert_int_equal(is_throttled(f), wanted);
+}
+
+/* On and off again, in a migration that began without one. */
+static void test_set_throttle(void **state)
+{
+    struct fixture *f = *state;
+
+    f->move->world->busy = 30;
+    f->move->options.limits = (struct gw_migrate_limits){.max_downtime_ms = 1,
+                                                         .bandwidth_bytes_per_s = 4 << 20,
+                                                         .timeout_ms = 100000,
+                                                         .throttle = GW_THROTTLE_OFF};
+    pid_t pid = start(f);
+    await_rounds(f, 2);
+    assert_false(is_throttled(f));
+    set_throttle(f, GW_THROTTLE_AUTO, true);
+    set_throttle(f, GW_THROTTLE_OFF, false);
+    assert_int_equal(gw_migrate_cancel("web", &f->move->err), 0);
+    assert_int_equal(wait_for(pid), GW_EXIT_MIGRATE_CANCELLED);
     f->move->world->busy = 0;
     assert_still_at_source(f);
 }
@@ -524,6 +593,8 @@ int main(int argc, char **argv)
         TEST(test_status_while_it_runs),
         TEST(test_set_bandwidth),
         TEST(test_set_timeout),
+        TEST(test_set_ending),
+        TEST(test_set_throttle),
         TEST(test_bad_requests),
         TEST(test_for_root_only),
         TEST(test_cancel_everywhere),
