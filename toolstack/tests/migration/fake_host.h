@@ -77,6 +77,8 @@ struct fake_host {
     _Atomic unsigned log_starts, reads;
     _Atomic unsigned strays; /* pages asked for that the guest has not */
     _Atomic unsigned log_takes, merges, throttles;
+    unsigned write_us;                      /* that a call which writes pages takes */
+    _Atomic unsigned writing, writing_most; /* such calls at once: now, and at the most */
     struct fake_guest guests[FAKE_GUESTS];
 };
 

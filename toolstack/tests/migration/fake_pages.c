@@ -3,6 +3,7 @@
 #include "fake_pages.h"
 
 #include <string.h>
+#include <unistd.h>
 
 int fake_no_page(struct fake_host *host, struct gw_error *err)
 {
@@ -42,11 +43,24 @@ int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
     return guest ? 0 : -1;
 }
 
+/* Others see it at work for a while. */
+static void linger(struct fake_host *host)
+{
+    unsigned now = atomic_fetch_add(&host->writing, 1) + 1, most = host->writing_most;
+
+    while (now > most && !atomic_compare_exchange_weak(&host->writing_most, &most, now))
+        ;
+    if (host->write_us)
+        usleep(host->write_us);
+    atomic_fetch_sub(&host->writing, 1);
+}
+
 int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n, const void *data,
                      struct gw_error *err)
 {
     struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
+    linger(ctx);
     for (unsigned i = 0; guest && i < n; i++) {
         uint8_t *page = fake_page_at(guest, gfns[i]);
         if (!page)

@@ -87,6 +87,19 @@ static void test_all_combinations(void **state)
         }
 }
 
+/* Each connection has its own writer at the destination; one connection has one. */
+static void test_written_in_parallel(void **state)
+{
+    struct fake_move *f = *state;
+    struct fake_host *there = &f->world->hosts[1];
+
+    there->write_us = 2000;
+    f->options.streams = 4;
+    assert_int_equal(migrate(f), 0);
+    assert_true(there->writing_most >= 2);
+    assert_int_equal(there->writing, 0);
+}
+
 static void assert_still_at_source(struct fake_move *f)
 {
     assert_true(f->guest->used);
@@ -348,6 +361,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_all_combinations),
+        TEST(test_written_in_parallel),
         TEST(test_failures),
         TEST(test_side_is_cut),
         TEST(test_wrong_token),
