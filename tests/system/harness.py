@@ -27,6 +27,16 @@ def expect(condition, text):
         raise Failure(text)
 
 
+def times(short, long, what):
+    """Counts to `short`, with --long to `long`, or to GODWIT_TEST_TIMES, and says from time to time how far it is."""
+    total, told = int(os.environ.get("GODWIT_TEST_TIMES", 0)) or (long if LONG else short), time.monotonic()
+    for number in range(total):
+        if time.monotonic() - told > 20:
+            told = time.monotonic()
+            print("      %d of %d %s" % (number, total, what), flush=True)
+        yield number
+
+
 class Bench:
     """A lab that is up, for the tests of one module."""
 

@@ -4,7 +4,7 @@
 import contextlib
 
 from guests import free_pages, guest, guest_names, must_fail, nothing_leaks
-from harness import LONG, expect
+from harness import LONG, expect, times
 
 LAB = {"names": ["north", "south", "east"], "smp": 1, "mem": "512M", "control_mem": "256M"}
 SMALL = {"memory": 16, "vcpus": 2}
@@ -12,9 +12,8 @@ LOAD = dict(SMALL, extra="travel=load")
 EIGHT = ["eight%d" % i for i in range(8)]
 
 
-def travel(g, stops):
-    """Moves it to each of the hosts in turn. On each it looks as the first time, and as much is free."""
-    seen = {}
+def travel(g, stops, seen):
+    """Moves it to each of the hosts in turn. On each it looks as when it was seen there first, and as much is free."""
     for host in g.bench.hosts:
         g.bench.check(host, ["wire", "--serve"])
     for stop in stops:
@@ -30,7 +29,9 @@ def travel(g, stops):
 def test_there_and_back_under_load(bench):
     with nothing_leaks(bench), guest(bench, "commuter", **LOAD) as g:
         g.wait_count(3)
-        travel(g, ["south", "north"] * (100 if LONG else 5))
+        seen = {}
+        for _ in times(5, 100, "times there and back"):
+            travel(g, ["south", "north"], seen)
         g.expect_only_at("north")
         g.wait_more(5)
         g.expect_whole()
@@ -39,7 +40,10 @@ def test_there_and_back_under_load(bench):
 def test_around_three_hosts(bench):
     with nothing_leaks(bench), guest(bench, "tourist", **LOAD) as g:
         g.wait_count(3)
-        travel(g, ["south", "east", "north"] * (33 if LONG else 1) + ["east"])
+        seen = {}
+        for _ in times(1, 33, "times around"):
+            travel(g, ["south", "east", "north"], seen)
+        travel(g, ["east"], seen)
         g.expect_only_at("east")
         g.wait_more(5)
         g.expect_whole()
@@ -63,7 +67,7 @@ def test_saves_and_moves_mixed(bench):
     """Each step goes on from what the one before has left, the dirty log of a chain of saves above all."""
     with nothing_leaks(bench), guest(bench, "mixed", **SMALL) as g:
         g.wait_count(3)
-        for _ in range(20 if LONG else 1):
+        for _ in times(1, 20, "times mixed"):
             before = g.footprint()
             save(g, "/srv/1", "-c", "-l", "-i")
             g.wait_more(2)
@@ -131,7 +135,7 @@ def test_eight_at_once(bench):
         guests = [stack.enter_context(guest(bench, name, **SMALL)) for name in EIGHT]
         for g in guests:
             g.wait_count(3)
-        for _ in range(10 if LONG else 1):
+        for _ in times(1, 10, "times eight there and back"):
             expect(settle(bench, guests, move_all(bench, EIGHT, "north", "south"), "north", "south") == [],
                    "not all have arrived")
             if not LONG:  # test_moves.c has the way back, between fake hosts

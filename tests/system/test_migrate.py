@@ -27,6 +27,7 @@ def move_once(bench, name, **keys):
         g.expect_whole()
 
 
+# Two that write are what all that fails below is tried again with; at full speed they are moved in test_chains.py.
 def test_one_vcpu(bench):
     move_once(bench, "one", vcpus=1)
 
@@ -35,16 +36,8 @@ def test_two_vcpus_idle(bench):
     move_once(bench, "idle2", vcpus=2, extra="travel=idle")
 
 
-def test_two_vcpus_writing(bench):
-    move_once(bench, "two", vcpus=2)
-
-
 def test_four_vcpus_writing(bench):
     move_once(bench, "four", vcpus=4)
-
-
-def test_two_vcpus_writing_at_full_speed(bench):
-    move_once(bench, "load2", vcpus=2, extra="travel=load")
 
 
 def test_vcpus_not_started_yet(bench):
@@ -115,9 +108,9 @@ def test_over_tls(bench):
 
 
 def start_slowly(g, *options):
-    """Moves it to south at 1 MB/s, by a process of its own; returns when its memory is on the way."""
+    """Moves it to south at 400 kB/s, which takes long, by a process of its own; returns when its memory is on the way."""
     g.bench.run("south", ["wire", "--serve"])
-    g.bench.check("north", "setsid godwit migrate --json -s wire --verify --bandwidth 1MB/s %s %s south"
+    g.bench.check("north", "setsid godwit migrate --json -s wire --verify --bandwidth 400kB/s %s %s south"
                   " >/run/moving.json 2>/run/moving.log </dev/null & echo $! >/run/moving.pid" % (" ".join(options), g.name))
     g.bench.wait("%s is on its way" % g.name, lambda: status(g).get("phase") == "rounds" and status(g)["bytes"] > 0,
                  lambda: str(status(g)))
@@ -142,12 +135,14 @@ def test_changed_from_another_shell(bench):
         start_slowly(g, "--max-rounds 3 --on-timeout stop")
         before = status(g)
         expect(before["result"] == "active" and before["runs_at"] == "source", str(before))
-        expect(before["limits"]["bandwidth_bytes_per_s"] == 1000000, str(before["limits"]))
+        expect(before["limits"]["bandwidth_bytes_per_s"] == 400000, str(before["limits"]))
         bench.wait("more is sent", lambda: status(g)["bytes"] > before["bytes"], lambda: str(status(g)))
         force = json.loads(bench.check("north", ["godwit", "migrate-set", "--json", "--bandwidth", "unlimited", g.name]))
         expect(force["bandwidth_bytes_per_s"] == 0 and force["max_rounds"] == 3, str(force))
         report = report_of(g)
         check_report(report)
+        speed = report["bytes"] * 1000 / report["total_ms"]
+        expect(speed > 500000, "the limit was said to be off, but it sent %d bytes/s: %s" % (speed, report))
         g.moved("south")
         g.expect_only_at("south")
         expect(status(g) == report, "migrate-status differs from what migrate has printed")
