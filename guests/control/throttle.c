@@ -150,6 +150,30 @@ static void test_share(const struct spell *free, uint32_t percent)
            "and what it lost, %lu ms", (writer.throttle_ns - before.throttle_ns) / 1000000);
 }
 
+static uint64_t nap_spell(void)
+{
+    store_driver_begin(&driver, WRITER, STORE_NAP_STREAM, 1, REGION_PAGES);
+    sleep_ms(SPELL_MS);
+    report(finish(WRITER), "a writer that naps is there at the end");
+    return driver.mailbox->slots[WRITER].stores;
+}
+
+/* It needs a hundredth of a CPU, and still gets on less: what is taken is time, not its share. */
+static void test_writer_that_naps(void)
+{
+    uint64_t free, slow, slowest;
+
+    report(throttle(WRITER, 0) == 0, "nothing is taken");
+    free = nap_spell();
+    report(throttle(WRITER, 90) == 0, "90 %% is taken");
+    slow = nap_spell();
+    report(throttle(WRITER, 99) == 0, "99 %% is taken");
+    slowest = nap_spell();
+    report(slow * 100 <= free * 35 && slow > 0, "it naps and stored %lu %% of %lu",
+           slow * 100 / free, free);
+    report(slowest * 100 <= free * 12 && slowest > 0, "and %lu %%", slowest * 100 / free);
+}
+
 /* Also on a CPU that has nothing else to do. */
 static void test_all_throttled(void)
 {
@@ -213,6 +237,7 @@ static void test_faults(void)
     report(is_about(free.percent_ran, 50), "half a CPU each");
     test_share(&free, 75);
     test_share(&free, 90);
+    test_writer_that_naps();
     test_all_throttled();
     test_throttled_guest_works();
     report(shadow(XEN_DOMCTL_SHADOW_OP_OFF, NULL) == 0, "OFF");

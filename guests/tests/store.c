@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes the pages it is told to, with the kind of store it is told to; see store_plan.h. */
+#include <guest/gic.h>
 #include <guest/main.h>
 #include <guest/report.h>
 #include <guest/smp.h>
@@ -7,6 +8,8 @@
 #include <guest/sysreg.h>
 #include <guest/timer.h>
 #include <string.h>
+
+#define STORES_PER_NAP 40u
 
 static struct store_mailbox *const mailbox = (struct store_mailbox *)MAILBOX_IPA;
 
@@ -82,6 +85,18 @@ static void store_once(uint32_t kind, uint64_t page, uint64_t value)
     }
 }
 
+/* Interrupts are masked: one that is pending ends the sleep all the same. */
+static void nap(void)
+{
+    uint64_t end = timer_count() + timer_hz() / 250;
+
+    timer_set_virt(timer_hz() / 250);
+    while (timer_count() < end) {
+        __asm__ volatile("wfi");
+    }
+    timer_stop_virt();
+}
+
 /* Stores until told to stop: what a guest under load does to a migration. */
 static uint64_t stream(struct store_slot *slot)
 {
@@ -92,6 +107,9 @@ static uint64_t stream(struct store_slot *slot)
             REGION_IPA + 4096ul * store_plan_page(slot->seed, (uint32_t)(stores % slot->pages));
 
         *(volatile uint64_t *)(page + (slot - mailbox->slots) * 8) = ++stores;
+        if (slot->kind == STORE_NAP_STREAM && stores % STORES_PER_NAP == 0) {
+            nap();
+        }
     }
     return stores;
 }
@@ -115,7 +133,7 @@ static void do_round(struct store_slot *slot)
         slot->stores = read_stream(slot);
         return;
     }
-    if (slot->kind == STORE_STREAM) {
+    if (slot->kind == STORE_STREAM || slot->kind == STORE_NAP_STREAM) {
         slot->stores = stream(slot);
         return;
     }
@@ -130,6 +148,8 @@ static void serve(unsigned cpu)
 {
     struct store_slot *slot = &mailbox->slots[cpu];
 
+    gic_init_cpu();
+    gic_enable(TIMER_VIRT_INTID, 0x80);
     slot->has_lse = has_lse();
     for (;;) {
         uint32_t round = atomic_load_explicit(&slot->round, memory_order_acquire);
@@ -148,6 +168,7 @@ static void serve(unsigned cpu)
 void guest_main(const void *dtb)
 {
     memset(mailbox, 0, sizeof(*mailbox));
+    gic_init();
     for (unsigned cpu = 1; cpu < 16 && smp_start(cpu, serve) == 0; cpu++) {
     }
     serve(0);

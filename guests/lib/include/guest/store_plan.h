@@ -30,6 +30,7 @@ enum store_kind {
     STORE_READ = STORE_KINDS, /* only reads */
     STORE_STREAM,             /* counters into random pages until told to stop */
     STORE_READ_STREAM,        /* the same, only reads */
+    STORE_NAP_STREAM,         /* as STORE_STREAM, but sleeps for 4 ms after every 40 stores */
 };
 
 struct store_slot {
