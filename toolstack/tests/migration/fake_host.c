@@ -367,6 +367,9 @@ static int fake_set_readonly(void *ctx, uint32_t domid, const struct stream_rang
     return 0;
 }
 
+/* No host does it in no time: a downtime of 1 ms is always too short, so there are more rounds. */
+#define STATE_US 2000
+
 static int fake_get_state(void *ctx, uint32_t domid, void **ret_state, uint32_t *ret_bytes,
                           struct gw_error *err)
 {
@@ -374,6 +377,7 @@ static int fake_get_state(void *ctx, uint32_t domid, void **ret_state, uint32_t 
 
     if (!guest)
         return -1;
+    usleep(STATE_US);
     *ret_state = malloc(FAKE_STATE_BYTES);
     if (!*ret_state)
         return gw_error_set(err, GW_EXIT_FAILED, "out of memory");

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ static _Noreturn void lead(struct fake_move *m, int (*run)(struct fake_move *), 
     int status;
 
     signal(SIGINT, SIG_IGN); /* as a shell while a command runs */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     pid_t pid = fork();
     if (pid == 0) {
         close(facts);
@@ -348,6 +350,8 @@ int main(int argc, char **argv)
 {
     if (argc == 3)
         fake_move_receive(argv[2]);
+    if (argc == 2)
+        cmocka_set_test_filter(argv[1]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_first_cancels), TEST(test_second_detaches), TEST(test_worker_is_killed),

@@ -311,6 +311,8 @@ int main(int argc, char **argv)
         return 1;
     if (argc == 3)
         fake_move_receive(argv[2]);
+    if (argc == 2)
+        cmocka_set_test_filter(argv[1]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy), TEST(test_it_runs_there),
