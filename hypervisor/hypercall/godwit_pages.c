@@ -129,6 +129,18 @@ static long transfer_page(struct batch *b, unsigned at)
     return error;
 }
 
+static void batch_begin(struct batch *b, struct transfer *t, uint32_t count)
+{
+    b->t = t;
+    b->count = count < FRAMES_AT_ONCE ? count : FRAMES_AT_ONCE;
+    if (!t->write && t->room != 0 && b->count > t->room) {
+        b->count = t->room; /* no further can it come */
+    }
+    b->held = b->touched = 0;
+    b->caller.write = !t->write;
+    b->caller.count = b->caller.used = 0;
+}
+
 /* Holds the domain's pages. A frame number that is none, like one with a bit too many, is no RAM.
  */
 static void batch_hold(struct batch *b)
@@ -161,14 +173,7 @@ static long transfer_some(struct transfer *t, uint64_t list, uint32_t count, uin
     long error = 0;
     unsigned at = 0;
 
-    b.t = t;
-    b.count = count < FRAMES_AT_ONCE ? count : FRAMES_AT_ONCE;
-    if (!t->write && t->room != 0 && b.count > t->room) {
-        b.count = t->room; /* no further can it come */
-    }
-    b.touched = 0;
-    b.caller.write = !t->write;
-    b.caller.count = b.caller.used = 0;
+    batch_begin(&b, t, count);
     *ret_done = 0;
     if (copy_from_guest(b.words, list, b.count * sizeof(b.words[0])) != 0) {
         return -EFAULT;

@@ -33,9 +33,12 @@ int save_sums_of(struct migrate_host *host, uint32_t domid, const struct stream_
     uint64_t pages = stream_memory_pages(memory);
     uint32_t *sums = calloc(STREAM_SUMS_MAX, sizeof(*sums));
     struct page_view view = {0};
-    int rc =
-        sums ? page_view_alloc(&view, err) : gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    int rc = 0;
 
+    if (!sums)
+        return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    if (page_view_alloc(&view, err))
+        rc = -1;
     for (uint64_t first = 0; rc == 0 && first < pages; first += STREAM_SUMS_MAX) {
         uint32_t n = pages - first < STREAM_SUMS_MAX ? (uint32_t)(pages - first) : STREAM_SUMS_MAX;
 

@@ -20,12 +20,20 @@ static size_t data_line_bytes(void)
 
 #define LINES_AT_ONCE 16u
 
-/* An operation on that many lines; at becomes the address behind them. */
-#define EACH_LINE(operation, at, line)                                                             \
-    __asm__ volatile(".rept %c2\n " operation ", %0\n add %0, %0, %1\n .endr"                      \
-                     : "+r"(at)                                                                    \
-                     : "r"((uintptr_t)(line)), "i"(LINES_AT_ONCE)                                  \
-                     : "memory")
+/* A function that does an operation on that many lines, and returns the address behind them. */
+#define ON_LINES(name, operation)                                                                  \
+    static uintptr_t name(uintptr_t at, uintptr_t line)                                            \
+    {                                                                                              \
+        __asm__ volatile(".rept %c2\n " operation ", %0\n add %0, %0, %1\n .endr"                  \
+                         : "+r"(at)                                                                \
+                         : "r"(line), "i"(LINES_AT_ONCE)                                           \
+                         : "memory");                                                              \
+        return at;                                                                                 \
+    }
+
+ON_LINES(zero_next, "dc zva")
+ON_LINES(clean_next, "dc cvac")
+ON_LINES(clean_invalidate_next, "dc civac")
 
 void cache_zero(void *va, size_t bytes)
 {
@@ -37,7 +45,7 @@ void cache_zero(void *va, size_t bytes)
         return;
     }
     for (uintptr_t at = (uintptr_t)va, end = at + bytes; at < end;) {
-        EACH_LINE("dc zva", at, step);
+        at = zero_next(at, step);
     }
 }
 
@@ -60,7 +68,7 @@ static void clean_lines(const void *va, size_t bytes, size_t step)
     uintptr_t at = (uintptr_t)va & ~(step - 1), end = (uintptr_t)va + bytes;
 
     while (at + LINES_AT_ONCE * step <= end) {
-        EACH_LINE("dc cvac", at, step);
+        at = clean_next(at, step);
     }
     for (; at < end; at += step) {
         __asm__ volatile("dc cvac, %0" ::"r"(at) : "memory");
@@ -72,7 +80,7 @@ static void clean_invalidate_lines(const void *va, size_t bytes, size_t step)
     uintptr_t at = (uintptr_t)va & ~(step - 1), end = (uintptr_t)va + bytes;
 
     while (at + LINES_AT_ONCE * step <= end) {
-        EACH_LINE("dc civac", at, step);
+        at = clean_invalidate_next(at, step);
     }
     for (; at < end; at += step) {
         __asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
