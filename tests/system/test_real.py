@@ -10,7 +10,7 @@ from harness import LONG, expect
 LAB = dict(TWO_HOSTS, cpu="neoverse-n1") if LONG else TWO_HOSTS  # these CPUs can note writes themselves
 WORK = "/srv/guests/work.cfg"
 WORDS = "console=ttyAMA0 quiet cma=0 work=%s work_mib=%d work_memtests=%d"
-SHORT = "" if LONG else " work_keys=3000 work_data=small work_builds=2"
+SHORT = "" if LONG else " work_keys=3000 work_data=small work_builds=1"
 SOME_MEMTESTS = 0x7  # three of memtester's tests of one loop; 0 means all
 BATCH = "sort", "xz", "compile", "memtester"
 # "NAME beat N: what, at SECONDS s", and "pass" for "beat": of the guest's own clock.
@@ -108,7 +108,7 @@ def test_sort_xz_compile_memtester(bench):
 
 
 def test_redis(bench):
-    text = move_at_work(bench, "redis", ("redis",), 9 if LONG else 3)
+    text = move_at_work(bench, "redis", ("redis",), 9 if LONG else 2)
     expect(re.search(rb"^redis all \d+ keys are right", text, re.M), "not all keys were read again:\n" + tail(text))
 
 

@@ -165,7 +165,10 @@ int gw_migrate_status(const char *name, char **ret_json, struct gw_error *err)
 
 static int not_running(const char *name, struct gw_error *err)
 {
-    return gw_error_set(err, GW_EXIT_STATE, "%s is not being migrated", name);
+    return gw_error_set(
+        err, GW_EXIT_STATE,
+        "%s is not being migrated: see godwit list, and godwit migrate-status for the last time",
+        name);
 }
 
 int gw_migrate_set(const char *name, const struct gw_migrate_limits *limits, unsigned which,

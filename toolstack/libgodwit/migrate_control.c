@@ -87,7 +87,9 @@ static void answer_set(struct migrate_control *c, struct json_object *request,
 
     pthread_mutex_lock(&c->lock);
     if (c->stopped)
-        gw_error_set(error, GW_EXIT_STATE, "%s has been stopped for the last round: it is too late",
+        gw_error_set(error, GW_EXIT_STATE,
+                     "%s has been stopped for the last round, and no limit counts any more: wait, "
+                     "or see godwit migrate-cancel",
                      c->name);
     else if (migrate_limits_take(wanted, &c->limits, &which, error) == 0)
         c->changed = true;

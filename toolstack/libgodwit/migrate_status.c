@@ -60,7 +60,8 @@ int migrate_status_lock(const char *name, struct gw_error *err)
     if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return fd;
     close(fd);
-    return gw_error_set(err, GW_EXIT_STATE, "%s is being migrated already", name);
+    return gw_error_set(err, GW_EXIT_STATE,
+                        "%s is being migrated already: see godwit migrate-status %s", name, name);
 }
 
 bool migrate_status_is_locked(const char *name)
