@@ -20,12 +20,12 @@ static int choose_path(struct save_file *f, const char *path)
     bool exists = stat(path, &status) == 0;
 
     f->renames = !exists || S_ISREG(status.st_mode);
-    if (!exists || !f->renames || !realpath(path, f->path)) {
-        if (strlen(path) >= sizeof(f->path))
-            return -1;
-        strcpy(f->path, path);
-    }
-    int n = snprintf(f->written, sizeof(f->written), "%s%s", f->path, f->renames ? ".partial" : "");
+    int n = 0;
+    if (!exists || !f->renames || !realpath(path, f->path))
+        n = snprintf(f->path, sizeof(f->path), "%s", path);
+    if (n < 0 || (size_t)n >= sizeof(f->path))
+        return -1;
+    n = snprintf(f->written, sizeof(f->written), "%s%s", f->path, f->renames ? ".partial" : "");
     return n < 0 || (size_t)n >= sizeof(f->written) ? -1 : 0;
 }
 

@@ -165,7 +165,8 @@ static void check_left(struct fake_save *f, const struct gw_save_options *o, con
     bool saved = is_there(f, 1, ""), both = way->guard == SIGKILL && way->worker == SIGKILL;
     struct gw_save_options next = fake_save_options(f, 2, -1);
 
-    assert_int_equal(is_there(f, 1, ".partial"), both);
+    if (is_there(f, 1, ".partial") != both)
+        fail_msg("%s: the partial file is %s", way->name, both ? "not there" : "still there");
     if (both)
         while (f->guest->pauses > 0) /* what the documents tell the operator to do */
             fake_guest_unpause(f->guest);
@@ -373,7 +374,7 @@ static void test_chain_across_folders(void **state)
     assert_int_equal(fake_save_restore(f, last, 1), GW_EXIT_FAILED);
     assert_non_null(strstr(f->err.message, "all files of the chain named"));
     assert_null(fake_save_guest(f));
-    strcpy(f->files[0], moved);
+    snprintf(f->files[0], sizeof(f->files[0]), "%s", moved);
     go_on_from(f, all, 2);
     assert_int_equal(fake_save_restore(f, all, 2), GW_EXIT_STATE); /* its name is taken */
     assert_non_null(strstr(f->err.message, "web"));
