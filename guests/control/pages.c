@@ -172,6 +172,33 @@ static void test_any_order(void)
            "40 pages in no order: %u wrong, %ld", wrong, rc);
 }
 
+/* What a saver asks first: where there is RAM. */
+static void test_types(void)
+{
+    static uint64_t list[1024];
+    struct xen_domctl op = {.u.getpageframeinfo3 = {.num = 1024, .array.p = list}};
+    const uint64_t none[] = {1, WRITER_REGION_GFN - (GUEST_RAM0_BASE >> 12), UINT64_C(1) << 28,
+                             UINT64_C(1) << 52, UINT64_MAX};
+    unsigned wrong = 0;
+    int64_t rc;
+
+    for (unsigned i = 0; i < 1024; i++) {
+        list[i] = i % 67 < 5 ? none[i % 67] : WRITER_REGION_GFN + (i * 331) % PAGES;
+    }
+    rc = control_domctl(&op, XEN_DOMCTL_getpageframeinfo3, driver.guest.domid);
+    for (unsigned i = 0; i < 1024; i++) {
+        wrong += list[i] != (i % 67 < 5 ? XEN_DOMCTL_PFINFO_XTAB : XEN_DOMCTL_PFINFO_NOTAB);
+    }
+    report(rc == 0 && wrong == 0, "types of 1024 frames: %u wrong, %ld", wrong, rc);
+    op.u.getpageframeinfo3.num = 1025;
+    rc = control_domctl(&op, XEN_DOMCTL_getpageframeinfo3, driver.guest.domid);
+    report(rc == -XEN_E2BIG, "of one too many: %ld", rc);
+    op.u.getpageframeinfo3.num = 65;
+    op.u.getpageframeinfo3.array.p = (void *)NO_MEMORY;
+    rc = control_domctl(&op, XEN_DOMCTL_getpageframeinfo3, driver.guest.domid);
+    report(rc == -XEN_EFAULT, "of a list that is not there: %ld", rc);
+}
+
 static void refused(const char *what, struct godwit_pages request, int64_t expected)
 {
     int64_t rc = copy(&request);
@@ -223,6 +250,7 @@ void guest_main(const void *dtb)
     test_writing();
     test_one_byte();
     test_any_order();
+    test_types();
     test_reading();
     test_refusals();
     report(registers_wrong == 0, "%u halves of our registers differ behind %lu calls",

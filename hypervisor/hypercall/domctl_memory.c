@@ -8,36 +8,52 @@
 
 #include "domctl.h"
 
-#define FRAME_INFO_MAX    1024u
-#define CACHE_FLUSH_MAX   (UINT64_C(1) << FRAME_ORDER_MAX) /* pages in one call */
-#define CACHE_FLUSH_CHUNK 16u                              /* pages between looks at the clock */
-#define GFN_LIMIT         (UINT64_C(1) << (64 - PAGE_SHIFT))
+#define FRAME_INFO_MAX     1024u
+#define FRAME_INFO_AT_ONCE 64u
+#define CACHE_FLUSH_MAX    (UINT64_C(1) << FRAME_ORDER_MAX) /* pages in one call */
+#define CACHE_FLUSH_CHUNK  16u                              /* pages between looks at the clock */
+#define GFN_LIMIT          (UINT64_C(1) << (64 - PAGE_SHIFT))
 
-static bool is_ram(enum s2_type type)
+static unsigned hold_none(const pa_t *frames, unsigned count)
 {
-    return type == S2_RAM_RW || type == S2_RAM_RO;
+    return count;
+}
+
+/* Puts in the place of each frame number what a saver wants to know of it. */
+static void find_types(struct domain *d, xen_pfn_t *frames, unsigned n)
+{
+    pa_t unused[FRAME_INFO_AT_ONCE];
+
+    for (unsigned i = 0; i < n; i++) {
+        unsigned ram = s2_lookup_hold_ram(&d->s2, frames + i, n - i, false, hold_none, unused);
+
+        for (unsigned end = i + ram; i < end; i++) {
+            frames[i] = XEN_DOMCTL_PFINFO_NOTAB;
+        }
+        if (i < n) {
+            frames[i] = XEN_DOMCTL_PFINFO_XTAB;
+        }
+    }
 }
 
 /* In: a gfn. Out: 0 for RAM, XTAB for anything that a saver cannot read. */
 long domctl_get_page_frame_info(struct domctl *domctl)
 {
     struct xen_domctl_getpageframeinfo3 *request = &domctl->op.u.getpageframeinfo3;
-    struct domain *d = domctl->d;
+    xen_pfn_t frames[FRAME_INFO_AT_ONCE];
 
     if (request->num > FRAME_INFO_MAX) {
         return -E2BIG;
     }
-    for (uint64_t i = 0; i < request->num; i++) {
-        uint64_t at = request->array.q + i * sizeof(xen_pfn_t);
-        xen_pfn_t gfn, type = XEN_DOMCTL_PFINFO_XTAB;
+    for (uint64_t done = 0, n; done < request->num; done += n) {
+        uint64_t at = request->array.q + done * sizeof(frames[0]), left = request->num - done;
 
-        if (copy_from_guest(&gfn, at, sizeof(gfn)) != 0) {
+        n = left < FRAME_INFO_AT_ONCE ? left : FRAME_INFO_AT_ONCE;
+        if (copy_from_guest(frames, at, n * sizeof(frames[0])) != 0) {
             return -EFAULT;
         }
-        if (gfn < GFN_LIMIT && is_ram(s2_lookup(&d->s2, ipa_from_gfn(gfn)).type)) {
-            type = XEN_DOMCTL_PFINFO_NOTAB;
-        }
-        if (copy_to_guest(at, &type, sizeof(type)) != 0) {
+        find_types(domctl->d, frames, (unsigned)n);
+        if (copy_to_guest(at, frames, n * sizeof(frames[0])) != 0) {
             return -EFAULT;
         }
     }
