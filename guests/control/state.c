@@ -278,6 +278,34 @@ static void flip_others(void)
     FLIP(GODWIT_SAVE_VCPU, 2, godwit_save_vcpu, power, 1);
 }
 
+/*
+ * The time of a loaded guest stands until it is started. A timer of it that is one tick ahead must
+ * cost nobody anything meanwhile: a CPU that looked for it again and again would not come back
+ * here.
+ */
+static void stand_before_a_timer(void)
+{
+    static struct control_guest guest;
+    uint32_t bytes, unused;
+    struct godwit_save_timer *timer;
+    const struct godwit_save_clock *clock;
+    int64_t rc = control_guest_create(&guest, GUEST_BYTES, PATTERN_VCPUS);
+
+    memcpy(changed, list, list_bytes);
+    clock = (const void *)body_of(changed, GODWIT_SAVE_CLOCK, 0, &unused);
+    for (unsigned vcpu = 0; vcpu < 2; vcpu++) {
+        timer = (void *)body_of(changed, GODWIT_SAVE_TIMER, vcpu, &unused);
+        timer->cntv_cval = timer->cntp_cval = clock->virtual_count + 1;
+        timer->cntv_ctl = timer->cntp_ctl = 1;
+    }
+    bytes = list_bytes;
+    rc = rc != 0 ? rc : context(XEN_DOMCTL_sethvmcontext, guest.domid, changed, &bytes);
+    timer_delay_ms(50);
+    rc = rc != 0 ? rc : control_guest_unpause(&guest);
+    report(rc == 0, "it stands still one tick before its timers, and is started: %ld", rc);
+    report(control_guest_destroy(&guest) == 0, "and destroyed");
+}
+
 void guest_main(const void *dtb)
 {
     uint64_t every = control_option(dtb, "every", 1), free_before = control_free_pages_settled();
@@ -288,6 +316,7 @@ void guest_main(const void *dtb)
     if (!report(run(list, false) == OUTCOME_EQUAL, "the guest has all that it had")) {
         return;
     }
+    stand_before_a_timer();
     flip_registers(every != 0 ? every : 1);
     flip_time();
     flip_gic();

@@ -13,6 +13,7 @@
 #include <hv/evtchn.h>
 #include <hv/sched.h>
 #include <hv/spinlock.h>
+#include <hv/vtimer.h>
 #include <port/inline.h>
 #include <stddef.h>
 
@@ -216,14 +217,22 @@ void sched_domain_pause(struct domain *d)
     sched_unlock();
 }
 
-/* What a loaded domain has waited until now is hidden from it. */
+/*
+ * What a loaded domain has waited until now is hidden from it. Its vCPUs are still held: nothing
+ * waited for their timers while the clock stood. Scheduler lock, dropped meanwhile.
+ */
 static void start_clock(struct domain *d)
 {
-    if (atomic_load_explicit(&d->clock_stands, memory_order_relaxed)) { /* scheduler lock */
-        d->cntvoff_ticks += time_counter() - d->paused_at_ticks;
-        /* Release pairs with the acquire in vtimer.c: the offset is there first. */
-        atomic_store_explicit(&d->clock_stands, false, memory_order_release);
+    d->cntvoff_ticks += time_counter() - d->paused_at_ticks;
+    /* Release pairs with the acquire in vtimer.c: the offset is there first. */
+    atomic_store_explicit(&d->clock_stands, false, memory_order_release);
+    sched_unlock();
+    for (uint32_t i = 0; i < d->max_vcpus; i++) {
+        if (d->vcpus[i]) {
+            vtimer_recompute(d->vcpus[i]);
+        }
     }
+    spin_lock(&sched_lock);
 }
 
 int sched_domain_unpause(struct domain *d)
@@ -231,11 +240,13 @@ int sched_domain_unpause(struct domain *d)
     int error = 0;
 
     spin_lock(&sched_lock);
+    if (d->pause_count == 1 && atomic_load_explicit(&d->clock_stands, memory_order_relaxed)) {
+        start_clock(d);
+    }
     if (d->pause_count == 0) {
         error = -EINVAL;
     } else if (--d->pause_count == 0) {
         d->creation_finished = true;
-        start_clock(d);
         recheck_all(d);
     }
     sched_unlock();

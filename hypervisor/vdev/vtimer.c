@@ -34,13 +34,17 @@
 #define REG_CNTP_CTL   0x21u
 #define REG_CNTP_CVAL  0x22u
 
+static bool clock_stands(const struct vcpu *v)
+{
+    /* Acquire pairs with the release in sched.c: then the offset is the new one. */
+    return atomic_load_explicit(&v->domain->clock_stands, memory_order_acquire);
+}
+
 static uint64_t guest_now(const struct vcpu *v)
 {
     const struct domain *d = v->domain;
-    /* Acquire pairs with the release in sched.c: then the offset is the new one. */
-    bool stands = atomic_load_explicit(&d->clock_stands, memory_order_acquire);
 
-    return (stands ? d->paused_at_ticks : time_counter()) - d->cntvoff_ticks;
+    return (clock_stands(v) ? d->paused_at_ticks : time_counter()) - d->cntvoff_ticks;
 }
 
 static bool timer_enabled(uint32_t ctl)
@@ -58,14 +62,16 @@ static uint64_t deadline_ns(const struct vcpu *v, uint64_t cval)
     return time_now_ns() + time_ticks_to_ns((wait < limit ? wait : limit) + 1);
 }
 
-/* Sets the interrupt line of a timer that is kept in software, and the host timer that raises it.
+/*
+ * Sets the interrupt line of a timer that is kept in software, and the host timer that raises it.
+ * None while the guest's clock stands: it would find each time that its value is still ahead.
  */
 static void update(struct vcpu *v, uint32_t ppi, uint32_t ctl, uint64_t cval, struct timer *timer)
 {
     bool line = timer_enabled(ctl) && guest_now(v) >= cval;
 
     vgic_set_line(v->domain, v, ppi, line);
-    if (timer_enabled(ctl) && !line) {
+    if (timer_enabled(ctl) && !line && !clock_stands(v)) {
         timer_set(timer, deadline_ns(v, cval));
     } else if (timer->cpu >= 0) {
         timer_cancel(timer);
@@ -75,7 +81,7 @@ static void update(struct vcpu *v, uint32_t ppi, uint32_t ctl, uint64_t cval, st
 /* What a host timer does when it fires: the same without the cancelling of itself. */
 static void fired(struct vcpu *v, uint32_t ppi, uint32_t ctl, uint64_t cval, struct timer *timer)
 {
-    if (!timer_enabled(ctl)) {
+    if (!timer_enabled(ctl) || clock_stands(v)) {
         return;
     }
     if (guest_now(v) >= cval) {

@@ -39,7 +39,10 @@ void vtimer_save(struct vcpu *v);
 /* Trapped accesses to CRn 14, op1 3; iss as in ESR_EL2, v is loaded here. False: undefined. */
 bool vtimer_trap_sysreg(struct vcpu *v, uint32_t iss, uint64_t *value, bool write);
 
-/* After a load from a save record, v not loaded on a CPU: lines and timers from the registers. */
+/*
+ * After a load from a save record, and when the domain's clock starts again, v not loaded on a CPU:
+ * lines and timers from the registers.
+ */
 void vtimer_recompute(struct vcpu *v);
 
 #endif
