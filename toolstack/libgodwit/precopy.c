@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PACE_STEP_MS 50u
+#define PACE_STEP_MS     50u
+#define THROTTLE_STEP_MS 10u
 
 uint64_t precopy_now_ms(void)
 {
@@ -148,6 +149,22 @@ static int judge(struct precopy *p, struct gw_error *err)
     }
 }
 
+/*
+ * Most pages were not sent, because the guest had written them again by then. Until it is slower
+ * the next round would do no better, and rounds are few.
+ */
+static void await_throttle(const struct precopy *p)
+{
+    const struct timespec step = {.tv_nsec = THROTTLE_STEP_MS * 1000000L};
+    const struct precopy_round *round = &p->rounds[p->n];
+    uint64_t end_ms = p->began_ms + round->start_ms + throttle_look_ms(&p->throttle);
+
+    if (p->limits.throttle != GW_THROTTLE_AUTO || round->skipped <= round->pages)
+        return;
+    while (precopy_now_ms() < end_ms && !handover_cancelled && !p->out_of_time)
+        nanosleep(&step, NULL);
+}
+
 static int send_live_rounds(struct precopy *p, struct gw_error *err)
 {
     char step[32];
@@ -157,8 +174,10 @@ static int send_live_rounds(struct precopy *p, struct gw_error *err)
     do {
         snprintf(step, sizeof(step), "source-round%u", p->n);
         if (migrate_step(step, err) || (p->n > 0 && pace(p, err)) || listen_to_peer(p, err) ||
-            precopy_round_send(p, p->n > 0, err) || precopy_round_harvest(p, false, false, err) ||
-            finish_round(p, err))
+            precopy_round_send(p, p->n > 0, err))
+            return -1;
+        await_throttle(p);
+        if (precopy_round_harvest(p, false, false, err) || finish_round(p, err))
             return -1;
         verdict = judge(p, err);
     } while (verdict == 0);

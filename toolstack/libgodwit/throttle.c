@@ -45,13 +45,15 @@ static bool all_counted(const struct migrate_vcpu *counts, unsigned n)
     return counted;
 }
 
-static bool is_look(const struct throttle *t)
+unsigned throttle_look_ms(const struct throttle *t)
 {
     unsigned most = 0;
 
+    if (t->n == 0)
+        return 0;
     for (unsigned i = 0; i < t->n; i++)
         most = t->vcpus[i].percent > most ? t->vcpus[i].percent : most;
-    return t->look_ms >= (most > THROTTLE_LONG_PERCENT ? THROTTLE_LONG_LOOK_MS : THROTTLE_LOOK_MS);
+    return most > THROTTLE_LONG_PERCENT ? THROTTLE_LONG_LOOK_MS : THROTTLE_LOOK_MS;
 }
 
 /* Only once the guest presses: a page of the sample costs the guest a fault each round. */
@@ -86,7 +88,7 @@ int throttle_round(struct throttle *t, const struct throttle_measure *measure, b
         return 0;
     t->look_ms += measure->ms;
     t->look_pages += measure->dirty_pages_per_s * measure->ms / 1000;
-    if (enabled && !is_look(t))
+    if (enabled && t->look_ms < throttle_look_ms(t))
         return 0;
     look.ms = t->look_ms ? t->look_ms : 1;
     look.dirty_pages_per_s = t->look_pages * 1000 / look.ms;

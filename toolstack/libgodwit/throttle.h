@@ -37,6 +37,10 @@ int throttle_begin(struct throttle *throttle, struct migrate_host *host,
 int throttle_round(struct throttle *throttle, const struct throttle_measure *measure, bool enabled,
                    struct gw_error *err);
 
+/* How long rounds must be, alone or together, to tell the throttle something; 0: it counts nothing.
+ */
+unsigned throttle_look_ms(const struct throttle *throttle);
+
 /* Reads the counts only: after the guest was stopped, for the report. */
 int throttle_read(struct throttle *throttle, struct gw_error *err);
 
