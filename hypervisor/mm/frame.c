@@ -314,17 +314,35 @@ void *frame_alloc_hv_run(uint64_t pages, uint64_t *ret_pages)
     return pa_to_va(pa);
 }
 
+/* Of the largest block that begins at an address, and ends before the end and in its bank. */
+static unsigned order_at(uint64_t at, uint64_t end)
+{
+    uint64_t bank_end = frame_bank_of(at >> PAGE_SHIFT)->end_mfn << PAGE_SHIFT;
+    unsigned order = 0;
+
+    end = end < bank_end ? end : bank_end;
+    while (order < FRAME_ORDER_MAX && (at & (PAGE_SIZE_BYTES << order)) == 0 &&
+           at + (PAGE_SIZE_BYTES << (order + 1)) <= end) {
+        order++;
+    }
+    return order;
+}
+
+void frame_run_give(pa_t start, uint64_t pages)
+{
+    for (uint64_t at = start.addr, end = at + (pages << PAGE_SHIFT); at < end;) {
+        unsigned order = order_at(at, end);
+
+        frame_block_give(pa_make(at), order);
+        at += PAGE_SIZE_BYTES << order;
+    }
+}
+
 void frame_free_hv_run(void *va, uint64_t pages)
 {
     for (uint64_t at = va_to_pa(va).addr, end = at + (pages << PAGE_SHIFT); at < end;) {
-        uint64_t bank_end = frame_bank_of(at >> PAGE_SHIFT)->end_mfn << PAGE_SHIFT;
-        unsigned order = 0;
+        unsigned order = order_at(at, end);
 
-        /* The largest block that begins here and ends in the run, and in the bank. */
-        while (order < FRAME_ORDER_MAX && (at & (PAGE_SIZE_BYTES << order)) == 0 &&
-               at + (PAGE_SIZE_BYTES << (order + 1)) <= (end < bank_end ? end : bank_end)) {
-            order++;
-        }
         disown_frames(pa_make(at), UINT64_C(1) << order);
         frame_block_give(pa_make(at), order);
         at += PAGE_SIZE_BYTES << order;

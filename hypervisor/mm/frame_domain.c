@@ -132,23 +132,63 @@ unsigned frame_get_list(const pa_t *frames, unsigned n)
     return done;
 }
 
+/* Drops a reference. True: it was the last one, and the frame is nobody's any more. */
+static bool drop(struct frame *frame)
+{
+    /* Release: our uses of the page come before it is free; acquire: after everybody else's. */
+    if (atomic_fetch_sub_explicit(&frame->count, 1, memory_order_acq_rel) != 1) {
+        return false;
+    }
+    atomic_store_explicit(&frame->state, FRAME_RESERVED, memory_order_relaxed);
+    return true;
+}
+
+/* So many frames of the owner are free. */
+static void disown(uint16_t owner, uint64_t pages)
+{
+    struct domain *d = domain_get(owner);
+
+    if (d == NULL) {
+        panic("%lu frames were owned by domain %u, which does not exist", pages, owner);
+    }
+    uncharge_domain(d, pages);
+    domain_put(d);
+}
+
 static void put(struct frame *frame, pa_t pa)
 {
     uint16_t owner = frame->owner;
-    struct domain *d;
 
-    /* Release: our uses of the page come before it is free; acquire: after everybody else's. */
-    if (atomic_fetch_sub_explicit(&frame->count, 1, memory_order_acq_rel) != 1) {
-        return;
+    if (drop(frame)) {
+        frame_block_give(pa_make(pa.addr & ~PAGE_MASK), 0);
+        disown(owner, 1);
     }
-    atomic_store_explicit(&frame->state, FRAME_RESERVED, memory_order_relaxed);
-    frame_block_give(pa_make(pa.addr & ~PAGE_MASK), 0);
-    d = domain_get(owner);
-    if (d == NULL) {
-        panic("frame %lx was owned by domain %u, which does not exist", pa.addr, owner);
+}
+
+void frame_put_run(pa_t start, uint64_t pages)
+{
+    const struct frame_bank *bank = NULL;
+    uint64_t freed = 0, run = 0; /* of it, frames before the one that is looked at */
+    uint16_t owner = DOMID_INVALID;
+
+    for (uint64_t i = 0; i < pages; i++) {
+        pa_t pa = pa_add(start, i << PAGE_SHIFT);
+        struct frame *frame = frame_near(&bank, pa);
+
+        ASSERT(frame != NULL);
+        owner = frame->owner;
+        if (drop(frame)) {
+            run++;
+            freed++;
+        } else {
+            frame_run_give(pa_add(start, (i - run) << PAGE_SHIFT), run);
+            run = 0;
+        }
     }
-    uncharge_domain(d, 1);
-    domain_put(d);
+    frame_run_give(pa_add(start, (pages - run) << PAGE_SHIFT), run);
+    if (freed != 0) {
+        disown(owner, freed);
+    }
 }
 
 void frame_put(pa_t pa)

@@ -39,6 +39,8 @@ struct frame *frame_of(pa_t pa);
 /* Buddy allocator below the public interface; not zeroed. Locks inside. 0 is a valid address. */
 bool frame_block_take(unsigned order, pa_t *ret_pa);
 void frame_block_give(pa_t pa, unsigned order);
+/* The same for any number of contiguous frames. */
+void frame_run_give(pa_t start, uint64_t pages);
 /* Takes a given free page-aligned range; false and nothing changed if a part of it is not free. */
 bool frame_range_take(pa_t start, uint64_t pages);
 

@@ -174,9 +174,7 @@ static void removal_finish_run(struct domain *d, const struct removed_run *run)
     if (!ram || (run->ipa.addr == run->pa.addr && reserved_for(d, ipa_gfn(run->ipa)))) {
         return;
     }
-    for (uint64_t offset = 0; offset < run->bytes; offset += PAGE_SIZE_BYTES) {
-        frame_put(pa_add(run->pa, offset));
-    }
+    frame_put_run(run->pa, run->bytes >> PAGE_SHIFT);
 }
 
 /*

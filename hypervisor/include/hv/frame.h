@@ -51,6 +51,8 @@ void frame_put(pa_t pa);
 /* The same for each of a list. How many there were, from the first on, before one had none. */
 unsigned frame_get_list(const pa_t *frames, unsigned n);
 void frame_put_list(const pa_t *frames, unsigned n);
+/* The same for contiguous frames of one domain. */
+void frame_put_run(pa_t start, uint64_t pages);
 
 /* Owner of a domain frame or DOMID_INVALID; gfn is where the owner maps it (set by the p2m glue).
  */
