@@ -88,11 +88,13 @@ class Guest:
             expect((self.name in names) == (name == host), "guests of %s: %s" % (name, names))
 
     def footprint(self):
-        """Its blocks, pages and tables (logging splits blocks, its end merges them), and what its host has free."""
+        """Its blocks, pages and tables (logging splits blocks, its end merges them), the throttle of its vCPUs, and what
+        its host has free."""
         said = self.bench.check(self.host, "godwit info --json %s && godwit info --json" % shlex.quote(self.name))
         info, end = json.JSONDecoder().raw_decode(said)
         host = json.loads(said[end:])
-        return {"free_bytes": host["free_bytes"], **{key: info[key] for key in (
+        throttle = [vcpu["throttle_percent"] for vcpu in info.get("vcpu_stalls", [])]
+        return {"free_bytes": host["free_bytes"], "throttle": throttle, **{key: info[key] for key in (
             "logdirty", "leaves_1gib", "leaves_2mib", "leaves_4kib", "tables")}}
 
     def expect_untouched(self, before):

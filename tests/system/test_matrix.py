@@ -1,73 +1,272 @@
 # SPDX-License-Identifier: MIT
-"""Migrations that meet, between whole hosts; the free pages of both are counted.
+"""What breaks a migration between whole hosts, and what comes of it: one copy of the guest, and nothing left behind.
 
 The whole table runs on fake hosts: docs/design/migration.md, "Failing on purpose".
 """
 
-from guests import TWO_HOSTS, guest, nothing_leaks
-from harness import expect
+import contextlib
+import json
+
+from guests import TRAVELLER, TWO_HOSTS, free_pages, guest, guest_names, nothing_leaks
+from harness import LONG, expect
 
 LAB = TWO_HOSTS
-
-# Starts a migration that stops at a step, does something meanwhile, and lets it go on.
-STOP_AND_GO = """
-GODWIT_FAIL_AT=%(step)s:stop godwit migrate -s wire --max-rounds 3 --on-timeout stop %(name)s south >/run/matrix.out 2>&1 &
-job=$!
-until pid=$(grep -l '^State:.*T (stopped)' /proc/[0-9]*/status 2>/dev/null | head -n 1 | cut -d / -f 3) && [ "$pid" ]; do
-    kill -0 $job || exit 99
-    sleep 0.1
-done
-%(meanwhile)s
-kill -CONT "$pid"
-wait $job
-status=$?
-cat /run/matrix.out
-exit $status
+LIMITS = "--max-rounds 3 --on-timeout stop"
+# Where a worker is killed, or a guest destroyed: at each step with --long.
+SOURCE_STEPS = ["source-final"] + LONG * ["source-head", "source-log", "source-round0", "source-state", "source-end",
+                                          "source-ready"]
+DESTINATION_STEPS = ["dest-pages"] + LONG * ["dest-config", "dest-created", "dest-accept", "dest-state", "dest-ready"]
+OTHER = {"north": "south", "south": "north"}
+STANDS = "grep -l '^State:.*T (stopped)' $(pidof godwit | sed 's,[0-9][0-9]*,/proc/&/status,g') </dev/null 2>/dev/null"
+# A migration by itself; it fails at the step that is named, or at none.
+BEGIN = """
+rm -f /run/matrix.*
+(GODWIT_FAIL_AT=%s godwit migrate --json -s wire %s %s %s >/run/matrix.json 2>/run/matrix.log
+ echo $? >/run/matrix.status) </dev/null >/dev/null 2>&1 &
 """
 
 
-def stop_and_go(g, step, meanwhile, *statuses):
-    g.bench.run("south", ["wire", "--serve"])
-    result = g.bench.run("north", STOP_AND_GO % {"step": step, "name": g.name, "meanwhile": meanwhile})
-    said = result.stdout + result.stderr
-    expect(result.returncode in statuses, "ended with %d, not one of %s:\n%s" % (result.returncode, statuses, said))
-    return said
+def copies(bench):
+    """Guests, free pages and toolstack processes of every host."""
+    def look(host):
+        said = bench.check(host, "godwit info --json && godwit list --json && { pidof godwit || true; }")
+        info, end = json.JSONDecoder().raw_decode(said)
+        rows, last = json.JSONDecoder().raw_decode(said[end:].lstrip())
+        return {"free_bytes": info["free_bytes"], "processes": said[end:].lstrip()[last:].split(),
+                "guests": sorted((row["name"], row["state"] == "paused") for row in rows["guests"])}
+    return bench.each(look)
+
+
+class Attempt:
+    """A migration to the other host that does not go well. It must leave everything as it was."""
+
+    def __init__(self, g, options="", source="", destination=""):
+        self.g, self.bench, self.here, self.there = g, g.bench, g.host, OTHER[g.host]
+        self.footprint, self.hosts = g.footprint(), copies(g.bench)
+        self.bench.run(self.there, "printf '%s' '" + destination + "' >/run/wire.fail; wire --serve")
+        self.bench.check(self.here, BEGIN % (source, LIMITS + " " + options, g.name, self.there))
+
+    def wait_standing(self, host):
+        """Until a process of the migration stands still there, as its step asks."""
+        self.bench.wait("a process at %s stands still" % host, lambda: self.bench.run(host, STANDS).stdout.strip(),
+                        lambda: self.bench.run(self.here, "cat /run/matrix.log").stdout)
+
+    def end(self, *statuses):
+        """Waits for its end; returns what it said."""
+        self.bench.wait("the migration ends",
+                        lambda: self.bench.run(self.here, "test -s /run/matrix.status").returncode == 0,
+                        lambda: self.bench.run(self.here, "cat /run/matrix.log; godwit list").stdout)
+        self.bench.run(self.there, "rm -f /run/wire.fail")
+        status = int(self.bench.check(self.here, "cat /run/matrix.status"))
+        said = self.bench.check(self.here, "cat /run/matrix.log")
+        expect(status in statuses, "ended with %d, not %s: %s" % (status, statuses, said))
+        return said
+
+    def report(self):
+        return json.loads(self.bench.check(self.here, "cat /run/matrix.json"))
+
+    def expect_undone(self):
+        """The guest runs on as before it, and nothing is left anywhere."""
+        self.g.expect_untouched(self.footprint)
+        self.bench.wait("all is as before: %s" % self.hosts, lambda: copies(self.bench) == self.hosts,
+                        lambda: str(copies(self.bench)))
+        self.g.wait_more(3)
+        self.g.expect_whole()
+
+
+def carry(g):
+    """A migration that succeeds, with every page compared."""
+    one = Attempt(g, "--verify")
+    one.end(0)
+    report = one.report()
+    expect(report["verified_pages"] == report["memory_pages"], "not all pages were compared: %s" % report)
+    g.moved(one.there)
+
+
+def move(g, footprint):
+    """The next migration succeeds, and the guest is in as many blocks there as it was here."""
+    carry(g)
+    expect_at_work(g, g.host)
+    after = dict(g.footprint(), free_bytes=footprint["free_bytes"])
+    expect(after == footprint, "%s was %s, and is %s" % (g.name, footprint, after))
 
 
 def expect_at_work(g, host):
     g.expect_only_at(host)
-    g.wait_more(5)
+    g.wait_more(3)
     g.expect_whole()
 
 
-def test_second_migration_of_a_guest(bench):
-    with nothing_leaks(bench), guest(bench, "wanted", vcpus=2) as g:
+@contextlib.contextmanager
+def traveller(bench, name):
+    with nothing_leaks(bench), guest(bench, name, vcpus=2) as g:
         g.wait_count(3)
-        said = stop_and_go(g, "source-round0", "godwit migrate -s wire wanted south 2>&1; echo ended with $?", 0)
-        expect("ended with 7" in said and "wanted" in said, said)
+        yield g
+
+
+def test_second_migration_of_a_guest(bench):
+    with traveller(bench, "wanted") as g:
+        first = Attempt(g, source="source-round0:stop")
+        first.wait_standing("north")
+        second = bench.run("north", "godwit migrate -s wire wanted south")
+        expect(second.returncode == 7 and "wanted is being migrated already" in second.stderr, "ended with %d: %s"
+               % (second.returncode, second.stderr))
+        bench.check("north", "killall -CONT godwit")
+        first.end(0)
         g.moved("south")
         expect_at_work(g, "south")
 
 
 def test_crossing_guests(bench):
     """Each host sends the other a guest, at the same time."""
-    start = ("wire --serve; (godwit migrate -s wire --verify --max-rounds 3 --on-timeout stop %s %s >/run/cross.out 2>&1;"
-             " echo $? >/run/cross.status) </dev/null >/dev/null 2>&1 &")
     with nothing_leaks(bench), guest(bench, "eastward", vcpus=2) as a, \
             guest(bench, "westward", host="south", vcpus=2) as b:
         a.wait_count(3)
         b.wait_count(3)
+        both = [Attempt(g, "--verify") for g in (a, b)]
+        for one in both:
+            one.end(0)
+            one.g.moved(one.there)
+        for one in both:
+            expect_at_work(one.g, one.there)
+
+
+def test_receiver_stands_still(bench):
+    """The source gives up. What stands there then goes on, finds nobody, and leaves nothing."""
+    seconds = 60 if LONG else 4
+    with traveller(bench, "patient") as g:
+        one = Attempt(g, "--stall %d" % seconds, destination="dest-pages:stop")
+        one.wait_standing("south")
+        said = one.end(10)
+        expect('south did not answer for %d s; "patient" runs on here' % seconds in said, said)
+        g.wait_more(3)
+        expect("patient--incoming" in guest_names(bench, "south"), "the receiver did not stand still")
+        bench.check("south", "while pidof godwit; do killall -CONT godwit; sleep 0.1; done >/dev/null 2>&1")
+        one.expect_undone()
+        move(g, one.footprint)
+
+
+def test_killed_sender(bench):
+    """Its worker, with the guest stopped: it runs on. All of it: the guest waits for the operator."""
+    with traveller(bench, "orphan") as g:
+        for step in SOURCE_STEPS:
+            one = Attempt(g, source=step + ":kill")
+            said = one.end(10)
+            expect('killed by signal 9; "orphan" runs on here' in said, said)
+            one.expect_undone()
+        held = Attempt(g, source="source-final:stop")
+        held.wait_standing("north")
+        bench.check("north", "killall -9 godwit")
+        held.end(137)
+        expect("were killed" in bench.run("north", ["godwit", "migrate-status", g.name]).stdout, "nobody knows of it")
+        expect(g.state() == "paused", "it is %s" % g.state())
+        bench.check("north", ["godwit", "unpause", g.name])
+        move(g, one.footprint)
+
+
+def test_killed_receiver(bench):
+    """Its worker: the other process says so. All of it: the daemon there destroys what there is."""
+    with traveller(bench, "unwanted") as g:
+        for step in DESTINATION_STEPS:
+            one = Attempt(g, destination=step + ":kill")
+            said = one.end(10)
+            expect("south refused: receiving was killed by signal 9" in said, said)
+            one.expect_undone()
+        one = Attempt(g, destination="dest-state:stop")
+        one.wait_standing("south")
+        bench.check("south", "killall -9 godwit")
+        said = one.end(10)
+        expect("the connection to south ended" in said, said)
+        one.expect_undone()
+        move(g, one.footprint)
+
+
+def test_no_room_at_the_destination(bench):
+    """Refused before a page is looked at."""
+    with traveller(bench, "big") as g, guest(
+            bench, "hog", host="south", memory=(free_pages(bench, "south") >> 8) - 24):
+        one = Attempt(g)
+        said = one.end(10)
+        expect("south refused: " in said and "memory" in said, said)
+        report = one.report()
+        expect(report["pages"] == 0 and not report["rounds"], "pages were sent: %s" % report)
+        one.expect_undone()
+        bench.check("south", ["godwit", "destroy", "hog"])
+        move(g, one.footprint)
+
+
+def tell(bench, host, name, word):
+    bench.check(host, "(printf %s; sleep 0.3) | godwit console -t 0.3 %s >/dev/null" % (word, name))
+
+
+def log_of(bench, host, name):
+    return bench.check(host, "cat /var/log/godwit/%s.log 2>/dev/null || true" % name)
+
+
+def domid(bench, host, name):
+    return int(bench.run(host, ["godwit", "domid", name]).stdout or 0)
+
+
+def meanwhile(g, step, act, ended, *statuses):
+    """Its guest ends while the migration stands at a step; nothing is left at the destination."""
+    one = Attempt(g, source=step + ":stop")
+    one.wait_standing(g.host)
+    act()
+    g.bench.wait("the host has seen its end", ended)
+    g.bench.check(g.host, "killall -CONT godwit")
+    said = one.end(*statuses)
+    g.bench.wait("south destroys what it has", lambda: guest_names(g.bench, "south") == ["Domain-0"],
+                 lambda: guest_names(g.bench, "south"))
+    return said
+
+
+def test_guest_that_ends_meanwhile(bench):
+    """It crashes and is started again, shuts down, or is destroyed: it never comes to life there."""
+    with nothing_leaks(bench), guest(bench, "mortal", kernel="/srv/guests/guest-ender.bin", on_crash="restart") as g:
+        bench.wait("it is up", lambda: "ender is up" in log_of(bench, "north", g.name))
+        first = domid(bench, "north", g.name)
+        said = meanwhile(g, "source-round0", lambda: tell(bench, "north", g.name, "c"),
+                         lambda: domid(bench, "north", g.name) not in (0, first), 7, 8)
+        expect("has ended" in said or "has shut down" in said, said)
+        bench.wait("it is up again", lambda: log_of(bench, "north", g.name).count("ender is up") == 2)
+        carry(g)
+        tell(bench, "south", g.name, "s")
+        bench.wait("it answers", lambda: "still there" in log_of(bench, "south", g.name))
+        carry(g)
+        meanwhile(g, "source-round0", lambda: tell(bench, "north", g.name, "p"),
+                  lambda: domid(bench, "north", g.name) == 0, 7, 8)
+    for step in SOURCE_STEPS if LONG else ["source-ready"]:
+        with traveller(bench, "victim") as g:
+            meanwhile(g, step, lambda: bench.check("north", "godwit destroy victim"),
+                      lambda: "victim" not in guest_names(bench, "north"), 7, 8)
+
+
+# The way in must not go first when there is too little.
+SQUEEZE = """
+for p in $(pidof dropbear); do echo -1000 >/proc/$p/oom_score_adj; done
+free=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+mkdir -p /run/hog && mount -t tmpfs -o size=100%% hog /run/hog
+dd if=/dev/zero of=/run/hog/hog bs=1M count=$((free - %d)) 2>/dev/null
+"""
+
+
+@contextlib.contextmanager
+def squeezed(bench, mebibytes):
+    """Control domains with so little memory left."""
+    try:
         for host in bench.hosts:
-            bench.check(host, "rm -f /run/cross.status; wire --serve")
-        bench.check("north", start % ("eastward", "south"))
-        bench.check("south", start % ("westward", "north"))
+            bench.check(host, SQUEEZE % mebibytes)
+        yield
+    finally:
         for host in bench.hosts:
-            bench.wait("%s has sent its guest" % host,
-                       lambda at=host: bench.run(at, "cat /run/cross.status").stdout.strip(),
-                       lambda at=host: bench.run(at, "tail -c 200 /run/cross.out; godwit list").stdout, seconds=60)
-            expect(bench.check(host, "cat /run/cross.status").strip() == "0",
-                   bench.run(host, "cat /run/cross.out").stdout)
-        a.moved("south")
-        b.moved("north")
-        expect_at_work(a, "south")
-        expect_at_work(b, "north")
+            bench.run(host, "umount /run/hog")
+
+
+def test_little_memory_in_the_control_domains(bench):
+    """A migration takes less than 24 MiB on each side. With some less the network of the lab stands still."""
+    with traveller(bench, "squeezed") as g:
+        footprint = g.footprint()
+        with squeezed(bench, 24):
+            carry(g)
+        expect_at_work(g, "south")
+        move(g, footprint)

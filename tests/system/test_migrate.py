@@ -229,22 +229,6 @@ def test_cut_late(bench):
     fail_and_retry(bench, "cut3", cut_after(4400000))
 
 
-def test_killed_receiver(bench):
-    def spoil(g, status):
-        g.bench.check("south", "(while sleep 0.2; do if pidof godwit >/dev/null; then sleep 1;"
-                      " killall -9 godwit; exit; fi; done) >/dev/null 2>&1 &")
-        g.migrate("south", "--bandwidth", "500K", status=status)  # its 4 MB take longer than that
-    fail_and_retry(bench, "killed", spoil)
-
-
-def test_receiver_without_room(bench):
-    """South has not enough free memory for the guest."""
-    def spoil(g, status):
-        with guest(g.bench, "hog", host="south", memory=(free_pages(g.bench, "south") >> 8) - 24):
-            g.migrate("south", status=status)
-    fail_and_retry(bench, "big", spoil)
-
-
 def test_name_taken_at_the_destination(bench):
     def spoil(g, status):
         other = guest(g.bench, "twin-other", host="south")
