@@ -9,6 +9,7 @@ import tempfile
 
 from guests import LINUX, TWO_HOSTS, free_pages, guest, guest_names, must_fail
 from harness import LONG, ROOT, expect
+from test_daemon import START
 import ticks
 
 LAB = TWO_HOSTS
@@ -161,6 +162,53 @@ def test_full_disk_loses_no_guest(bench):
             bench.check("north", "umount /tmp/small; rm -f /srv/a /srv/x.save")
         g.wait_more(5)
         g.expect_whole()
+
+
+# Starts a save that stops at a step, sends signals to its worker and its guard, and waits for its end.
+BREAK_OFF = """
+GODWIT_FAIL_AT=save-round:stop godwit save -c -l -i broken /srv/k >/run/save.out 2>&1 &
+guard=$!
+until worker=$(cat /proc/$guard/task/$guard/children) && [ "$worker" ] && grep -q 'T (stopped)' /proc/${worker%% *}/status; do
+    kill -0 $guard || exit 99
+    sleep 0.1
+done
+kill -STOP $guard
+%s
+wait $guard
+echo "ended with $?"
+cat /run/save.out
+"""
+
+
+def test_saves_that_are_broken_off(bench):
+    """By ^C and kill -9: nothing is left that stands in the way of the next save. A chain outlives the daemon."""
+    with guest(bench, "broken", **BUSY) as g:
+        g.wait_count(3)
+        before = g.footprint()
+        for signals, words in (("kill -INT $worker $guard; kill -CONT $guard $worker", ("runs on", "cancelled")),
+                               ("kill -KILL $worker; kill -CONT $guard", ("killed by signal 9", "runs on"))):
+            said = bench.check("north", BREAK_OFF % signals)
+            expect(all(word in said for word in words), said)
+            bench.check("north", "test -z \"$(ls /srv/k* 2>/dev/null)\"")
+            g.expect_untouched(before)
+        bench.check("north", BREAK_OFF % "kill -KILL $worker $guard")
+        bench.check("north", "test -e /srv/k.partial -a ! -e /srv/k")
+        save_checked(bench, g.name, "/srv/k", "-c", "-l")
+        bench.check("north", "test ! -e /srv/k.partial")
+        g.expect_untouched(before)
+        save_checked(bench, g.name, "/srv/a", "-c", "-l", "-i")
+        bench.check("north", "kill -9 $(cat /run/godwit/godwitd.lock); " + START)
+        must_fail(bench, "north", "godwit save -c --since /srv/a broken /srv/a", 2, "based on itself")
+        save_checked(bench, g.name, "/srv/b", "--since", "/srv/a")
+        bench.check("north", "mkdir -p /tmp/big && mount -t tmpfs -o size=64m none /tmp/big && mv /srv/a /tmp/big")
+        try:
+            must_fail(bench, "north", "godwit restore /srv/b", 1, "needs a")
+            bench.check("north", ["godwit", "restore", "--verify", "/tmp/big/a", "/srv/b"])
+            must_fail(bench, "north", "godwit restore /tmp/big/a /srv/b", 7, "broken")
+            g.wait_more(5)  # a killed daemon may take a line of the console with it
+            expect(b"LOST" not in g.console(), "a page was lost")
+        finally:
+            bench.check("north", "umount /tmp/big; rm -f /srv/[kab]")
 
 
 def test_restore_on_the_other_host(bench):
