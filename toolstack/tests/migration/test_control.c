@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* A migration as seen from another shell: asked, changed, cancelled, and what is known afterwards.
- */
+/* A migration as seen from another shell: asked, changed, cancelled; what is known afterwards. */
 #include "fake_move.h"
 #include "libgodwit/migrate_control.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
-#include <libgodwit/migrate.h>
 #include <libgodwit/registry.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -476,8 +470,7 @@ static void test_cancel_too_late(void **state)
     assert_int_equal(number_of(f->status, "exit"), GW_EXIT_MIGRATE_UNKNOWN);
 }
 
-/* Whoever is first: who was told "cancelled" finds the guest here, and after GO nobody is told so.
- */
+/* Whoever is first: who was told "cancelled" finds the guest here; after GO nobody is told so. */
 static void test_cancel_or_commit(void **state)
 {
     static const char cancel[] = "{\"do\": \"cancel\"}";
