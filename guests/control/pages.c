@@ -235,6 +235,27 @@ static void test_refusals(void)
     writer_clean(&driver);
 }
 
+/* Frames of a guest that is gone, in the middle of those that are free again. */
+static void test_destroyed_while_mapped(void)
+{
+    static const uint64_t pages[] = {40, 200, 201, 1023};
+    uint64_t *mapped[4], words[4];
+    unsigned wrong = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        mapped[i] = control_map(driver.guest.domid, WRITER_REGION_GFN + pages[i]);
+        if (mapped[i] == NULL) {
+            report_abort("cannot map a page");
+        }
+        words[i] = mapped[i][0];
+    }
+    writer_stop(&driver);
+    for (unsigned i = 0; i < 4; i++) {
+        wrong += mapped[i][0] != words[i] || control_unmap(mapped[i]) != 0;
+    }
+    report(wrong == 0, "%u pages changed while a guest was destroyed that we map", wrong);
+}
+
 void guest_main(const void *dtb)
 {
     uint64_t free_before = control_free_pages_settled();
@@ -255,7 +276,7 @@ void guest_main(const void *dtb)
     test_refusals();
     report(registers_wrong == 0, "%u halves of our registers differ behind %lu calls",
            registers_wrong, copies);
-    writer_stop(&driver);
+    test_destroyed_while_mapped();
     report(control_window_close() == 0, "take our pages back");
     report(control_free_pages() == free_before, "no page lost: %lu before, %lu after", free_before,
            control_free_pages());

@@ -72,6 +72,8 @@ MUTANTS = {
     "pages-of-the-caller-stay-held": mutant([PAGES], (
         HCALL + "caller_pages.c", "    frame_put_list(pages->frames, pages->count);",
         "    frame_put_list(pages->frames, pages->used);")),
+    "a-run-frees-frames-that-are-held": mutant([PAGES_GUEST], (
+        "hypervisor/mm/frame_domain.c", "        if (drop(frame)) {\n            run++;", "        if (drop(frame) || true) {\n            run++;")),
     # A copy leaves SIMD registers as they were, and finds each byte.
     "copy-keeps-a-simd-register": mutant([PAGES_GUEST], (
         "hypervisor/arch/arm64/page_copy.S", "    ld1     {v20.16b-v23.16b}, [sp], #64\n", "    add     sp, sp, #64\n")),
