@@ -187,7 +187,7 @@ static int send_live_rounds(struct precopy *p, struct gw_error *err)
 static int stop_guest(struct precopy *p, struct gw_error *err)
 {
     struct save_source *s = p->source;
-    uint64_t began_ns = migrate_now_ns();
+    uint64_t began_ns;
     bool paused;
 
     /* Before the pause, so that a guest that shut down by itself is not taken for a running one. */
@@ -196,6 +196,7 @@ static int stop_guest(struct precopy *p, struct gw_error *err)
     if (p->on_stop)
         p->on_stop(p->arg);
     p->stopped_at_ms = precopy_now_ms();
+    began_ns = migrate_now_ns(); /* what came before is not downtime */
     p->stopped = true;
     handover_guard_add(p->guard, HANDOVER_STOPPED);
     if (s->host->ops->pause(s->host->ctx, s->guest.domid, err)) {
