@@ -12,8 +12,14 @@ LOAD = dict(SMALL, extra="travel=load")
 EIGHT = ["eight%d" % i for i in range(8)]
 
 
+def shape(g):
+    """Its blocks, pages and tables, and whether it is logged."""
+    return {key: value for key, value in g.footprint().items() if key != "free_bytes"}
+
+
 def travel(g, stops, seen):
-    """Moves it to each of the hosts in turn. On each it looks as when it was seen there first, and as much is free."""
+    """Moves it to each of the hosts in turn. On each it looks as before, and as much is free as the first time."""
+    made = shape(g)
     for host in g.bench.hosts:
         g.bench.check(host, ["wire", "--serve"])
     for stop in stops:
@@ -22,6 +28,7 @@ def travel(g, stops, seen):
         if stop in seen:
             g.expect_untouched(seen[stop])
         else:
+            g.bench.wait("it is at %s as it was: %s" % (stop, made), lambda: shape(g) == made, lambda: str(shape(g)))
             seen[stop] = g.footprint()
             expect(seen[stop]["logdirty"] == 0, "it is logged at %s" % stop)
 
