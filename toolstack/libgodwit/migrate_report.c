@@ -107,7 +107,7 @@ void migrate_report_pass(struct migrate_report *r, const struct precopy *p, uint
     uint64_t now = precopy_now_ms();
     double rate;
 
-    if (progress_of(r) != GW_PROGRESS_TERMINAL || now - r->shown_ms < REWRITE_MS)
+    if (progress_of(r) != GW_PROGRESS_TERMINAL || (done > 0 && now - r->shown_ms < REWRITE_MS))
         return;
     rate = bytes_per_s(r, now);
     fprintf(stderr, "\r%s -> %s: ", r->guest, r->destination);

@@ -41,7 +41,8 @@ void migrate_report_count(struct migrate_report *report, const struct save_sourc
 void migrate_report_event(struct migrate_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Rewrites the line, at most twice a second, on a terminal. done, total: pages of this pass. */
+/* Rewrites the line on a terminal: when a pass begins, and at most twice a second. done, total:
+ * pages of this pass. */
 void migrate_report_pass(struct migrate_report *report, const struct precopy *precopy,
                          uint64_t done, uint64_t total);
 /* One round is over. */

@@ -147,6 +147,8 @@ static int send_windows(struct pass *pass, const uint8_t *wanted, uint64_t total
     uint64_t gfns[MIGRATE_BATCH_PAGES], done = 0;
     uint32_t n = 0;
 
+    if (s->on_progress) /* there may be too few pages for a second look */
+        s->on_progress(s->progress_arg, 0, total);
     for (uint32_t i = 0; i < s->memory.count; i++) {
         uint64_t gfn = s->memory.ranges[i].first_gfn;
 

@@ -41,7 +41,8 @@ struct save_source {
     void (*skip)(void *arg, const uint64_t *gfns, unsigned n, bool *ret_skip);
     void *skip_arg;
     struct page_pipe *pipe; /* NULL before the first page and after a failure */
-    /* Called after each window; may be NULL. done and total: of the current pass. */
+    /* Called before the first window of a pass and after each; may be NULL. done, total: of the
+     * pass. */
     void (*on_progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
 };

@@ -119,7 +119,7 @@ MUTANTS = {
     "resolved-where-it-says-nothing": (RESOLVE, "test_it_runs_there", "resolve.c",
         "    write_status(name, ret_result->done == GW_RESOLVE_HERE);", "    (void)write_status;"),
 }
-HARMLESS = (STEPS, "cut source-round1", "precopy.c", "#define PACE_STEP_MS 50u", "#define PACE_STEP_MS 51u")
+HARMLESS = (STEPS, "cut source-round1", "precopy.c", "#define PACE_STEP_MS     50u", "#define PACE_STEP_MS     51u")
 
 
 class Failure(Exception):
