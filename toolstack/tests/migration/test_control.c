@@ -26,14 +26,13 @@ struct fixture {
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = *state = calloc(1, sizeof(*f));
     char path[256];
 
     if (!f || !(f->move = fake_move_begin(0)))
         return -1;
     snprintf(path, sizeof(path), "%s/migrations/web.json", gw_registry_dir());
     unlink(path); /* of the test before */
-    *state = f;
     return 0;
 }
 

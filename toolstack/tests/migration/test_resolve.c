@@ -70,12 +70,11 @@ struct fixture {
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = *state = calloc(1, sizeof(*f));
 
     if (!f || !(f->move = fake_move_begin(0)))
         return -1;
     f->resolve = (struct gw_resolve_options){.name = "web", .opener = &f->move->source};
-    *state = f;
     return 0;
 }
 
