@@ -14,7 +14,7 @@ import hosts  # noqa: E402  (lab/, which images has put on the path)
 import processes  # noqa: E402
 
 RUNS = 3
-SETTLE_S, AFTER_S = 2, 2
+SETTLE_S, AFTER_S = 1, 2
 CLASSES = {"godwit": godwit.Godwit, "kvm": kvm.Kvm}
 FAILURES = (images.Failed, hosts.LabError, OSError, ValueError, subprocess.SubprocessError)
 RESULTS = os.path.join(images.OUT, "results.json")
@@ -58,36 +58,71 @@ def start_anew(pair, load):
         start(pair, load)
 
 
-def run_load(pairs, load, runs, keep):
-    """Alternating runs; a guest that could not be moved is started anew."""
+def start_any(pairs, load):
+    """Starts the guest on each; those that it runs on."""
+    running = []
     for pair in pairs:
         try:
             start(pair, load)
         except FAILURES as failure:
             say(str(failure))
-            start_anew(pair, load)
+            if not try_anew(pair, load):
+                continue
+        running.append(pair)
+    return running
+
+
+def try_anew(pair, load):
+    """start_anew(); whether the guest runs."""
+    try:
+        start_anew(pair, load)
+    except FAILURES as failure:
+        say("%s; %s goes without %s" % (failure, pair.system, load))
+        return False
+    return True
+
+
+def run_once(pair, load):
+    """A run, moved or failed, as the file has it."""
+    try:
+        found = move_once(pair, load)
+    except FAILURES as failure:
+        say(str(failure))
+        found = {"failed": (str(failure) or repr(failure)).splitlines()[0]}
+    return dict(found, system=pair.system, load=load, cpu=pair.cpu)
+
+
+def run_load(pairs, load, runs, keep, until=None):
+    """Alternating runs, none of them begun after a moment until; a guest that could not be moved is started anew."""
+    running = start_any(pairs, load)
     for number in range(runs):
-        for pair in pairs:
+        if until and time.monotonic() > until:
+            say("%s: no time for more than %d of %d" % (load, number, runs))
+            break
+        for pair in list(running):
             begin = time.monotonic()
-            try:
-                found = move_once(pair, load)
-            except FAILURES as failure:
-                say(str(failure))
-                found = {"failed": (str(failure) or repr(failure)).splitlines()[0]}
-            found.update(system=pair.system, load=load, cpu=pair.cpu)
+            found = run_once(pair, load)
             keep(found)
-            if "failed" in found:
-                start_anew(pair, load)
+            if "failed" in found and not try_anew(pair, load):
+                running.remove(pair)
             if pair.profiles and "failed" not in found:
                 print(pair.profile_tables() + "\n", flush=True)
             say("%s, %s, %d of %d: %s (%.0f s)" % (pair.system, load, number + 1, runs, brief(found),
                                                   time.monotonic() - begin))
     for pair in pairs:
+        end(pair)
+
+
+def end(pair):
+    """Ends the guest, so that another can be started."""
+    try:
+        pair.end()
+    except FAILURES as failure:
+        say("%s; booting its hosts again" % failure)
         try:
-            pair.end()
-        except FAILURES as failure:
-            say("%s; booting its hosts again" % failure)
             pair.reboot()
+        except FAILURES as more:
+            say(str(more))
 
 
 def brief(run):
@@ -99,6 +134,7 @@ def brief(run):
 
 
 def measure(options, store):
+    begin = time.monotonic()
     disk = images.DISK if options.built else images.build()
     versions = dict(zip(("emulator", "qemu"), images.qemu_versions()))
     say("booting two hosts for each of: " + ", ".join(options.system))
@@ -107,8 +143,10 @@ def measure(options, store):
         for pair in pairs:
             pair.boot()
             pair.fix_addresses()
-        for load in options.load:
-            run_load(pairs, load, options.runs, lambda run: store.add(dict(run, **versions)))
+        for at, load in enumerate(options.load):
+            left = begin + 60 * options.minutes - time.monotonic()
+            until = time.monotonic() + left / (len(options.load) - at) if options.minutes else None
+            run_load(pairs, load, options.runs, lambda run: store.add(dict(run, **versions)), until)
     finally:
         for pair in pairs:
             pair.down()
@@ -118,6 +156,8 @@ def arguments(words):
     parser = argparse.ArgumentParser(prog="scripts/bench migration", description=__doc__.partition(":")[2].strip())
     parser.add_argument("--runs", type=int, default=RUNS, metavar="N",
                         help="moves of each guest by each system, in turn (default: %d; the table in docs has 10)" % RUNS)
+    parser.add_argument("--minutes", type=float, default=0, metavar="M",
+                        help="begin no run when a load has had its share of this time (default: as long as it takes)")
     parser.add_argument("--load", action="append", choices=list(results.LOADS))
     parser.add_argument("--system", action="append", choices=results.SYSTEMS)
     parser.add_argument("--cpu", default="cortex-a72", help="of all hosts (default: cortex-a72)")

@@ -162,10 +162,10 @@ class FakePair:
 class Failures(unittest.TestCase):
     """A run that fails is kept as one, and the next one is measured."""
 
-    def run_two(self, pair):
+    def run_two(self, *pairs, until=None):
         kept = []
         with contextlib.redirect_stderr(io.StringIO()), unittest.mock.patch.object(main, "move_once", self.move_once):
-            main.run_load([pair], "idle", 2, kept.append)
+            main.run_load(pairs, "idle", 2, kept.append, until)
         return kept
 
     @staticmethod
@@ -184,6 +184,23 @@ class Failures(unittest.TestCase):
         pair = FakePair("move", "end")
         self.assertEqual(["failed" in r for r in self.run_two(pair)], [True, False])
         self.assertEqual(pair.done, ["start", "move", "end", "reboot", "start", "move", "end"])
+
+    def test_hosts_that_never_come_back(self):
+        broken, sound = FakePair("move", "end", "reboot"), FakePair()
+        kept = self.run_two(broken, sound)
+        self.assertEqual(["failed" in r for r in kept], [True, False, False])
+        self.assertEqual(broken.done, ["start", "move", "end", "reboot", "end"])
+        self.assertEqual(sound.done, ["start", "move", "move", "end"])
+
+    def test_guest_that_never_starts(self):
+        broken = FakePair("start", "end", "reboot", "end", "reboot")
+        self.assertEqual(self.run_two(broken), [])
+        self.assertEqual(broken.done, ["start", "end", "reboot", "end", "reboot"])
+
+    def test_no_run_begins_late(self):
+        pair = FakePair()
+        self.assertEqual(len(self.run_two(pair, until=main.time.monotonic() - 1)), 0)
+        self.assertEqual(len(self.run_two(pair, until=main.time.monotonic() + 60)), 2)
 
 
 if __name__ == "__main__":
