@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest whose vCPUs differ: vCPU 0 reads memory and computes, vCPU 1 writes 16 MiB again and
+ * A guest whose vCPUs differ: vCPU 0 reads memory and computes, vCPU 1 writes 8 MiB again and
  * again. Both at full speed; with "rival=naps" on the command line the writer sleeps 4 ms and
  * writes a few pages in between, with next to no CPU time. Ten times a second vCPU 0 tells how far
  * both are.
@@ -18,9 +18,9 @@
 #include <xen/xen.h>
 
 #define PAGE_WORDS    512u
-#define PAGES         4096u
-#define PAGES_PER_NAP 8u
-#define PASSES        16u /* a writer that does not sleep works for a page, some 100 us */
+#define PAGES         2048u
+#define PAGES_PER_NAP 32u
+#define PASSES        64u /* a writer that does not sleep works for a page, some 100 us */
 #define REGION        ((volatile uint64_t *)(GUEST_RAM0_BASE + 0x800000))
 
 static bool naps;
