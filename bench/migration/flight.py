@@ -52,6 +52,11 @@ class Flight:
         self.moves = [Move(data, MOVES_AT + m * (MOVE.size + 2 * BEAT.size)) for m in range(min(count, MOVES))]
 
 
+def beats_per_s(first, last):
+    """Of the guest on one host, between two of its heartbeats; None without time between them."""
+    return (last.count - first.count) * 1e9 / (last.ns - first.ns) if last.ns > first.ns else None
+
+
 def create(path):
     """An empty file for hosts that are about to start."""
     with open(path, "wb") as f:

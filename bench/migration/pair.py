@@ -171,6 +171,7 @@ class Pair(hosts.Lab):
         moved_bytes = [now - then for now, then in zip(self.wire_bytes(), sent)]
         found["wire_bytes"], found["back_bytes"] = moved_bytes[source], moved_bytes[target]
         found["gap_ms"] = move.gap_ns / 1e6
+        found["beats_per_s"] = flight.beats_per_s(began.beats[source], move.last)
         found["faults"] = sum(after.watched[source]) - sum(before.watched[source])
         found["instructions_at_source"], found["instructions_at_target"] = (
             ended.executed[h] - began.executed[h] for h in (source, target))

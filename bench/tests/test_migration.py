@@ -54,6 +54,13 @@ class Flight(unittest.TestCase):
         self.assertEqual([m.executed_at for m in found.moves], [[7, 900], [2, 1]])
         self.assertEqual([h[0] for h in found.watched], [6, 46])
 
+    def test_beats_a_second(self):
+        move = flight.Flight(flight_file([(0, 1, 4_000_000_000, 6_000_000_000, (0, 0))])).moves[0]
+        early = flight.Flight(flight_file([(0, 1, 3_500_000_000, 6_000_000_000, (0, 0))])).moves[0].last
+        early.count = 2
+        self.assertEqual(flight.beats_per_s(early, move.last), 6)
+        self.assertIsNone(flight.beats_per_s(move.last, move.last))
+
     def test_refuses_other_files(self):
         for data in (b"\0" * flight.SIZE, flight_file([])[:-1]):
             with self.assertRaises((ValueError, struct.error)):
