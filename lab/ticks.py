@@ -13,7 +13,8 @@ def count(text):
 
 
 def faults(text):
-    """What is wrong with a guest's console output, as a list of sentences; empty if nothing is."""
+    """What is wrong with a guest's console output, as a list of sentences; empty if nothing is. The last line may be
+    one that the guest is about to print."""
     wrong = []
     if b"LOST" in text:
         wrong.append("the guest found a page without what it had written: "
@@ -26,7 +27,7 @@ def faults(text):
     for before, after in zip(numbers, numbers[1:]):
         if after != before + 1:
             wrong.append("after %d came %d" % (before, after))
-    for line in re.findall(rb"^.*\btick \d.*$", text, re.M):
-        if not TICK.match(line.strip(b"\r")):
+    for line in re.findall(rb"^.*\btick \d.*\n", text, re.M):
+        if not TICK.match(line.strip(b"\r\n")):
             wrong.append("a broken line: %r" % line)
     return wrong

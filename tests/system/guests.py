@@ -81,7 +81,8 @@ class Guest:
 
     def expect_whole(self):
         """The guest has lost no count and no page."""
-        expect(not ticks.faults(self.console()), "; ".join(ticks.faults(self.console())))
+        wrong = ticks.faults(self.console())
+        expect(not wrong, "; ".join(wrong))
 
     def expect_only_at(self, host):
         for name, names in self.bench.each(lambda at: guest_names(self.bench, at)).items():
