@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
                   {HANDOVER_READY, sizeof(struct handover_ready)},
                   {HANDOVER_GO, 0},
                   {HANDOVER_RESUMED, 0},
-                  {HANDOVER_REFUSED, 0}};
+                  {HANDOVER_REFUSED, 0},
+                  {HANDOVER_MARKED, sizeof(struct handover_marked)}};
     struct handover_io io = {.in_fd = descriptor(), .out_fd = -1, .peer = "them"};
     struct gw_error err = {0};
     unsigned which = length ? data[0] % (sizeof(wanted) / sizeof(wanted[0])) : 0;

@@ -22,6 +22,7 @@ enum handover_type {
     HANDOVER_JOINED = 10,
     HANDOVER_ASK = 11,
     HANDOVER_TOLD = 12,
+    HANDOVER_MARKED = 13,
 };
 
 struct handover_header {
@@ -33,6 +34,7 @@ enum handover_capability {
     HANDOVER_CAN_ZSTD = 1u << 0,    /* GODWIT_PAGES_ZSTD */
     HANDOVER_CAN_STREAMS = 1u << 1, /* BEGIN, JOIN and what follows from them */
     HANDOVER_CAN_TELL = 1u << 2,    /* ASK */
+    HANDOVER_CAN_MARK = 1u << 3,    /* GODWIT_MARK, and MARKED for it */
 };
 
 struct handover_hello {
@@ -56,6 +58,11 @@ struct handover_join {
 
 struct handover_ask {
     uint8_t uuid[16];
+};
+
+/* All that stood before the mark of this number, on all connections, has been used. */
+struct handover_marked {
+    uint32_t number, reserved;
 };
 
 /* Where a guest is that was sent there. */

@@ -31,7 +31,7 @@ static int greet(struct receiver *r)
 {
     const struct handover_hello hello = {.version = HANDOVER_VERSION,
                                          .capabilities = HANDOVER_CAN_ZSTD | HANDOVER_CAN_STREAMS |
-                                                         HANDOVER_CAN_TELL};
+                                                         HANDOVER_CAN_TELL | HANDOVER_CAN_MARK};
 
     if (migrate_step("dest-hello", r->err))
         return -1;
@@ -48,6 +48,17 @@ static int accept_guest(void *arg, struct gw_error *err)
     return handover_send(&r->io, HANDOVER_ACCEPT, NULL, 0, err);
 }
 
+/* Called by the lane that is the last to meet a mark; the source sends nothing until it hears. */
+static int answer_mark(void *arg, uint32_t number, struct gw_error *err)
+{
+    struct receiver *r = arg;
+    const struct handover_marked marked = {.number = number};
+
+    if (migrate_step("dest-mark", err))
+        return -1;
+    return handover_send(&r->io, HANDOVER_MARKED, &marked, sizeof(marked), err);
+}
+
 static int build(struct receiver *r)
 {
     if (opener_of(r->options)->open(opener_of(r->options)->arg, &r->host, r->err))
@@ -57,6 +68,7 @@ static int build(struct receiver *r)
     r->builder.sides = r->joined.n;
     r->builder.side_parsers = r->side_parsers;
     r->builder.accept = accept_guest;
+    r->builder.mark = answer_mark;
     r->builder.accept_arg = r;
     return restore_build(&r->builder, r->err);
 }

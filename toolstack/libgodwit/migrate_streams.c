@@ -62,6 +62,7 @@ int migrate_streams_open(struct migrate_streams *streams, const struct gw_migrat
     if (check_abilities(options, hello, err))
         return -1;
     source->compress_level = options->compress_level;
+    source->can_mark = hello->capabilities & HANDOVER_CAN_MARK;
     return options->streams > 1 ? open_sides(streams, options, main_io, source, err) : 0;
 }
 

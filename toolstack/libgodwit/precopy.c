@@ -3,6 +3,7 @@
 
 #include "handover.h"
 #include "migrate_step.h"
+#include "precopy_mark.h"
 #include "precopy_round.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #define PACE_STEP_MS     50u
 #define THROTTLE_STEP_MS 10u
+#define HANDOVER_TRIPS   2u /* END and READY, GO and RESUMED */
 
 uint64_t precopy_now_ms(void)
 {
@@ -25,7 +27,8 @@ static struct precopy_view view_of(const struct precopy *p)
         .rounds = p->rounds,
         .n = p->n,
         .elapsed_ms = precopy_now_ms() - p->began_ms,
-        .fixed_ms = p->state_ms + p->harvest_ms,
+        /* The state takes as long there as here: nobody can try before. */
+        .fixed_ms = 2 * p->state_ms + p->harvest_ms + HANDOVER_TRIPS * p->trip_ms,
     };
 }
 
@@ -165,6 +168,24 @@ static void await_throttle(const struct precopy *p)
         nanosleep(&step, NULL);
 }
 
+/* How long a message and its answer take, with nothing on the way before them. */
+static int measure_trip(struct precopy *p, struct gw_error *err)
+{
+    return precopy_mark(p, &p->trip_ms, err);
+}
+
+/* The round's pages are there once they have been written there, and not a trip later. */
+static int await_pages(struct precopy *p, struct gw_error *err)
+{
+    uint64_t ms;
+
+    if (precopy_mark(p, &ms, err))
+        return -1;
+    p->trip_ms = ms < p->trip_ms ? ms : p->trip_ms;
+    p->rounds[p->n].send_ms += ms - p->trip_ms;
+    return 0;
+}
+
 static int send_live_rounds(struct precopy *p, struct gw_error *err)
 {
     char step[32];
@@ -174,7 +195,7 @@ static int send_live_rounds(struct precopy *p, struct gw_error *err)
     do {
         snprintf(step, sizeof(step), "source-round%u", p->n);
         if (migrate_step(step, err) || (p->n > 0 && pace(p, err)) || listen_to_peer(p, err) ||
-            precopy_round_send(p, p->n > 0, err))
+            precopy_round_send(p, p->n > 0, err) || await_pages(p, err))
             return -1;
         await_throttle(p);
         if (precopy_round_harvest(p, false, false, err) || finish_round(p, err))
@@ -284,7 +305,7 @@ int precopy_run(struct precopy *p, struct gw_error *err)
     if (allocate(p, err))
         return -1;
     if (start_log(p, err) || migrate_step("source-log", err) || measure_state(p, err) ||
-        send_live_rounds(p, err) || stop_guest(p, err))
+        measure_trip(p, err) || send_live_rounds(p, err) || stop_guest(p, err))
         return -1;
     return send_last_round(p, err);
 }

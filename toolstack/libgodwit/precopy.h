@@ -33,7 +33,8 @@ struct precopy {
     struct throttle throttle;
     uint64_t bucket_pages;         /* of heat */
     uint64_t state_ms, harvest_ms; /* measured: the last time */
-    uint64_t estimate_ms;          /* after the last round */
+    uint64_t trip_ms;     /* measured: a message to the destination and its answer, at the least */
+    uint64_t estimate_ms; /* after the last round */
     const char *why; /* it stopped, gave up, or does not get nearer to the end; NULL: all is well */
     uint64_t stopped_at_ms; /* monotonic clock, taken before the guest was stopped */
 };

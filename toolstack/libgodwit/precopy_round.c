@@ -10,7 +10,7 @@ size_t precopy_bitmap_bytes(const struct save_source *source)
     return (size_t)((source->gfn_limit + 63) / 64 * sizeof(uint64_t));
 }
 
-static bool is_out_of_time(struct precopy *p)
+bool precopy_is_out_of_time(struct precopy *p)
 {
     if (p->refresh)
         p->refresh(p->arg, &p->limits);
@@ -50,7 +50,7 @@ static void choose(void *arg, const uint64_t *gfns, unsigned n, bool *ret_skip)
     const struct save_source *s = p->source;
     struct gw_error unused = {0};
 
-    if (!p->stopped && (handover_cancelled || is_out_of_time(p)))
+    if (!p->stopped && (handover_cancelled || precopy_is_out_of_time(p)))
         put_off(p, gfns, n, ret_skip);
     else if (!p->stopped &&
              s->host->ops->log_peek(s->host->ctx, s->guest.domid, gfns, n, ret_skip, &unused))

@@ -20,4 +20,7 @@ int precopy_round_send(struct precopy *precopy, bool known, struct gw_error *err
  */
 int precopy_round_harvest(struct precopy *precopy, bool keep, bool final, struct gw_error *err);
 
+/* Asks for the limits and the clock: true once the time is up. */
+bool precopy_is_out_of_time(struct precopy *precopy);
+
 #endif

@@ -225,6 +225,8 @@ static int take_record(struct restore_builder *b, const struct stream_record *re
         return create_guest(b, err);
     case STREAM_PAGE_DATA:
         return take_pages(b, record, err);
+    case STREAM_MARK:
+        return restore_lane_take_mark(&b->lanes[0], record, err);
     case STREAM_READONLY:
         return restore_types_take(b, record, err);
     case STREAM_HVM_CONTEXT:

@@ -17,7 +17,9 @@ struct restore_builder {
     struct handover_guard *guard;       /* learns what there is to undo */
     /* Called at STATIC_DATA_END, when the guest exists; NULL: nothing to do. */
     int (*accept)(void *arg, struct gw_error *err);
-    void *accept_arg;
+    /* Called by any lane when all of them have met this mark; NULL: there may be none. */
+    int (*mark)(void *arg, uint32_t number, struct gw_error *err);
+    void *accept_arg; /* of both */
 
     struct stream_config config;
     char *text;                                    /* what config.text points to */
@@ -33,6 +35,7 @@ struct restore_builder {
     struct restore_lane lanes[STREAM_STREAMS_MAX]; /* the first is the main stream's */
     struct stream_lane_end lane_ends[STREAM_STREAMS_MAX - 1];
     bool introduced, lanes_ended;        /* GODWIT_LANE, GODWIT_LANE_ENDS came */
+    _Atomic uint32_t marks_met;          /* by all lanes together: see restore_lane_take_mark */
     _Atomic bool given_up;               /* a lane failed. Relaxed: a hint to the others to end. */
     uint64_t seen_pages, verified_pages; /* all lanes', as the following, from END on */
     bool verifying;

@@ -114,6 +114,30 @@ int restore_lane_take_pages(struct restore_lane *lane, const struct stream_recor
     return migrate_step("dest-pages", err) || store_pages(lane, &pages, err) ? -1 : 0;
 }
 
+/* Marks come one at a time: the source waits for the answer to one before it sends the next. */
+int restore_lane_take_mark(struct restore_lane *lane, const struct stream_record *record,
+                           struct gw_error *err)
+{
+    struct restore_builder *b = lane->builder;
+    struct stream_mark mark = {0};
+
+    if (record->length == sizeof(mark))
+        memcpy(&mark, record->body, sizeof(mark));
+    if (!b->mark || !b->verified || lane->verifying || mark.number != lane->marks + 1)
+        return gw_error_set(err, GW_EXIT_CONFIG, "a mark where none may be");
+    /* Pairs with the addition below: no lane meets a mark while another has the last one before
+     * it. */
+    if (atomic_load_explicit(&b->marks_met, memory_order_acquire) < lane->marks * b->lanes_n)
+        return gw_error_set(err, GW_EXIT_CONFIG, "mark %u came before mark %u was answered",
+                            mark.number, lane->marks);
+    lane->marks = mark.number;
+    /* Pairs with itself in other lanes: their pages are written before the answer is. */
+    if (atomic_fetch_add_explicit(&b->marks_met, 1, memory_order_acq_rel) + 1 <
+        mark.number * b->lanes_n)
+        return 0;
+    return b->mark(b->accept_arg, mark.number, err);
+}
+
 /* --- side lanes ------------------------------------------------------------------------------ */
 
 static int take_introduction(struct restore_lane *lane, const struct stream_record *record,
@@ -160,6 +184,10 @@ static int take_side_record(struct restore_lane *lane, const struct stream_recor
     case STREAM_VERIFY:
         lane->verifying = true;
         return 0;
+    case STREAM_MARK:
+        if (lane->introduced && lane->described)
+            return restore_lane_take_mark(lane, record, err);
+        break;
     case STREAM_DIGEST:
         memcpy(&lane->crc32, record->body, sizeof(lane->crc32));
         return 0;

@@ -24,6 +24,7 @@ struct restore_lane {
     uint64_t carried;                    /* the same with the comparison's */
     uint64_t different_pages, first_different_gfn;
     struct page_view view; /* of ours, to compare; allocated with the first */
+    uint32_t marks;        /* met */
     uint32_t crc32;        /* in its last GODWIT_DIGEST */
     bool introduced, described;
     bool running; /* thread is valid */
@@ -35,6 +36,10 @@ struct restore_lane {
 /* A PAGE_DATA record. The guest exists. */
 int restore_lane_take_pages(struct restore_lane *lane, const struct stream_record *record,
                             struct gw_error *err);
+
+/* GODWIT_MARK. The last lane to meet one has it answered. */
+int restore_lane_take_mark(struct restore_lane *lane, const struct stream_record *record,
+                           struct gw_error *err);
 
 /* Starts the threads of all side lanes. */
 int restore_lanes_start(struct restore_builder *builder, struct gw_error *err);

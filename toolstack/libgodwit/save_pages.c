@@ -217,6 +217,17 @@ int save_source_send_pages(struct save_source *s, const uint8_t *wanted, uint64_
     return rc;
 }
 
+int save_source_send_mark(struct save_source *s, struct gw_error *err)
+{
+    s->marks++;
+    for (unsigned i = 0; i < s->streams; i++)
+        if (stream_write_mark(i ? &s->more[i - 1] : &s->writer, s->marks, err)) {
+            hear_reason(s, err);
+            return -1;
+        }
+    return 0;
+}
+
 int save_source_send_verify(struct save_source *s, struct gw_error *err)
 {
     struct pass pass = {.source = s};

@@ -20,6 +20,8 @@ struct save_source {
     unsigned streams;
     struct stream_writer more[STREAM_STREAMS_MAX - 1];
     int compress_level;
+    bool can_mark;  /* the other side answers marks */
+    uint32_t marks; /* sent so far */
     struct migrate_guest guest;
     const struct stream_base *base; /* of an incremental save; NULL: this is a full one */
     struct stream_memory memory;
@@ -64,6 +66,11 @@ int save_source_send_head(struct save_source *source, struct gw_error *err);
  */
 int save_source_send_pages(struct save_source *source, const uint8_t *wanted, uint64_t total,
                            struct gw_error *err);
+/*
+ * The next GODWIT_MARK, on all connections: it is answered (MARKED) once what was sent before it
+ * has been used. Nothing else may be sent until then.
+ */
+int save_source_send_mark(struct save_source *source, struct gw_error *err);
 /*
  * Takes the state of CPUs and devices. Call it at once after the pause: the guest's counter is in
  * it, and what passes between the two shows to the guest.

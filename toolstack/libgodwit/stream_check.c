@@ -46,6 +46,8 @@ static int next_side_stage(const struct stream_checker *checker, uint32_t type)
     case STREAM_PAGE_DATA:
     case STREAM_PAGES_ZSTD:
         return pages ? (int)stage : -1;
+    case STREAM_MARK:
+        return stage == STREAM_WANT_PAGES ? (int)stage : -1;
     case STREAM_VERIFY:
         return stage == STREAM_WANT_PAGES ? STREAM_WANT_VERIFY_PAGES : -1;
     case STREAM_DIGEST:
@@ -98,6 +100,8 @@ static int next_stage(const struct stream_checker *checker, uint32_t version, ui
         return version > 3 ? next_stage(checker, version, STREAM_PAGE_DATA) : -1;
     case STREAM_PAGE_DATA:
         return stage == STREAM_WANT_PAGES || stage == STREAM_WANT_VERIFY_PAGES ? (int)stage : -1;
+    case STREAM_MARK:
+        return stage == STREAM_WANT_PAGES && version > 3 ? (int)stage : -1;
     case STREAM_READONLY:
         return stage == STREAM_WANT_PAGES || stage == STREAM_WANT_STATE ? STREAM_WANT_STATE : -1;
     case STREAM_HVM_CONTEXT:
@@ -191,6 +195,21 @@ static int check_lane_ends(const struct stream_checker *checker, const struct st
     return record->length == (checker->lane.count - 1) * sizeof(struct stream_lane_end) ? 0 : -1;
 }
 
+static int check_mark(struct stream_checker *checker, const struct stream_record *record,
+                      const char **ret_why)
+{
+    struct stream_mark mark;
+
+    *ret_why = "the number of the mark is wrong";
+    if (record->length != sizeof(mark))
+        return -1;
+    memcpy(&mark, record->body, sizeof(mark));
+    if (mark.reserved || mark.number != checker->marks + 1 || mark.number > STREAM_MARKS_MAX)
+        return -1;
+    checker->marks = mark.number;
+    return 0;
+}
+
 static int check_body(struct stream_checker *checker, const struct stream_reader *reader,
                       const struct stream_record *record, const char **ret_why)
 {
@@ -222,6 +241,8 @@ static int check_body(struct stream_checker *checker, const struct stream_reader
         return stream_view_base(record->body, record->length, &checker->base, ret_why);
     case STREAM_PAGE_SUMS:
         return check_sums(checker, record, ret_why);
+    case STREAM_MARK:
+        return check_mark(checker, record, ret_why);
     case STREAM_DIGEST:
         return check_digest(reader, record, ret_why);
     default: /* empty by their limit */

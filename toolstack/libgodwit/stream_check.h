@@ -30,6 +30,7 @@ struct stream_checker {
     struct stream_chain chain; /* if the stream has ended with one; id is zeros if not */
     struct stream_memory memory;
     struct stream_lane lane; /* count is 0: all pages come in this stream */
+    uint32_t marks;          /* so far */
     uint64_t summed_pages;   /* in GODWIT_PAGE_SUMS so far: all of them by the end, or none */
 };
 

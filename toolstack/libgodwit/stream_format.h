@@ -34,12 +34,14 @@ enum stream_record_type {
     STREAM_PAGES_ZSTD = 0x47570006u,
     STREAM_LANE = 0x47570011u,
     STREAM_LANE_ENDS = 0x47570012u,
+    STREAM_MARK = 0x47570013u,
 };
 #define STREAM_CHAIN    0xC7570002u
 #define STREAM_VERSIONS 0xC7570001u /* does not fit an enumerator of ISO C */
 
 #define STREAM_PAGES_MAX       1024u /* in one PAGE_DATA record */
 #define STREAM_STREAMS_MAX     16u   /* connections of one migration */
+#define STREAM_MARKS_MAX       2048u /* on one connection */
 #define STREAM_SHARD_SHIFT     6u    /* 64 frames in a row travel on one connection */
 #define STREAM_LEVEL_MAX       19    /* of zstd */
 #define STREAM_STATE_BYTES_MAX (2u << 20)
@@ -114,6 +116,10 @@ struct stream_lane { /* GODWIT_LANE */
 struct stream_lane_end { /* GODWIT_LANE_ENDS: one for each side connection */
     uint64_t pages;
     uint32_t crc32, reserved;
+};
+
+struct stream_mark { /* GODWIT_MARK: counted from 1, on each connection */
+    uint32_t number, reserved;
 };
 
 struct stream_digest {

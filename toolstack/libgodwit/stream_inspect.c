@@ -47,6 +47,7 @@ const char *gw_stream_record_name(uint32_t type)
         {STREAM_PAGES_ZSTD, "GODWIT_PAGES_ZSTD"},
         {STREAM_LANE, "GODWIT_LANE"},
         {STREAM_LANE_ENDS, "GODWIT_LANE_ENDS"},
+        {STREAM_MARK, "GODWIT_MARK"},
         {STREAM_VERSIONS, "GODWIT_VERSIONS"},
         {STREAM_BASE, "GODWIT_BASE"},
         {STREAM_CHAIN, "GODWIT_CHAIN"},
@@ -165,6 +166,8 @@ static int check_record(struct inspector *i, struct stream_record *record)
 {
     if (stream_check_record(&i->checker, &i->reader, record))
         return -1;
+    if (record->type == STREAM_MARK)
+        return stream_check_refuse(&i->reader, record, "a mark belongs to a migration");
     if (record->type != STREAM_PAGES_ZSTD)
         return 0;
     if (!i->unzip)

@@ -101,6 +101,8 @@ uint32_t stream_body_limit(uint32_t type)
         return sizeof(struct stream_lane);
     case STREAM_LANE_ENDS:
         return (STREAM_STREAMS_MAX - 1) * sizeof(struct stream_lane_end);
+    case STREAM_MARK:
+        return sizeof(struct stream_mark);
     case STREAM_DIGEST:
         return sizeof(struct stream_digest);
     case STREAM_VERSIONS:

@@ -115,6 +115,14 @@ static int write_ranges(struct stream_writer *w, uint32_t type, const struct str
     return stream_write_record(w, type, parts, 2, err);
 }
 
+int stream_write_mark(struct stream_writer *w, uint32_t number, struct gw_error *err)
+{
+    struct stream_mark mark = {.number = number};
+    struct iovec part = {.iov_base = &mark, .iov_len = sizeof(mark)};
+
+    return stream_write_record(w, STREAM_MARK, &part, 1, err);
+}
+
 int stream_write_lane(struct stream_writer *w, uint32_t index, uint32_t count, struct gw_error *err)
 {
     struct stream_lane lane = {.index = index, .count = count};

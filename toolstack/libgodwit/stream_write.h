@@ -41,6 +41,8 @@ int stream_write_zipped(struct stream_writer *writer, const uint64_t *words, uin
 /* GODWIT_LANE: this stream is number index of count. */
 int stream_write_lane(struct stream_writer *writer, uint32_t index, uint32_t count,
                       struct gw_error *err);
+/* GODWIT_MARK: answered once all that stands before it has been used. */
+int stream_write_mark(struct stream_writer *writer, uint32_t number, struct gw_error *err);
 /* GODWIT_DIGEST, unless nothing has come since the last one. */
 int stream_write_digest(struct stream_writer *writer, struct gw_error *err);
 /* GODWIT_DIGEST and END. */

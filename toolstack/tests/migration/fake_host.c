@@ -85,6 +85,8 @@ static int fake_pause(void *ctx, uint32_t domid, struct gw_error *err)
         return -1;
     if (((struct fake_host *)ctx)->refuse_pause)
         return gw_error_set(err, GW_EXIT_FAILED, "the fake host does not pause");
+    struct fake_host *host = ctx;
+    host->peer_wrote = host[host->peer].pages_written;
     fake_guest_pause(guest);
     return 0;
 }

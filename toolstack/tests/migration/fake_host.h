@@ -77,6 +77,10 @@ struct fake_host {
     _Atomic unsigned log_starts, reads;
     _Atomic unsigned strays; /* pages asked for that the guest has not */
     _Atomic unsigned log_takes, merges, throttles;
+    _Atomic uint64_t pages_written; /* with contents */
+    /* The host so many further on: what it had written when this one last paused a guest. */
+    unsigned peer;
+    uint64_t peer_wrote;
     unsigned write_us;                      /* that a call which writes pages takes */
     _Atomic unsigned writing, writing_most; /* such calls at once: now, and at the most */
     struct fake_guest guests[FAKE_GUESTS];

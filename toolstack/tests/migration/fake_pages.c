@@ -74,5 +74,6 @@ int fake_write_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n
         if (((struct fake_host *)ctx)->corrupt_write && gfns[i] == FAKE_RAM_GFN + 4)
             page[17] ^= 1;
     }
+    ((struct fake_host *)ctx)->pages_written += guest && data ? n : 0;
     return guest ? 0 : -1;
 }

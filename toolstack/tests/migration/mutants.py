@@ -24,7 +24,7 @@ SECONDS = 20  # a mutant that takes longer was noticed
 BASELINE_SECONDS = 60
 
 STEPS, PAIRS = "test_matrix", "test_matrix_pairs"
-CONTROL, DETACH, RESOLVE = "test_control", "test_detach", "test_resolve"
+CONTROL, DETACH, MARK, RESOLVE = "test_control", "test_detach", "test_mark", "test_resolve"
 
 # name: (test, the case that must notice, file in toolstack/libgodwit, text to find once, text in its place)
 MUTANTS = {
@@ -63,6 +63,17 @@ MUTANTS = {
         "    return check_name_is_free(b, err); /* once more", "    return 0; /* once more"),
     "compares-with-the-wrong-page": (STEPS, "short writes", "page_view.c",
         "        next += zero[i] ? 0 : STREAM_PAGE_BYTES;", "        next += STREAM_PAGE_BYTES;"),
+    # Marks.
+    "stops-with-pages-on-the-way": (MARK, "test_nothing_on_the_way", "precopy.c",
+        "precopy_round_send(p, p->n > 0, err) || await_pages(p, err))", "precopy_round_send(p, p->n > 0, err))"),
+    "time-on-the-way-does-not-count": (MARK, "test_speed_is_the_destinations", "precopy.c",
+        "    p->rounds[p->n].send_ms += ms - p->trip_ms;\n", ""),
+    "one-connection-answers-for-all": (MARK, "test_all_connections_answer", "restore_lane.c",
+        "        mark.number * b->lanes_n)\n        return 0;", "        mark.number)\n        return 0;"),
+    "marks-for-who-knows-none": (MARK, "test_older_destination", "precopy_mark.c",
+        "if (!p->source->can_mark || is_pointless(p))", "if (is_pointless(p))"),
+    "waits-when-time-is-up": (MARK, "test_timeout", "precopy_mark.c",
+        "        if (is_pointless(p))\n            return 0;\n", ""),
     # Another shell.
     "cancelled-after-go": (CONTROL, "test_cancel_or_commit", "migrate_control.c",
         "        turn == TURN_CANCEL)", "        turn == TURN_CANCEL || turn == TURN_GO)"),

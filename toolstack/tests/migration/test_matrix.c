@@ -21,6 +21,7 @@ static const struct step source_steps[] = {
     {"source-head", END_HERE, END_HERE, END_GONE, END_GONE, END_HERE},
     {"source-accepted", END_HERE, END_HERE, END_GONE, END_GONE, END_HERE},
     {"source-log", END_HERE, END_HERE, END_GONE, END_GONE, END_HERE},
+    {"source-mark", END_HERE, END_HERE, END_GONE, END_GONE, END_HERE},
     {"source-round0", END_HERE, END_HERE, END_GONE, END_GONE, END_HERE},
     {"source-round1", END_HERE, END_HERE, END_GONE, END_GONE, END_HERE},
     {"source-stopped", END_HERE, END_HERE, END_GONE, 0, END_HERE}, /* from here on it is paused */
@@ -39,6 +40,7 @@ static const struct step destination_steps[] = {
     {"dest-created", END_HERE, END_HERE, END_HERE, 0, 0},
     {"dest-accept", END_HERE, END_HERE, END_HERE, 0, 0},
     {"dest-pages", END_HERE, END_HERE, END_HERE, 0, 0},
+    {"dest-mark", END_HERE, END_HERE, END_HERE, 0, 0},
     {"dest-state", END_HERE, END_HERE, END_HERE, 0, 0},
     {"dest-verify", END_HERE, END_HERE, END_HERE, 0, 0},
     {"dest-ready", END_HERE, END_HERE, END_HELD, 0, 0}, /* found out after GO */

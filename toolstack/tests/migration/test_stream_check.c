@@ -242,6 +242,29 @@ static void test_written_so(void **state)
     assert_non_null(strstr(err.message, "reserved"));
 }
 
+/* As a migration has them: no saved guest does, and no reader of one takes it. */
+static void test_mark(void **state)
+{
+    const struct stream_record_header header = {STREAM_MARK, sizeof(struct stream_mark)};
+    const struct stream_mark mark = {.number = 1};
+    struct fixture *f = *state;
+    struct gw_stream_summary summary;
+    struct gw_error err;
+    size_t at = f->pages.offset, grown = sizeof(header) + sizeof(mark);
+    uint32_t crc;
+
+    memmove(f->data + at + grown, f->data + at, f->bytes - at);
+    memcpy(f->data + at, &header, sizeof(header));
+    memcpy(f->data + at + sizeof(header), &mark, sizeof(mark));
+    f->bytes += grown;
+    crc = (uint32_t)crc32(0, f->data, (uInt)(f->digest.offset + grown));
+    memcpy(f->data + f->digest.offset + grown + 8, &crc, sizeof(crc));
+    assert_int_equal(check(f, &summary, &err), -1);
+    assert_int_equal(summary.damages[0].from, at);
+    assert_non_null(strstr(err.message, "a mark belongs to a migration"));
+    assert_string_equal(gw_stream_record_name(STREAM_MARK), "GODWIT_MARK");
+}
+
 static void test_behind_the_end(void **state)
 {
     struct fixture *f = *state;
@@ -266,6 +289,7 @@ int main(void)
         LARGE(test_damaged_digest),
         LARGE(test_spliced),
         LARGE(test_written_so),
+        LARGE(test_mark),
         LARGE(test_behind_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
