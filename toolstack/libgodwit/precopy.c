@@ -102,7 +102,8 @@ static bool refresh(struct precopy *p)
 static int pace(struct precopy *p, struct gw_error *err)
 {
     const struct timespec step = {.tv_nsec = PACE_STEP_MS * 1000000L};
-    uint64_t now = precopy_now_ms(), end = p->began_ms + p->limits.timeout_ms;
+    const uint64_t began = precopy_now_ms(), end = p->began_ms + p->limits.timeout_ms;
+    uint64_t now = began;
     unsigned rounds_left = p->limits.max_rounds - p->n;
 
     if (!p->why || end <= now)
@@ -113,6 +114,7 @@ static int pace(struct precopy *p, struct gw_error *err)
     if (precopy_round_harvest(p, true, false, err))
         return -1;
     p->rounds[p->n].dirtied = 0;
+    throttle_note_pace(&p->throttle, precopy_now_ms() - began);
     return 0;
 }
 

@@ -93,8 +93,9 @@ int throttle_round(struct throttle *t, const struct throttle_measure *measure, b
     look.ms = t->look_ms ? t->look_ms : 1;
     look.dirty_pages_per_s = t->look_pages * 1000 / look.ms;
     t->look_ms = t->look_pages = 0;
-    if (read_rates(t, look.ms, err))
+    if (read_rates(t, look.ms + t->paced_ms, err))
         return -1;
+    t->paced_ms = 0;
     memcpy(before, t->vcpus, sizeof(before));
     if (!enabled) {
         for (unsigned i = 0; i < t->n; i++)

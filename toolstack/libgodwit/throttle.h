@@ -17,6 +17,7 @@ struct throttle {
     unsigned n;                                   /* vCPUs; 0: nothing can be counted here */
     unsigned pressing;                            /* of throttle_decide */
     uint64_t look_ms, look_pages;                 /* of the rounds since the last look */
+    uint64_t paced_ms;                            /* that passed besides, between rounds */
     bool sampling;                                /* the sample of writers was asked for */
     bool exhausted;                               /* the guest presses, and there is no step more */
     struct throttle_vcpu vcpus[STREAM_VCPUS_MAX]; /* percent: now in force */
@@ -36,6 +37,12 @@ int throttle_begin(struct throttle *throttle, struct migrate_host *host,
  */
 int throttle_round(struct throttle *throttle, const struct throttle_measure *measure, bool enabled,
                    struct gw_error *err);
+
+/* So long the guest ran between two rounds: what its vCPUs did then is counted, too. */
+static inline void throttle_note_pace(struct throttle *throttle, uint64_t ms)
+{
+    throttle->paced_ms += ms;
+}
 
 /* How long rounds must be, alone or together, to tell the throttle something; 0: it counts nothing.
  */

@@ -223,6 +223,21 @@ static void test_writer_is_found_by_sample(void **state)
     assert_true(f->guest->sampling);
 }
 
+/* Few pages in a long time are few, also when most of that time is no round's. */
+static void test_slow_writer_between_rounds(void **state)
+{
+    struct fixture *f = *state;
+
+    atomic_store(&f->world->busy_second, 60);
+    begin(f);
+    for (unsigned i = 0; i < 6; i++) {
+        throttle_note_pace(&f->throttle, UINT64_C(86400000));
+        round_of(f, 100000, true);
+    }
+    assert_true(f->throttle.counts[1].dirty_pages > 0);
+    assert_int_equal(f->guest->vcpus[1].percent, 0);
+}
+
 static void test_released_when_it_converges(void **state)
 {
     struct fixture *f = *state;
@@ -305,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_harmless),
         cmocka_unit_test_setup_teardown(test_writer_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer_is_found_by_sample, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slow_writer_between_rounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_released_when_it_converges, setup, teardown),
         cmocka_unit_test_setup_teardown(test_switched_off_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_undo_is_idempotent, setup, teardown),
