@@ -27,6 +27,7 @@ static struct precopy_view view_of(const struct precopy *p)
         .rounds = p->rounds,
         .n = p->n,
         .elapsed_ms = precopy_now_ms() - p->began_ms,
+        .bandwidth_bytes_per_s = p->limits.bandwidth_bytes_per_s,
         /* The state takes as long there as here: nobody can try before. */
         .fixed_ms = 2 * p->state_ms + p->harvest_ms + HANDOVER_TRIPS * p->trip_ms,
     };

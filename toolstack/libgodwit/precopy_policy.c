@@ -23,16 +23,21 @@ struct gw_migrate_limits precopy_limits_fill(struct gw_migrate_limits limits)
  */
 void precopy_measure_speed(const struct precopy_view *v, uint64_t *ret_pages, uint64_t *ret_ms)
 {
-    uint64_t pages = 0, ms = 0;
+    uint64_t pages = 0, ms = 0, bytes = 0, least_ms;
 
     for (unsigned i = v->n; i-- > 1 && pages < 4 * ENOUGH_PAGES;) {
         pages += v->rounds[i].pages;
+        bytes += v->rounds[i].bytes;
         ms += v->rounds[i].send_ms;
     }
     if (pages < ENOUGH_PAGES) {
         pages += v->rounds[0].pages - v->rounds[0].zero_pages;
+        bytes += v->rounds[0].bytes;
         ms += v->rounds[0].send_ms;
     }
+    /* A limit lets the last piece of a round through before its time is up. */
+    least_ms = v->bandwidth_bytes_per_s ? bytes * 1000 / v->bandwidth_bytes_per_s : 0;
+    ms = ms > least_ms ? ms : least_ms;
     *ret_pages = pages ? pages : 1;
     *ret_ms = ms ? ms : 1;
 }
@@ -72,16 +77,27 @@ static bool is_hopeless(const struct gw_migrate_limits *limits, const struct pre
            v->rounds[v->n - 2].full_throttle;
 }
 
+/* Whether the speed of so few pages may be that of all that are left. */
+static bool is_speed_known(const struct precopy_view *v)
+{
+    uint64_t pages, ms;
+
+    precopy_measure_speed(v, &pages, &ms);
+    return pages >= ENOUGH_PAGES || pages >= v->rounds[v->n - 1].dirtied;
+}
+
 enum precopy_verdict precopy_decide(const struct gw_migrate_limits *limits,
                                     const struct precopy_view *v, const char **ret_why)
 {
     bool hopeless = is_hopeless(limits, v);
     bool stuck = hopeless || precopy_is_stuck(v);
+    bool is_over = limits->timeout_ms && v->elapsed_ms >= limits->timeout_ms;
 
     *ret_why = "short enough";
-    if (precopy_estimate_ms(v) <= limits->max_downtime_ms)
+    if (precopy_estimate_ms(v) <= limits->max_downtime_ms &&
+        (is_speed_known(v) || is_over || v->n >= limits->max_rounds))
         return PRECOPY_STOP;
-    if (limits->timeout_ms && v->elapsed_ms >= limits->timeout_ms)
+    if (is_over)
         *ret_why = "out of time";
     else if (v->n >= limits->max_rounds)
         *ret_why = "last round";

@@ -33,6 +33,7 @@ struct precopy_view {
     unsigned n;                         /* > 0 */
     uint64_t elapsed_ms;                /* since the migration began */
     uint64_t fixed_ms;                  /* measured: what a stop takes with no page left to send */
+    uint64_t bandwidth_bytes_per_s;     /* the limit; 0: none */
 };
 
 enum precopy_verdict { PRECOPY_GO_ON, PRECOPY_STOP, PRECOPY_GIVE_UP };
@@ -48,7 +49,8 @@ enum precopy_verdict precopy_decide(const struct gw_migrate_limits *limits,
                                     const struct precopy_view *view, const char **ret_why);
 
 /*
- * What can be sent: *ret_pages in *ret_ms, neither of them 0. From the last rounds.
+ * What can be sent: *ret_pages in *ret_ms, neither of them 0. From the last rounds, and never more
+ * than the limit lets through.
  */
 void precopy_measure_speed(const struct precopy_view *view, uint64_t *ret_pages, uint64_t *ret_ms);
 

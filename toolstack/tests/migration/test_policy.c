@@ -103,6 +103,24 @@ static const struct policy_case cases[] = {
      PRECOPY_GO_ON,
      NULL,
      397},
+    {"a handful of pages says nothing about the speed of many",
+     {0},
+     16000,
+     0,
+     1,
+     {ROUND(57, 13, 1, 512, false)},
+     PRECOPY_GO_ON,
+     NULL,
+     12},
+    {"nor does it matter when no more are left, or it is the last round",
+     {.max_rounds = 1},
+     16000,
+     0,
+     1,
+     {ROUND(57, 13, 1, 512, false)},
+     PRECOPY_STOP,
+     "short enough",
+     12},
     {"a guest that is all skipped leaves the first round to go by",
      {0},
      16000,
@@ -270,6 +288,19 @@ static void test_cases(void **state)
     }
 }
 
+/* The last piece of a round goes out at once: a round of one piece looks as if there was no limit.
+ */
+static void test_no_faster_than_the_limit(void **state)
+{
+    const struct precopy_round round = {
+        .pages = 1000, .bytes = 4096000, .ms = 10, .send_ms = 10, .dirtied = 500};
+    struct precopy_view view = {.rounds = &round, .n = 1, .bandwidth_bytes_per_s = 2048000};
+
+    assert_int_equal(precopy_estimate_ms(&view), 1000);
+    view.bandwidth_bytes_per_s = 0;
+    assert_int_equal(precopy_estimate_ms(&view), 5);
+}
+
 static void test_defaults(void **state)
 {
     struct gw_migrate_limits limits = precopy_limits_fill((struct gw_migrate_limits){0});
@@ -286,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_no_faster_than_the_limit),
         cmocka_unit_test(test_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
