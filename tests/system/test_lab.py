@@ -31,6 +31,13 @@ def test_unknown_host_is_refused(bench):
     expect(result.returncode == 1 and "no host nowhere" in result.stderr, repr(result))
 
 
+def test_a_word_that_names_no_test_is_refused(_bench):
+    """A typing error must not look like a run in which nothing failed."""
+    result = subprocess.run([os.path.join(ROOT, "tests/system/run"), "-k", "no-such-test", "matrix", "save"],
+                            capture_output=True, text=True, check=False)
+    expect(result.returncode == 2 and 'no test has "no-such-test" in its name' in result.stderr, repr(result))
+
+
 def test_put_and_get(bench):
     with tempfile.TemporaryDirectory() as folder:
         name = os.path.join(folder, "data")
