@@ -8,7 +8,8 @@
 static const unsigned orders[] = {18, 9, 0};
 #define ORDERS_N (sizeof(orders) / sizeof(orders[0]))
 
-#define BATCH 512u
+#define BATCH         512u
+#define PAGES_PER_MIB (1u << (20 - GW_PAGE_SHIFT))
 
 /* As many extents of this order from *gfn up to end as there are; fewer is fine. */
 static int populate_order(struct gw_hv *hv, uint32_t domid, uint64_t *gfn, uint64_t end,
@@ -44,8 +45,17 @@ static unsigned order_index(uint64_t gfn, uint64_t end, unsigned from)
     return i;
 }
 
+int gw_ram_report_missing(uint64_t pages, struct gw_error *err)
+{
+    return gw_error_set(err, GW_EXIT_FAILED,
+                        "not enough memory on this host: %" PRIu64 " MiB are missing; end or move "
+                        "another of its guests first",
+                        (pages + PAGES_PER_MIB - 1) / PAGES_PER_MIB);
+}
+
+/* `later_pages` are still to come after this bank. */
 static int populate_bank(struct gw_hv *hv, uint32_t domid, const struct gw_ram_bank *bank,
-                         struct gw_error *err)
+                         uint64_t later_pages, struct gw_error *err)
 {
     uint64_t gfn = bank->base >> GW_PAGE_SHIFT;
     uint64_t end = gfn + (bank->bytes >> GW_PAGE_SHIFT);
@@ -70,9 +80,7 @@ static int populate_bank(struct gw_hv *hv, uint32_t domid, const struct gw_ram_b
         if (gfn != before)
             continue;
         if (i == ORDERS_N - 1)
-            return gw_error_set(err, GW_EXIT_FAILED,
-                                "not enough memory on this host: %" PRIu64 " MiB are missing",
-                                (end - gfn + 255) >> 8);
+            return gw_ram_report_missing(end - gfn + later_pages, err);
         largest = i + 1;
     }
     return 0;
@@ -80,11 +88,14 @@ static int populate_bank(struct gw_hv *hv, uint32_t domid, const struct gw_ram_b
 
 int gw_ram_populate(struct gw_hv *hv, uint32_t domid, uint64_t memory_mib, struct gw_error *err)
 {
+    uint64_t later_pages = memory_mib * PAGES_PER_MIB;
     struct gw_ram_bank banks[GW_RAM_BANKS];
 
     gw_layout_ram(memory_mib, banks);
-    for (unsigned i = 0; i < GW_RAM_BANKS; i++)
-        if (populate_bank(hv, domid, &banks[i], err) < 0)
+    for (unsigned i = 0; i < GW_RAM_BANKS; i++) {
+        later_pages -= banks[i].bytes >> GW_PAGE_SHIFT;
+        if (populate_bank(hv, domid, &banks[i], later_pages, err) < 0)
             return -1;
+    }
     return 0;
 }

@@ -19,12 +19,14 @@ _Static_assert(GODWIT_ID_COUNT == STREAM_ID_REGISTERS, "docs/stream.md");
 /* Guests pick their workarounds by implementer and part; a stepping of the same part is fine. */
 #define MIDR_MODEL_MASK 0xFF00FFF0ULL
 
+#define MODEL "it takes a host with CPUs of the same model"
+
 int restore_compare_hosts(const struct stream_host *theirs, const struct stream_host *ours,
                           struct gw_error *err)
 {
     if (theirs->cntfrq_hz != ours->cntfrq_hz)
         return gw_error_set(err, GW_EXIT_UNSUPPORTED,
-                            "the counter runs at %llu Hz at the source and at %llu Hz here",
+                            "the counter runs at %llu Hz at the source and at %llu Hz here; " MODEL,
                             (unsigned long long)theirs->cntfrq_hz,
                             (unsigned long long)ours->cntfrq_hz);
     for (unsigned i = 0; i <= GODWIT_ID_MIDR; i++) {
@@ -36,7 +38,7 @@ int restore_compare_hosts(const struct stream_host *theirs, const struct stream_
         unsigned low = (unsigned)__builtin_ctzll(different) & ~3u;
         return gw_error_set(err, GW_EXIT_UNSUPPORTED,
                             "the CPUs differ: %s is 0x%llx at the source and 0x%llx here "
-                            "(bits %u to %u)",
+                            "(bits %u to %u); " MODEL,
                             register_names[i], (unsigned long long)theirs->id[i],
                             (unsigned long long)ours->id[i], low, low + 3);
     }

@@ -301,20 +301,55 @@ static void test_extents(void **state)
 
 static void test_out_of_memory(void **state)
 {
-    struct gw_config config;
-    struct gw_domain domain;
-    struct gw_error err = {0};
-    struct gw_hv *hv;
+    static const struct {
+        uint64_t free_pages, mib;
+        const char *says;
+    } cases[] = {
+        {5000, 64, "not enough memory on this host: 45 MiB are missing; end or move another"},
+        {64 * 256, 64, ": 1 MiB are missing; end or move another"}, /* the console's page */
+        {256 * 1000, 4096, ": 3096 MiB are missing"},               /* of both banks */
+    };
 
     (void)state;
-    fake_reset(5000);
-    hv = open_hv();
-    make_config(&config, "web1", 64);
-    assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), -1);
-    assert_contains(err.message, "not enough memory on this host: 45 MiB are missing");
-    assert_int_equal(fake_domains_n(), 1);
-    assert_int_equal(fake_host.free_pages, 5000);
-    gw_hv_close(hv);
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gw_config config;
+        struct gw_domain domain;
+        struct gw_error err = {0};
+        struct gw_hv *hv;
+
+        fake_reset(cases[i].free_pages);
+        hv = open_hv();
+        make_config(&config, "web1", cases[i].mib);
+        assert_int_equal(gw_domain_create(hv, &config, false, &domain, &err), -1);
+        assert_contains(err.message, cases[i].says);
+        assert_int_equal(fake_domains_n(), 1);
+        assert_int_equal(fake_host.free_pages, cases[i].free_pages);
+        gw_hv_close(hv);
+    }
+}
+
+/* Before the guest has any memory, all that it needs counts. */
+static void test_out_of_memory_at_once(void **state)
+{
+    static const unsigned calls[] = {1, 5}; /* to create it, to give it a pool for tables */
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        struct gw_config config;
+        struct gw_domain domain;
+        struct gw_error err = {0};
+        struct gw_hv *hv;
+
+        fake_reset(256);
+        hv = open_hv();
+        fake_host.fail_at = fake_host.calls + calls[i];
+        make_config(&config, "web1", 64);
+        assert_int_equal(gw_domain_create_empty(hv, &config, GW_LOGDIRTY_REFUSE, &domain, &err),
+                         -1);
+        assert_contains(err.message, ": 64 MiB are missing; end or move another of its guests");
+        assert_int_equal(fake_domains_n(), 1);
+        gw_hv_close(hv);
+    }
 }
 
 static void test_bad_files(void **state)
@@ -556,13 +591,21 @@ static void test_no_hypervisor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),           cmocka_unit_test(test_every_failure),
-        cmocka_unit_test(test_extents),          cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_name_taken),
-        cmocka_unit_test(test_guests_by_name),   cmocka_unit_test(test_guest_memory_windows),
-        cmocka_unit_test(test_guest_pages),      cmocka_unit_test(test_logdirty_travels),
-        cmocka_unit_test(test_logdirty_refused), cmocka_unit_test(test_foreign_reader_of_the_log),
-        cmocka_unit_test(test_no_hypervisor),    cmocka_unit_test(test_dirty_take),
+        cmocka_unit_test(test_create),
+        cmocka_unit_test(test_every_failure),
+        cmocka_unit_test(test_extents),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_out_of_memory_at_once),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_name_taken),
+        cmocka_unit_test(test_guests_by_name),
+        cmocka_unit_test(test_guest_memory_windows),
+        cmocka_unit_test(test_guest_pages),
+        cmocka_unit_test(test_logdirty_travels),
+        cmocka_unit_test(test_logdirty_refused),
+        cmocka_unit_test(test_foreign_reader_of_the_log),
+        cmocka_unit_test(test_no_hypervisor),
+        cmocka_unit_test(test_dirty_take),
     };
 
     return cmocka_run_group_tests_name("domain", tests, setup, support_teardown);
