@@ -77,7 +77,7 @@ struct fake_host {
     _Atomic unsigned log_starts, reads;
     _Atomic unsigned strays; /* pages asked for that the guest has not */
     _Atomic unsigned log_takes, merges, throttles;
-    _Atomic uint64_t pages_written; /* with contents */
+    _Atomic uint64_t pages_read, pages_written; /* with contents */
     /* The host so many further on: what it had written when this one last paused a guest. */
     unsigned peer;
     uint64_t peer_wrote;

@@ -38,6 +38,7 @@ int fake_read_pages(void *ctx, uint32_t domid, const uint64_t *gfns, unsigned n,
             memcpy(to, page, STREAM_PAGE_BYTES);
             to += STREAM_PAGE_BYTES;
             room--;
+            ((struct fake_host *)ctx)->pages_read++;
         }
     }
     return guest ? 0 : -1;

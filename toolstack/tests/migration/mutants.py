@@ -24,7 +24,7 @@ SECONDS = 20  # a mutant that takes longer was noticed
 BASELINE_SECONDS = 60
 
 STEPS, PAIRS = "test_matrix", "test_matrix_pairs"
-CONTROL, DETACH, MARK, RESOLVE = "test_control", "test_detach", "test_mark", "test_resolve"
+CONTROL, DETACH, MARK, PIPE, RESOLVE = "test_control", "test_detach", "test_mark", "test_pipe", "test_resolve"
 
 # name: (test, the case that must notice, file in toolstack/libgodwit, text to find once, text in its place)
 MUTANTS = {
@@ -63,6 +63,10 @@ MUTANTS = {
         "    return check_name_is_free(b, err); /* once more", "    return 0; /* once more"),
     "compares-with-the-wrong-page": (STEPS, "short writes", "page_view.c",
         "        next += zero[i] ? 0 : STREAM_PAGE_BYTES;", "        next += STREAM_PAGE_BYTES;"),
+    # Pages on their way.
+    "each-lot-waits-for-the-last": (PIPE, "test_reads_ahead", "page_pipe.c",
+        "&p->raw : &p->lanes[job->stream].queue, job);\n",
+        "&p->raw : &p->lanes[job->stream].queue, job);\n    while (p->under_way && !is_gone(p))\n        pthread_cond_wait(&p->freed, &p->lock);\n"),
     # Marks.
     "stops-with-pages-on-the-way": (MARK, "test_nothing_on_the_way", "precopy.c",
         "precopy_round_send(p, p->n > 0, err) || await_pages(p, err))", "precopy_round_send(p, p->n > 0, err))"),

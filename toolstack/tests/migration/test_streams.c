@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How pages travel: on several connections, compressed, under a limit; and what breaks there. */
+/* How pages travel on several connections, and what breaks there. */
 #include "fake_move.h"
 #include "libgodwit/handover.h"
 #include "libgodwit/migrate_transport.h"
-#include "libgodwit/save_source.h"
 #include "libgodwit/stream_check.h"
 #include "libgodwit/stream_view.h"
 #include "wire.h"
@@ -236,100 +235,6 @@ static void test_pages_keep_their_way(void **state)
 
 /* --- one connection, into a file ------------------------------------------------------------- */
 
-struct sink {
-    struct handover_io io;
-    struct migrate_host host;
-    struct save_source source;
-    struct gw_error err;
-};
-
-static void open_sink(struct fake_move *f, struct sink *s)
-{
-    memset(s, 0, sizeof(*s));
-    s->io = (struct handover_io){
-        .out_fd = memfd_create("sink", 0), .in_fd = -1, .stall_ms = 20000, .peer = "a file"};
-    assert_int_equal(f->source.open(f->source.arg, &s->host, &s->err), 0);
-    fake_guest_pause(f->guest);
-    assert_int_equal(save_source_open(&s->source, &s->host, &s->io, "web", &s->err), 0);
-}
-
-static void close_sink(struct fake_move *f, struct sink *s)
-{
-    save_source_close(&s->source);
-    fake_guest_unpause(f->guest);
-    close(s->io.out_fd);
-}
-
-static void skip_odd(void *arg, const uint64_t *gfns, unsigned n, bool *ret_skip)
-{
-    assert_true(n <= MIGRATE_BATCH_PAGES);
-    for (unsigned i = 0; i < n; i++) {
-        ret_skip[i] = gfns[i] % 2;
-        assert_true(i == 0 || gfns[i] > gfns[i - 1]);
-    }
-}
-
-static void test_skipped_compressed_timed(void **state)
-{
-    struct fake_move *f = *state;
-    struct sink s;
-
-    open_sink(f, &s);
-    for (unsigned page = 1; page < FAKE_PAGES; page++)
-        memset(f->guest->memory[page], page % 2 ? 'x' : 0, STREAM_PAGE_BYTES);
-    s.source.compress_level = 1;
-    s.source.skip = skip_odd;
-    assert_int_equal(save_source_send_pages(&s.source, NULL, s.source.memory_pages, &s.err), 0);
-    assert_int_equal(s.source.skipped_pages, FAKE_RAM_PAGES / 2 + 1); /* the console's is odd */
-    assert_int_equal(s.source.pages, FAKE_RAM_PAGES / 2);
-    assert_int_equal(s.source.zero_pages, 0);
-    uint64_t bytes = save_source_bytes(&s.source);
-    assert_true(bytes + s.source.saved_bytes > s.source.pages * STREAM_PAGE_BYTES);
-    assert_true(bytes < s.source.saved_bytes / 50);
-    for (unsigned phase = MIGRATE_READ; phase <= MIGRATE_SEND; phase++)
-        assert_true(s.source.times.ns[phase] > 0);
-    close_sink(f, &s);
-    for (unsigned page = 1; page < FAKE_PAGES; page++) /* as its table says again */
-        memset(f->guest->memory[page], 0, STREAM_PAGE_BYTES);
-}
-
-static bool yes(void *arg)
-{
-    return true;
-}
-
-static void *lift_limit(void *arg)
-{
-    usleep(20000);
-    rate_limit_set(arg, 0);
-    return NULL;
-}
-
-static void test_limit(void **state)
-{
-    struct fake_move *f = *state;
-    struct rate_limit limit = RATE_LIMIT_INIT;
-    uint64_t began = migrate_now_ns();
-    pthread_t thread;
-    struct sink s;
-
-    open_sink(f, &s);
-    rate_limit_set(&limit, 20u << 20);
-    s.source.limit = &limit;
-    assert_int_equal(save_source_send_pages(&s.source, NULL, s.source.memory_pages, &s.err), 0);
-    /* All but the last record were paid for. */
-    assert_true(migrate_now_ns() - began >=
-                (save_source_bytes(&s.source) - (300u << 10)) * 1000000000 / (20u << 20));
-    close_sink(f, &s);
-
-    limit = (struct rate_limit)RATE_LIMIT_INIT;
-    rate_limit_set(&limit, 1);
-    assert_true(rate_limit_wait(&limit, 1u << 30, yes, NULL)); /* a debt of 34 years */
-    pthread_create(&thread, NULL, lift_limit, &limit);
-    assert_true(rate_limit_wait(&limit, 1, yes, NULL));
-    pthread_join(thread, NULL);
-}
-
 static int receive(int fd, unsigned host)
 {
     struct fake_world *world = fake_world_open(fd);
@@ -360,14 +265,9 @@ int main(int argc, char **argv)
         return receive_cut(argv[2], argv[3], argv[4]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_all_combinations),
-        TEST(test_written_in_parallel),
-        TEST(test_failures),
-        TEST(test_side_is_cut),
-        TEST(test_wrong_token),
-        TEST(test_pages_keep_their_way),
-        TEST(test_skipped_compressed_timed),
-        TEST(test_limit),
+        TEST(test_all_combinations), TEST(test_written_in_parallel),
+        TEST(test_failures),         TEST(test_side_is_cut),
+        TEST(test_wrong_token),      TEST(test_pages_keep_their_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
