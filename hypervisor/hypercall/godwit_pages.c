@@ -166,9 +166,13 @@ static void batch_drop(struct batch *b)
     frame_put_list(b->frames, b->held);
 }
 
-/* Up to FRAMES_AT_ONCE pages; *ret_done of them were copied, whatever comes of it. */
+/*
+ * Up to FRAMES_AT_ONCE pages; *ret_done of them were copied, whatever comes of it: none where the
+ * caller cannot be told which of them were zeros.
+ */
 static long transfer_some(struct transfer *t, uint64_t list, uint32_t count, uint32_t *ret_done)
 {
+    const struct transfer before = *t;
     struct batch b;
     long error = 0;
     unsigned at = 0;
@@ -187,10 +191,11 @@ static long transfer_some(struct transfer *t, uint64_t list, uint32_t count, uin
         at += error == 0;
     }
     batch_drop(&b);
-    *ret_done = at;
     if (!t->write && copy_to_guest(list, b.words, at * sizeof(b.words[0])) != 0) {
+        *t = before;
         return -EFAULT;
     }
+    *ret_done = at;
     return error;
 }
 

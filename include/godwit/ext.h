@@ -238,7 +238,8 @@ struct godwit_readonly {
  * A call does a bounded piece of work, at least one page if there is no error, and ends early where
  * the room ends: it is to be repeated with what is left. -EINVAL: the domain is the caller, or a
  * frame is not RAM (for writing: RAM that it may write); -ENOBUFS: no room for even one page. After
- * an error too, count and room say what was done before it.
+ * an error too, count and room say what was done before it; frame numbers from count on may have
+ * the bit set or not.
  */
 #define GODWIT_PAGES_READ  0u
 #define GODWIT_PAGES_WRITE 1u

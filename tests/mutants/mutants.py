@@ -11,6 +11,7 @@ SHADOW_END = ("host", "tests/hypercall/test_hypercall_shadow_end")
 VCPU = ("host", "tests/hypercall/test_hypercall_vcpu")
 SCHED = ("host", "tests/domain/test_domain_sched")
 PAGES = ("host", "tests/hypercall/test_hypercall_pages")
+PAGES_CHANGE = ("host", "tests/hypercall/test_hypercall_pages_change")
 DM_OP = ("host", "tests/hypercall/test_hypercall_dm_op")
 PL011 = ("host", "tests/vdev/test_vdev_pl011")
 FOREIGN = ("host", "tests/p2m/test_p2m_foreign")
@@ -72,6 +73,28 @@ MUTANTS = {
     "pages-of-the-caller-stay-held": mutant([PAGES], (
         HCALL + "caller_pages.c", "    frame_put_list(pages->frames, pages->count);",
         "    frame_put_list(pages->frames, pages->used);")),
+    "copied-pages-are-not-held": mutant([PAGES_CHANGE], (
+        HCALL + "godwit_pages.c", "    if (!t->write) {\n        cache_before_reading(", """    frame_put_list(b->frames, b->held);
+    if (!t->write) {
+        cache_before_reading("""), (
+        HCALL + "godwit_pages.c", "    frame_put_list(b->frames, b->held);\n}", "}")),
+    "pages-of-the-caller-are-not-held": mutant([PAGES_CHANGE], (
+        HCALL + "caller_pages.c", "                                      frame_get_list, pages->frames);\n}",
+        "                                      frame_get_list, pages->frames);\n"
+        "    frame_put_list(pages->frames, pages->count);\n}"), (
+        HCALL + "caller_pages.c", "    frame_put_list(pages->frames, pages->count);\n    pages->count", "    pages->count")),
+    # The next batch finds what is there by then, and writes no page that may not be written.
+    "copied-to-read-only-pages": mutant([PAGES_CHANGE], (
+        "core/src/hold.c", "(type == S2_RAM_RO && !write)", "type == S2_RAM_RO")),
+    "copied-to-what-is-not-the-guests": mutant([PAGES_CHANGE], (
+        "core/src/hold.c", "return type == S2_RAM_RW ||", "return type == S2_FOREIGN_RW || type == S2_RAM_RW ||")),
+    "unmapped-frames-outlive-their-batch": mutant([PAGES_CHANGE], (
+        "hypervisor/mm/frame_domain.c", "        put(frame, frames[i]);", "        drop(frame);")),
+    # What was done is what the caller can know of.
+    "pages-are-done-whose-zeros-nobody-knows": mutant([PAGES_CHANGE], (
+        HCALL + "godwit_pages.c", "        *t = before;\n", "        *t = before;\n        *ret_done = at;\n")),
+    "room-is-used-of-pages-not-done": mutant([PAGES_CHANGE], (
+        HCALL + "godwit_pages.c", "        *t = before;\n", "")),
     "a-run-frees-frames-that-are-held": mutant([PAGES_GUEST], (
         "hypervisor/mm/frame_domain.c", "        if (drop(frame)) {\n            run++;", "        if (drop(frame) || true) {\n            run++;")),
     # A copy leaves SIMD registers as they were, and finds each byte.
