@@ -5,6 +5,7 @@
 #include "libgodwit/migrate_transport.h"
 #include "libgodwit/stream_check.h"
 #include "libgodwit/stream_view.h"
+#include "libgodwit/stream_write.h"
 #include "wire.h"
 
 #include <pthread.h>
