@@ -36,7 +36,7 @@
 
 static bool clock_stands(const struct vcpu *v)
 {
-    /* Acquire pairs with the release in sched.c: then the offset is the new one. */
+    /* Acquire pairs with the release in sched_pause.c: then the offset is the new one. */
     return atomic_load_explicit(&v->domain->clock_stands, memory_order_acquire);
 }
 

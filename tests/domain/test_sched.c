@@ -5,6 +5,7 @@
 /* Its variables are reset between tests. */
 #include "../../hypervisor/domain/sched.c"
 
+#include <hv/errno.h>
 #include <hv/sched.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -194,13 +194,13 @@ MUTANTS = {
     "destruction-keeps-the-throttle": mutant([VCPU], (
         HCALL + "domain_kill.c", "    sched_domain_may_throttle(d, false);\n", "")),
     "unlogged-guests-are-throttled": mutant([SCHED], (
-        "hypervisor/domain/sched.c", "    if (!d->may_throttle) {\n        error = -EINVAL;\n    }\n", "")),
+        "hypervisor/domain/sched_throttle.c", "    if (!d->may_throttle) {\n        error = -EINVAL;\n    }\n", "")),
     "budget-is-never-used-up": mutant([SCHED], (
         "hypervisor/domain/throttle_budget.h", "    throttle->used_ns += ns;", "    (void)ns;")),
     "sleepers-are-spared": mutant([SCHED], (
-        "hypervisor/domain/sched.c", "        charge_sleep(v, now_ns);\n", "        (void)charge_sleep;\n")),
+        "hypervisor/domain/sched_state.c", "        sched_charge_sleep(v, now_ns);\n", "")),
     "wait-never-ends": mutant([SCHED], (
-        "hypervisor/domain/sched.c", "        timer_set(&v->throttle_end, v->throttle.until_ns);", ";")),
+        "hypervisor/domain/sched_account.c", "        timer_set(&v->throttle_end, v->throttle.until_ns);", ";")),
     # The port: both kinds of TLB entries go, on all CPUs.
     "port-keeps-combined-entries": mutant([STORES], (
         "hypervisor/arch/arm64/port/tlb.c",
