@@ -80,8 +80,8 @@ def test_saves_and_moves_mixed(bench):
             g.wait_more(2)
             save(g, "/srv/2", "-c", "-i", "--since", "/srv/1")
             bench.check("south", ["wire", "--serve"])
-            must_fail(bench, "north", "GODWIT_FAIL_AT=source-final:error godwit migrate -s wire mixed south", 10,
-                      "runs on here")  # it took the log, and switched it off
+            must_fail(bench, "north", "GODWIT_FAIL_AT=source-final:error godwit migrate --max-rounds 3 --on-timeout stop"
+                      " -s wire mixed south", 10, "runs on here")  # it took the log, and switched it off
             must_fail(bench, "north", "godwit save --since /srv/2 mixed /srv/3", 7, "take a full save")
             g.expect_untouched(before)
             save(g, "/srv/1", "-c", "-i")
