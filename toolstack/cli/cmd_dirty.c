@@ -60,7 +60,9 @@ static void let_go(struct dirty *d)
 {
     if (!d->own)
         return;
-    log_op(d, XEN_DOMCTL_SHADOW_OP_OFF, NULL); /* a guest that is gone has no log either */
+    int rc = log_op(d, XEN_DOMCTL_SHADOW_OP_OFF, NULL);
+    if (rc == 0 || rc == -ESRCH) /* a guest that is gone has no log either */
+        gw_log_owner_unmark(&d->owner);
     gw_log_owner_release(&d->owner);
     d->own = false;
     d->last_peek = 0;
@@ -75,6 +77,10 @@ static int try_to_own(struct dirty *d, struct gw_error *err)
     rc = gw_log_owner_try(&d->owner, d->guest.info.domid, "godwit dirty", err);
     if (rc <= 0)
         return rc;
+    if (gw_log_owner_mark(&d->owner, err)) {
+        gw_log_owner_release(&d->owner);
+        return -1;
+    }
     d->own = true;
     /* Logging that is on without an owner was left by one that was killed. */
     rc = log_op(d, XEN_DOMCTL_SHADOW_OP_OFF, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <libgodwit/domain.h>
+#include <libgodwit/log_owner.h>
 #include <libgodwit/migrate.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,30 @@ static bool is_left_behind(const struct gw_record *record, const struct gw_domai
            !gw_incoming_is_claimed(record->name);
 }
 
+/* Of a save or migration of which all processes were killed: nobody else may come for long. */
+static void end_left_log(struct daemon *d, const struct gw_record *record)
+{
+    struct gw_shadow off = {.op = XEN_DOMCTL_SHADOW_OP_OFF};
+    struct gw_log_owner owner;
+    struct gw_error err;
+
+    if (!gw_log_owner_is_marked(record->domid) ||
+        gw_log_owner_try(&owner, record->domid, "godwitd", &err) <= 0)
+        return;
+    if (gw_log_owner_is_marked(record->domid)) { /* still, now that it is ours */
+        int rc = gw_hv_shadow_op(d->hv, record->domid, &off);
+        gw_log_owner_unmark(&owner); /* also if it failed: this is not tried for ever */
+        if (rc < 0)
+            daemon_say("%s: cannot switch off its dirty log, which was left on by a process that "
+                       "died: %s",
+                       record->name, strerror(-rc));
+        else
+            daemon_say("%s: its dirty log was left on by a process that died: switched off",
+                       record->name);
+    }
+    gw_log_owner_release(&owner);
+}
+
 /* Handles a domain that has shut down, and a record whose domain is gone. */
 static void check_record(struct daemon *d, const struct gw_record *record)
 {
@@ -135,6 +160,7 @@ static void check_record(struct daemon *d, const struct gw_record *record)
         destroy(d, record);
         return;
     }
+    end_left_log(d, record);
     if (gw_domain_info_shutdown(&info))
         act(d, record, gw_domain_info_shutdown_code(&info));
 }

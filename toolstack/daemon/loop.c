@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <libgodwit/console.h>
+#include <libgodwit/log_owner.h>
 #include <libgodwit/migrate.h>
 #include <libgodwit/registry.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <time.h>
@@ -107,19 +109,36 @@ static void handle_event(struct daemon *d)
             console_drain(d, c);
 }
 
-/* The end of a process that built a guest. Other locks in the folder are closed all the time. */
-static bool is_builder_end(const struct inotify_event *event)
+static bool ends_with(const struct inotify_event *event, const char *suffix)
 {
-    size_t suffix = strlen(GW_CLAIM_SUFFIX), length = strnlen(event->name, event->len);
+    size_t bytes = strlen(suffix), length = strnlen(event->name, event->len);
 
-    return (event->mask & IN_CLOSE_WRITE) && length > suffix &&
-           !strcmp(event->name + length - suffix, GW_CLAIM_SUFFIX);
+    return length > bytes && !strcmp(event->name + length - bytes, suffix);
+}
+
+/*
+ * The end of a process that built a guest, or had its dirty log and did not give it back. Other
+ * locks in the folder are closed all the time.
+ */
+static bool is_owner_end(const struct inotify_event *event)
+{
+    if (!(event->mask & IN_CLOSE_WRITE))
+        return false;
+    return ends_with(event, GW_CLAIM_SUFFIX) ||
+           (ends_with(event, GW_LOG_SUFFIX) &&
+            gw_log_owner_is_marked((uint32_t)strtoul(event->name, NULL, 10)));
+}
+
+/* Marks of logs come and go with each save, and say nothing while their owner lives. */
+static bool is_change(const struct inotify_event *event)
+{
+    return !(event->mask & IN_CLOSE_WRITE) && !ends_with(event, GW_LOG_MARK_SUFFIX);
 }
 
 static void handle_registry_change(struct daemon *d)
 {
     char events[4096] __attribute__((aligned(8)));
-    bool changed = false, builder_ended = false;
+    bool changed = false, owner_ended = false;
     ssize_t n;
 
     /* What changed does not matter: one comparison finds all of it. */
@@ -127,15 +146,15 @@ static void handle_registry_change(struct daemon *d)
         for (const char *at = events; at < events + n;) {
             const struct inotify_event *event = (const void *)at;
 
-            builder_ended |= is_builder_end(event);
-            changed |= !(event->mask & IN_CLOSE_WRITE);
+            owner_ended |= is_owner_end(event);
+            changed |= is_change(event);
             at += sizeof(*event) + event->len;
         }
     }
-    if (changed || builder_ended)
+    if (changed || owner_ended)
         lifecycle_sync(d);
     /* The kernel tells of the close before it drops the lock: look once more. */
-    if (builder_ended && !d->resync_due_ms)
+    if (owner_ended && !d->resync_due_ms)
         d->resync_due_ms = daemon_now_ms() + RELOOK_MS;
 }
 

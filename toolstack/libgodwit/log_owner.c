@@ -12,15 +12,21 @@
 #define WAIT_FOR_WEAK_MS 10000u
 #define WAIT_STEP_MS     50u
 
-/* kind "claim": held by a strong owner. kind "log": held by whoever has the log. */
-static int open_lock_file(uint32_t domid, const char *kind, struct gw_error *err)
+#define CLAIM_SUFFIX ".claim" /* locked by a strong owner */
+
+static void path_of(uint32_t domid, const char *suffix, char *ret_path, size_t bytes)
+{
+    snprintf(ret_path, bytes, "%s/%u%s", gw_registry_dir(), domid, suffix);
+}
+
+static int open_file(uint32_t domid, const char *suffix, struct gw_error *err)
 {
     char path[PATH_MAX];
     int fd;
 
     if (gw_registry_init(err) < 0)
         return -1;
-    snprintf(path, sizeof(path), "%s/%u.%s", gw_registry_dir(), domid, kind);
+    path_of(domid, suffix, path, sizeof(path));
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         gw_error_errno(err, errno, "cannot open %s", path);
@@ -64,10 +70,10 @@ int gw_log_owner_take(struct gw_log_owner *ret_owner, uint32_t domid, const char
                       struct gw_error *err)
 {
     const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000L};
-    struct gw_log_owner owner = GW_LOG_OWNER_NONE;
+    struct gw_log_owner owner = {.claim_fd = -1, .log_fd = -1, .domid = domid};
     unsigned waited_ms = 0;
 
-    owner.claim_fd = open_lock_file(domid, "claim", err);
+    owner.claim_fd = open_file(domid, CLAIM_SUFFIX, err);
     if (owner.claim_fd < 0)
         return -1;
     if (!try_lock(owner.claim_fd)) {
@@ -76,7 +82,7 @@ int gw_log_owner_take(struct gw_log_owner *ret_owner, uint32_t domid, const char
         return -1;
     }
     write_owner(owner.claim_fd, who);
-    owner.log_fd = open_lock_file(domid, "log", err);
+    owner.log_fd = open_file(domid, GW_LOG_SUFFIX, err);
     while (owner.log_fd >= 0 && !try_lock(owner.log_fd)) {
         if (waited_ms >= WAIT_FOR_WEAK_MS) {
             refuse(owner.log_fd, domid, err);
@@ -100,7 +106,7 @@ bool gw_log_owner_wanted(uint32_t domid)
 {
     struct gw_error ignored;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int fd = open_lock_file(domid, "claim", &ignored);
+    int fd = open_file(domid, CLAIM_SUFFIX, &ignored);
     bool wanted;
 
     if (fd < 0)
@@ -113,11 +119,11 @@ bool gw_log_owner_wanted(uint32_t domid)
 int gw_log_owner_try(struct gw_log_owner *ret_owner, uint32_t domid, const char *who,
                      struct gw_error *err)
 {
-    struct gw_log_owner owner = GW_LOG_OWNER_NONE;
+    struct gw_log_owner owner = {.claim_fd = -1, .log_fd = -1, .domid = domid};
 
     if (gw_log_owner_wanted(domid))
         return 0;
-    owner.log_fd = open_lock_file(domid, "log", err);
+    owner.log_fd = open_file(domid, GW_LOG_SUFFIX, err);
     if (owner.log_fd < 0)
         return -1;
     if (!try_lock(owner.log_fd)) {
@@ -137,4 +143,30 @@ void gw_log_owner_release(struct gw_log_owner *owner)
     if (owner->claim_fd >= 0)
         close(owner->claim_fd);
     *owner = GW_LOG_OWNER_NONE;
+}
+
+int gw_log_owner_mark(const struct gw_log_owner *owner, struct gw_error *err)
+{
+    int fd = open_file(owner->domid, GW_LOG_MARK_SUFFIX, err);
+
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+
+void gw_log_owner_unmark(const struct gw_log_owner *owner)
+{
+    char path[PATH_MAX];
+
+    path_of(owner->domid, GW_LOG_MARK_SUFFIX, path, sizeof(path));
+    unlink(path);
+}
+
+bool gw_log_owner_is_marked(uint32_t domid)
+{
+    char path[PATH_MAX];
+
+    path_of(domid, GW_LOG_MARK_SUFFIX, path, sizeof(path));
+    return access(path, F_OK) == 0;
 }

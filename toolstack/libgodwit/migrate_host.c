@@ -29,6 +29,8 @@ static void host_close(void *ctx)
 {
     struct migrate_xen *x = ctx;
 
+    if (x->owner.log_fd >= 0) /* what is on now is meant to be */
+        gw_log_owner_unmark(&x->owner);
     gw_log_owner_release(&x->owner);
     if (x->claim_fd >= 0)
         close(x->claim_fd);

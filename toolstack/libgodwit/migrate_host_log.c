@@ -75,8 +75,19 @@ static int check_mark(struct migrate_xen *x, uint32_t domid, const struct migrat
 int migrate_xen_log_claim(void *ctx, uint32_t domid, struct gw_error *err)
 {
     struct migrate_xen *x = ctx;
+    int rc = 0;
 
-    return x->owner.claim_fd >= 0 ? 0 : gw_log_owner_take(&x->owner, domid, "godwit save", err);
+    if (x->owner.claim_fd >= 0)
+        return 0;
+    if (gw_log_owner_take(&x->owner, domid, "godwit save", err))
+        return -1;
+    if (gw_log_owner_is_marked(domid)) /* by one that was killed */
+        rc = migrate_xen_log_off(x, domid);
+    if (rc == 0)
+        return 0;
+    gw_log_owner_release(&x->owner);
+    return gw_error_errno(err, rc, "cannot switch off the dirty log that was left on in domain %u",
+                          domid);
 }
 
 int migrate_xen_log_resume(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
@@ -86,7 +97,7 @@ int migrate_xen_log_resume(void *ctx, uint32_t domid, const struct migrate_log_m
 
     if (migrate_xen_log_claim(ctx, domid, err))
         return -1;
-    if (check_mark(x, domid, mark, err) == 0)
+    if (check_mark(x, domid, mark, err) == 0 && gw_log_owner_mark(&x->owner, err) == 0)
         return 0;
     gw_log_owner_release(&x->owner);
     return -1;

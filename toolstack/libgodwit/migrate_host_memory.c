@@ -16,6 +16,16 @@ static int shadow(struct migrate_xen *x, uint32_t domid, uint32_t op)
     return gw_hv_shadow_op(x->hv, domid, &request);
 }
 
+int migrate_xen_log_off(struct migrate_xen *x, uint32_t domid)
+{
+    int rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
+
+    if (rc < 0 && rc != -ESRCH)
+        return rc; /* marked as it is: the next owner tries again */
+    gw_log_owner_unmark(&x->owner);
+    return 0;
+}
+
 int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err)
 {
     struct migrate_xen *x = ctx;
@@ -24,6 +34,10 @@ int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err)
     if (x->owner.claim_fd < 0 && gw_log_owner_take(&x->owner, domid, "godwit migrate", err))
         return -1;
     /* We own it, so a log that is on was left by somebody who was killed. */
+    if (gw_log_owner_mark(&x->owner, err)) {
+        gw_log_owner_release(&x->owner);
+        return -1;
+    }
     rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
     if (rc == 0)
         rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY);
@@ -31,7 +45,7 @@ int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err)
         rc = gw_hv_dirty_epoch(x->hv, domid, &x->log_epoch);
     if (rc == 0)
         return 0;
-    shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
+    migrate_xen_log_off(x, domid);
     gw_log_owner_release(&x->owner);
     return gw_error_errno(err, rc, "cannot switch on the dirty log of domain %u", domid);
 }
@@ -43,9 +57,9 @@ int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
     /* After a process that was killed: its ownership is gone, and another may have come. */
     if (x->owner.claim_fd < 0 && gw_log_owner_take(&x->owner, domid, "godwit migrate", err))
         return err->code == GW_EXIT_STATE ? 0 : -1;
-    int rc = shadow(x, domid, XEN_DOMCTL_SHADOW_OP_OFF);
+    int rc = migrate_xen_log_off(x, domid);
     gw_log_owner_release(&x->owner);
-    if (rc == 0 || rc == -ESRCH)
+    if (rc == 0)
         return 0;
     return gw_error_errno(err, rc, "cannot switch off the dirty log of domain %u", domid);
 }

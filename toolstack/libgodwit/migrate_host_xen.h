@@ -17,6 +17,8 @@ struct migrate_xen {
     int claim_fd;       /* while this process builds a guest; else -1 */
 };
 
+/* Of a log that is ours: off, and no longer marked. 0, or -errno. */
+int migrate_xen_log_off(struct migrate_xen *x, uint32_t domid);
 int migrate_xen_log_claim(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err);

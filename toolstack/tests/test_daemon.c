@@ -5,6 +5,7 @@
 #include <libgodwit/console.h>
 #include <libgodwit/domain.h>
 #include <libgodwit/layout.h>
+#include <libgodwit/log_owner.h>
 #include <libgodwit/registry.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -385,6 +386,49 @@ static void test_reaps_orphans(void **state)
     daemon_close(&d);
 }
 
+/* The log of a save whose processes were all killed, found at its end or by a daemon that comes
+ * later. That of a chain, which nobody has marked, and that of a living owner stay on. */
+static void test_ends_left_logs(void **state)
+{
+    struct gw_log_owner owner = GW_LOG_OWNER_NONE;
+    struct gw_error err = {0};
+    uint32_t domid;
+
+    (void)state;
+    start();
+    domid = create("web1", GW_ACTION_DESTROY);
+    fake_domain(domid)->logdirty = true;
+    assert_int_equal(gw_log_owner_take(&owner, domid, "godwit save", &err), 0);
+    assert_int_equal(gw_log_owner_mark(&owner, &err), 0);
+    settle();
+    lifecycle_sync(&d);
+    assert_true(fake_domain(domid)->logdirty);
+    close(owner.log_fd); /* as the end of a process, in the order in which it closes its files */
+    close(owner.claim_fd);
+    settle();
+    assert_false(fake_domain(domid)->logdirty);
+    assert_false(gw_log_owner_is_marked(domid));
+
+    fake_domain(domid)->logdirty = true;
+    lifecycle_sync(&d);
+    assert_true(fake_domain(domid)->logdirty);
+    assert_int_equal(gw_log_owner_mark(&owner, &err), 0);
+    lifecycle_sync(&d); /* as at its start */
+    assert_false(fake_domain(domid)->logdirty);
+
+    /* What cannot be switched off is not tried again and again. */
+    assert_int_equal(gw_log_owner_mark(&owner, &err), 0);
+    fake_domain(domid)->logdirty = true;
+    fake_host.fail_at = fake_host.calls + 2; /* after the look at the domain */
+    fake_host.fail_errno = EBUSY;
+    lifecycle_sync(&d);
+    assert_true(fake_domain(domid)->logdirty);
+    settle();
+    assert_true(fake_domain(domid)->logdirty);
+    assert_int_equal(gw_domain_destroy(d.hv, domid, &err), 0);
+    daemon_close(&d);
+}
+
 /* The registry has a number that another domain got since. */
 static void test_reused_domid(void **state)
 {
@@ -448,6 +492,7 @@ int main(void)
         daemon_test(test_daemon_restart),
         daemon_test(test_follows_renames),
         daemon_test(test_reaps_orphans),
+        daemon_test(test_ends_left_logs),
         daemon_test(test_reused_domid),
         daemon_test(test_mapping_reserve),
     };

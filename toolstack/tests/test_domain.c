@@ -188,35 +188,6 @@ static void test_logdirty_travels(void **state)
     assert_int_equal(split, GODWIT_SPLIT_EAGER);
 }
 
-/* The sentence that an operator sees if a tool beside ours reads the log of a guest that moves. */
-static void test_foreign_reader_of_the_log(void **state)
-{
-    struct migrate_host host = {0};
-    struct stream_config c = {.vcpus = 1, .memory_bytes = 8u << 20, .name = "web1"};
-    struct gw_shadow clean = {.op = XEN_DOMCTL_SHADOW_OP_CLEAN};
-    struct gw_error err = {0};
-    struct gw_hv *hv = open_hv();
-    const uint8_t *bitmap;
-    uint32_t domid;
-
-    (void)state;
-    fake_reset(FREE_PAGES);
-    c.text = (char *)(uintptr_t) "name = 'web1'\nkernel = '/gone'\nmemory = 8\nvcpus = 1\n";
-    c.text_length = (uint32_t)strlen(c.text);
-    assert_int_equal(migrate_this_host.open(migrate_this_host.arg, &host, &err), 0);
-    assert_int_equal(host.ops->create(host.ctx, &c, "web1--incoming", &domid, &err), 0);
-    assert_int_equal(host.ops->log_start(host.ctx, domid, &err), 0);
-    assert_int_equal(host.ops->log_take(host.ctx, domid, 2048, false, &bitmap, &err), 0);
-    assert_int_equal(gw_hv_shadow_op(hv, domid, &clean), 0);
-    assert_int_equal(host.ops->log_take(host.ctx, domid, 2048, false, &bitmap, &err), -1);
-    assert_contains(err.message, "another program has taken pages from the dirty log of domain ");
-    assert_contains(err.message, ", or switched it: end that program and try again");
-    assert_int_equal(host.ops->log_stop(host.ctx, domid, &err), 0);
-    assert_int_equal(host.ops->destroy(host.ctx, domid, &err), 0);
-    host.ops->close(host.ctx);
-    gw_hv_close(hv);
-}
-
 /* A new guest is refused, one that restarts is not: its setting is kept for a host that can. */
 static void test_logdirty_refused(void **state)
 {
@@ -603,7 +574,6 @@ int main(void)
         cmocka_unit_test(test_guest_pages),
         cmocka_unit_test(test_logdirty_travels),
         cmocka_unit_test(test_logdirty_refused),
-        cmocka_unit_test(test_foreign_reader_of_the_log),
         cmocka_unit_test(test_no_hypervisor),
         cmocka_unit_test(test_dirty_take),
     };

@@ -161,6 +161,37 @@ static void test_log_owner(void **state)
     gw_log_owner_release(&strong);
 }
 
+/* Whoever is killed leaves its mark for the next owner; whoever releases has removed it. */
+static void test_log_mark(void **state)
+{
+    struct gw_log_owner next = GW_LOG_OWNER_NONE;
+    struct gw_error err = {0};
+    int status;
+
+    (void)state;
+    for (unsigned dies = 0; dies < 2; dies++) {
+        if (fork() == 0) {
+            struct gw_log_owner owner = GW_LOG_OWNER_NONE;
+
+            if (gw_log_owner_take(&owner, 7, "save", &err) || gw_log_owner_mark(&owner, &err) ||
+                gw_log_owner_mark(&owner, &err) || !gw_log_owner_is_marked(7))
+                _exit(1);
+            if (!dies)
+                gw_log_owner_unmark(&owner);
+            _exit(0);
+        }
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+        assert_int_equal(gw_log_owner_take(&next, 7, "save", &err), 0);
+        assert_int_equal(gw_log_owner_is_marked(7), dies);
+        assert_false(gw_log_owner_is_marked(8));
+        gw_log_owner_unmark(&next);
+        gw_log_owner_unmark(&next); /* idempotent */
+        assert_false(gw_log_owner_is_marked(7));
+        gw_log_owner_release(&next);
+    }
+}
+
 /* A weak owner that watches lets a strong one in; one that dies does too. */
 static void test_log_handover(void **state)
 {
@@ -240,7 +271,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_rename_and_remove),
         cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_concurrent_adds),
         cmocka_unit_test(test_log_owner),     cmocka_unit_test(test_log_handover),
-        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_log_mark),      cmocka_unit_test(test_disk_full),
     };
 
     return cmocka_run_group_tests_name("registry", tests, support_setup, support_teardown);

@@ -30,8 +30,16 @@ struct fake_guest *fake_by_domid(struct fake_host *host, uint32_t domid, struct 
     return NULL;
 }
 
+/* As the locks of files: what is on now is meant to be. */
 static void fake_close(void *ctx)
 {
+    struct fake_host *host = ctx;
+
+    for (unsigned i = 0; i < FAKE_GUESTS; i++)
+        if (host->guests[i].log_owner == getpid()) {
+            host->guests[i].log_marked = false;
+            host->guests[i].log_owner = 0;
+        }
 }
 
 static int fake_describe(void *ctx, struct stream_host *ret_host,
@@ -153,11 +161,26 @@ static int log_take_over(struct fake_guest *guest, struct gw_error *err)
     return gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use");
 }
 
+static void log_off(struct fake_host *host, struct fake_guest *guest)
+{
+    host->merges += guest->logging;
+    guest->log_epoch += guest->logging;
+    guest->logging = guest->log_marked = false;
+    fake_guest_split(host, guest, false);
+    if (!host->forget_unthrottle)
+        unthrottle(guest);
+}
+
 static int fake_log_claim(void *ctx, uint32_t domid, struct gw_error *err)
 {
     struct fake_guest *guest = fake_by_domid(ctx, domid, err);
+    int owner = guest ? guest->log_owner : 0;
 
-    return guest ? log_take_over(guest, err) : -1;
+    if (!guest || log_take_over(guest, err))
+        return -1;
+    if (guest->log_marked && owner != getpid()) /* by one that was killed */
+        log_off(ctx, guest);
+    return 0;
 }
 
 static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
@@ -176,7 +199,7 @@ static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
     for (unsigned i = 0; i < FAKE_VCPUS; i++)
         atomic_store(&guest->vcpus[i].dirty_pages, 0);
     fake_guest_split(ctx, guest, true);
-    guest->logging = true;
+    guest->logging = guest->log_marked = true;
     guest->log_epoch++;
     ((struct fake_host *)ctx)->log_starts++;
     return 0;
@@ -207,7 +230,10 @@ static int fake_log_resume(void *ctx, uint32_t domid, const struct migrate_log_m
         return gw_error_set(err, GW_EXIT_STATE, "it is another log now: take a full save");
     struct fake_guest *guest = fake_by_domid(ctx, domid, err);
 
-    return guest ? log_take_over(guest, err) : -1;
+    if (!guest || log_take_over(guest, err))
+        return -1;
+    guest->log_marked = true;
+    return 0;
 }
 
 static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
@@ -218,12 +244,7 @@ static int fake_log_stop(void *ctx, uint32_t domid, struct gw_error *err)
         return err->code == GW_EXIT_NO_GUEST ? 0 : -1;
     if (guest->log_owner != getpid() && is_alive(guest->log_owner))
         return 0; /* another has come */
-    ((struct fake_host *)ctx)->merges += guest->logging;
-    guest->log_epoch += guest->logging;
-    guest->logging = false;
-    fake_guest_split(ctx, guest, false);
-    if (!((struct fake_host *)ctx)->forget_unthrottle)
-        unthrottle(guest);
+    log_off(ctx, guest);
     guest->log_owner = 0;
     return 0;
 }

@@ -43,8 +43,9 @@ struct fake_guest {
     _Atomic int pauses;
     _Atomic bool stepping; /* the vCPU is between its look at pauses and the end of its step */
     _Atomic bool logging;
-    _Atomic int log_owner; /* the process that works with the log; dead: nobody does */
-    _Atomic bool split;    /* its blocks, for the log: a table more */
+    _Atomic int log_owner;   /* the process that works with the log; dead: nobody does */
+    _Atomic bool log_marked; /* its owner has begun to use it */
+    _Atomic bool split;      /* its blocks, for the log: a table more */
     _Atomic uint64_t log_epoch;
     bool shut_down;
     char note[1024];           /* why it is held; "": it is not */

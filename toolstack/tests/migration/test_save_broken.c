@@ -179,6 +179,14 @@ static void check_left(struct fake_save *f, const struct gw_save_options *o, con
         assert_int_equal(f->guest->logging, saved && o->incremental);
     if (saved && o->since)
         go_on_from(f, chain, 2);
+    if (both) { /* one that needs no log finds it, and ends it */
+        struct gw_save_options plain = next;
+
+        plain.incremental = false;
+        assert_saves(f, &plain);
+        assert_false(f->guest->logging);
+        assert_false(f->guest->split);
+    }
     assert_saves(f, &next); /* elsewhere, with whatever log is on */
     next = fake_save_options(f, 1, -1);
     assert_saves(f, &next); /* and there */
@@ -236,6 +244,24 @@ static void test_broken_off_since(void **state)
     struct gw_save_options o = fake_save_options(f, 1, 0);
 
     break_at_each(f, &o, steps);
+}
+
+/* A save that only met a chain's log, and was killed with its guard, takes it from nobody. */
+static void test_chain_outlives_a_plain_save(void **state)
+{
+    static const unsigned chain[] = {0, 2};
+    struct fake_save *f = *state;
+    struct gw_save_options o = fake_save_options(f, 0, -1), plain = fake_save_options(f, 1, -1);
+
+    assert_saves(f, &o);
+    plain.incremental = false;
+    break_off(f, &plain, "save-head", &ways[4]);
+    assert_saves(f, &plain);
+    assert_true(f->guest->logging);
+    fake_save_let_work(f);
+    o = fake_save_options(f, 2, 0);
+    assert_saves(f, &o);
+    go_on_from(f, chain, 2);
 }
 
 /* --- meeting others -----------------------------------------------------------------------------
@@ -406,15 +432,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_broken_off),
-        TEST(test_broken_off_live),
-        TEST(test_broken_off_since),
-        TEST(test_one_at_a_time),
-        TEST(test_guest_ends_meanwhile),
-        TEST(test_chain_is_not_eaten),
-        TEST(test_link_to_another_folder),
-        TEST(test_chain_across_folders),
-        TEST(test_chain_that_is_a_ring),
+        TEST(test_broken_off),           TEST(test_broken_off_live),
+        TEST(test_broken_off_since),     TEST(test_chain_outlives_a_plain_save),
+        TEST(test_one_at_a_time),        TEST(test_guest_ends_meanwhile),
+        TEST(test_chain_is_not_eaten),   TEST(test_link_to_another_folder),
+        TEST(test_chain_across_folders), TEST(test_chain_that_is_a_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
