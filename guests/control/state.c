@@ -171,18 +171,16 @@ static void try_flip(unsigned type, unsigned instance, uint32_t offset, uint64_t
 }
 
 /*
- * X1 counts in the guest's loop. MDCCINT_EL1 is nothing in the emulator: a read of it leaves what
- * was in the destination. A word that is 0 belongs to a register that this CPU has not.
+ * X1 counts in the guest's loop. A word that is 0 belongs to a register that this CPU has not.
  */
 static void flip_registers(uint64_t every)
 {
     const uint32_t x1 = offsetof(struct godwit_save_vcpu, x) + 8;
-    const uint32_t mdccint = offsetof(struct godwit_save_vcpu, mdccint_el1);
     uint32_t bytes;
     const uint64_t *words = (const void *)body_of(list, GODWIT_SAVE_VCPU, 0, &bytes);
 
     for (uint32_t offset = 0; offset < bytes; offset += 8) {
-        if (offset == x1 || offset == mdccint) {
+        if (offset == x1) {
             continue;
         }
         if (words[offset / 8] == 0) {

@@ -7,10 +7,13 @@
 #include <guest/report.h>
 #include <guest/sysreg.h>
 
-#define EC_UNKNOWN   0x00u
-#define EC_DATA_SAME 0x25u
-#define NOWHERE      0x01000000ul
-#define ABOVE_RAM    0x3fc0000000ul
+#define EC_UNKNOWN    0x00u
+#define EC_DATA_SAME  0x25u
+#define EC_WATCH_SAME 0x35u
+#define MDSCR_KDE     (UINT64_C(1) << 13)
+#define MDSCR_MDE     (UINT64_C(1) << 15)
+#define NOWHERE       0x01000000ul
+#define ABOVE_RAM     0x3fc0000000ul
 
 static unsigned field(uint64_t value, unsigned shift)
 {
@@ -35,6 +38,27 @@ static void test_id_registers(void)
     report(field(read_sysreg(id_aa64mmfr1_el1), 8) == 0, "no VHE in ID_AA64MMFR1_EL1");
 }
 
+/* They follow from CTR_EL0, which is compared before a move, and are the same on each such host. */
+static void test_caches(void)
+{
+    uint64_t ctr = read_sysreg(ctr_el0), line[2];
+    bool must_clean = (ctr >> 28 & 1) == 0;
+
+    for (unsigned instruction = 0; instruction < 2; instruction++) {
+        write_sysreg(csselr_el1, instruction);
+        isb();
+        line[instruction] = read_sysreg(ccsidr_el1);
+    }
+    report(read_sysreg(clidr_el1) == (must_clean ? 0x09200003 : 0x01000003),
+           "one level of caches: CLIDR_EL1 %lx", read_sysreg(clidr_el1));
+    report(line[0] == (ctr >> 16 & 15) - 2 && line[1] == (ctr & 15) - 2,
+           "of one line each: CCSIDR_EL1 %lx and %lx, CTR_EL0 %lx", line[0], line[1], ctr);
+    write_sysreg(csselr_el1, 0xfff2);
+    isb();
+    report(read_sysreg(csselr_el1) == 2, "CSSELR_EL1 keeps the bits that it has");
+    report(read_sysreg(revidr_el1) == 0 && read_sysreg(S3_1_C0_C0_7) == 0, "no REVIDR, no AIDR");
+}
+
 static void check_undefined(const char *what)
 {
     struct fault fault = fault_taken();
@@ -57,6 +81,28 @@ static void test_undefined(void)
     fault_expect();
     (void)read_sysreg(S3_4_C1_C1_0); /* HCR_EL2 */
     check_undefined("an EL2 register");
+    fault_expect();
+    write_sysreg(S2_0_C0_C15_4, 1); /* DBGBVR15_EL1: no CPU of ours has so many */
+    check_undefined("a breakpoint too many");
+}
+
+/* Debug registers trap, but what is written there has its effect. */
+static void test_watchpoint(void)
+{
+    static volatile uint64_t watched;
+    struct fault fault;
+
+    write_sysreg(dbgwvr0_el1, (uintptr_t)&watched);
+    write_sysreg(dbgwcr0_el1, 0xff << 5 | 2 << 3 | 1 << 1 | 1); /* 8 bytes, stores, EL1 */
+    write_sysreg(mdscr_el1, read_sysreg(mdscr_el1) | MDSCR_MDE | MDSCR_KDE);
+    fault_expect();
+    __asm__ volatile("msr daifclr, #8\n isb\n str xzr, [%0]\n msr daifset, #8" ::"r"(&watched)
+                     : "memory");
+    fault = fault_taken();
+    report(fault.taken && ESR_EC(fault.esr) == EC_WATCH_SAME, "a watchpoint is hit (esr %lx)",
+           fault.esr);
+    write_sysreg(dbgwcr0_el1, 0);
+    write_sysreg(mdscr_el1, 0);
 }
 
 static void check_abort(const char *what)
@@ -99,7 +145,9 @@ static void test_hypercalls(void)
 void guest_main(const void *dtb)
 {
     test_id_registers();
+    test_caches();
     test_undefined();
+    test_watchpoint();
     test_nowhere();
     test_hypercalls();
 }

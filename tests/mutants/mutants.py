@@ -20,6 +20,7 @@ WRITERS_MAX = ("guests", "dirty log, every writer, by faults on max")
 STORES = ("guests", "dirty log both directions on a72")
 SIMD = ("guests", "fpu beside harvests that use SIMD registers on max")
 PAGES_GUEST = ("guests", "contents of pages by hypercall on a72")
+TRAPS = ("guests", "traps on a72")
 WINDOWS = ("linear", "windows on leaf tables: shut, every look misses on a72")
 
 
@@ -36,6 +37,13 @@ MUTANTS = {
     # A scan in the hypervisor leaves SIMD registers, which are a guest's, as they were.
     "scan-keeps-a-simd-register": mutant([SIMD], (
         "hypervisor/arch/arm64/port/closed_runs.S", "    ldp     q16, q17, [sp, #128]\n", "")),
+    # Guests are told nothing of this host's caches, and what they write to debug registers counts.
+    "guests-see-the-hosts-caches": mutant([TRAPS], (
+        "hypervisor/arch/arm64/switch.c", "HCR_TID2 | HCR_TID3", "HCR_TID3")),
+    "cache-selection-is-lost": mutant([TRAPS], (
+        "hypervisor/arch/arm64/trap_caches.c", "write ? *value & CSSELR_BITS", "write ? 0")),
+    "debug-registers-are-written-in-vain": mutant([TRAPS], (
+        "hypervisor/arch/arm64/debug.c", "        *reg = *value;\n        debug_load(debug);", "        *reg = *value;")),
     # Every writer marks, after its write.
     "hypercall-output-unmarked": mutant([ACCESS, WRITERS], (
         HCALL + "guest_access.c",

@@ -18,6 +18,8 @@
 #define HCR_AMO   (UINT64_C(1) << 5)
 #define HCR_VSE   (UINT64_C(1) << 8)
 #define HCR_TWI   (UINT64_C(1) << 13)
+#define HCR_TID1  (UINT64_C(1) << 16)
+#define HCR_TID2  (UINT64_C(1) << 17)
 #define HCR_TID3  (UINT64_C(1) << 18)
 #define HCR_TSC   (UINT64_C(1) << 19)
 #define HCR_TIDCP (UINT64_C(1) << 20)
@@ -32,8 +34,8 @@
 
 /* What every guest runs under, besides port_hcr_bits(). */
 #define HCR_GUEST                                                                                  \
-    (HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_TWI | HCR_TID3 | HCR_TSC | HCR_TIDCP |           \
-     HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR | HCR_TERR | HCR_TEA)
+    (HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_TWI | HCR_TID1 | HCR_TID2 | HCR_TID3 | HCR_TSC | \
+     HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR | HCR_TERR | HCR_TEA)
 /* No guest: physical interrupts still wake this CPU, nothing is translated by a guest's tables. */
 #define HCR_IDLE (HCR_FMO | HCR_IMO | HCR_AMO | HCR_RW)
 
@@ -43,9 +45,18 @@
 #define MDCR_HPMN_MASK UINT64_C(0x1f)
 #define MDCR_TPMCR     (UINT64_C(1) << 5)
 #define MDCR_TPM       (UINT64_C(1) << 6)
+#define MDCR_TDA       (UINT64_C(1) << 9)
 #define MDCR_TDOSA     (UINT64_C(1) << 10)
+#define MDCR_TDRA      (UINT64_C(1) << 11)
 #define MDCR_TPMS      (UINT64_C(1) << 14)
 #define MDCR_TTRF      (UINT64_C(1) << 19)
+#define MDCR_GUEST                                                                                 \
+    (MDCR_TPM | MDCR_TPMCR | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA | MDCR_TPMS | MDCR_TTRF)
+
+#define HCRX_TALLINT         (UINT64_C(1) << 6)
+#define MPAM2_TRAPS          (UINT64_C(3) << 48) /* of MPAM0_EL1 and MPAM1_EL1 */
+#define MPAMIDR_HAS_HCR      (UINT64_C(1) << 17)
+#define MPAMHCR_TRAP_MPAMIDR (UINT64_C(1) << 31)
 
 /* AArch32 programs cannot reach implementation-defined CP15 registers. */
 #define HSTR_T15 (UINT64_C(1) << 15)
@@ -54,6 +65,10 @@
 #define SYSREG_VDISR_EL2   S3_4_C12_C1_1 /* what EL1 finds in DISR_EL1, as HCR_EL2.AMO is 1 */
 #define SYSREG_TPIDR2_EL0  S3_3_C13_C0_5
 #define SYSREG_HCRX_EL2    S3_4_C1_C2_2
+#define SYSREG_VSESR_EL2   S3_4_C5_C2_3
+#define SYSREG_MPAM2_EL2   S3_4_C10_C5_0
+#define SYSREG_MPAMHCR_EL2 S3_4_C10_C4_0
+#define SYSREG_MPAMIDR_EL1 S3_0_C10_C4_4
 #define SYSREG_HFGRTR_EL2  S3_4_C1_C1_4
 #define SYSREG_HFGWTR_EL2  S3_4_C1_C1_5
 #define SYSREG_HFGITR_EL2  S3_4_C1_C1_6
@@ -64,7 +79,10 @@ extern const char el2_vectors[];
 void arch_fp_save(struct vcpu_fp *fp);
 void arch_fp_load(const struct vcpu_fp *fp);
 
-/* For both directions: FIELD(member of struct vcpu_sysregs), named like the register. */
+/*
+ * For both directions: FIELD(member of struct vcpu_sysregs), named like the register. CSSELR_EL1 is
+ * not here, as it is emulated (trap_caches.c).
+ */
 #define FOR_EACH_SYSREG(FIELD)                                                                     \
     FIELD(sp_el0)                                                                                  \
     FIELD(sp_el1)                                                                                  \
@@ -87,8 +105,7 @@ void arch_fp_load(const struct vcpu_fp *fp);
     FIELD(tpidr_el0)                                                                               \
     FIELD(tpidrro_el0)                                                                             \
     FIELD(tpidr_el1)                                                                               \
-    FIELD(cntkctl_el1)                                                                             \
-    FIELD(csselr_el1)
+    FIELD(cntkctl_el1)
 
 #define FOR_EACH_PAUTH_WORD(WORD)                                                                  \
     WORD(0, S3_0_C2_C1_0)                                                                          \
@@ -223,7 +240,16 @@ static void init_newer_traps(void)
         WRITE_SYSREG(0, SYSREG_HDFGWTR_EL2);
     }
     if (host_features.hcx) {
-        WRITE_SYSREG(0, SYSREG_HCRX_EL2);
+        WRITE_SYSREG(HCRX_TALLINT, SYSREG_HCRX_EL2);
+    }
+    if (host_features.ras) {
+        WRITE_SYSREG(0, SYSREG_VSESR_EL2); /* the syndrome of every virtual SError */
+    }
+    if (host_features.mpam) {
+        WRITE_SYSREG(MPAM2_TRAPS, SYSREG_MPAM2_EL2);
+        if (READ_SYSREG(SYSREG_MPAMIDR_EL1) & MPAMIDR_HAS_HCR) {
+            WRITE_SYSREG(MPAMHCR_TRAP_MPAMIDR, SYSREG_MPAMHCR_EL2);
+        }
     }
 }
 
@@ -237,7 +263,7 @@ void arch_vcpu_init_cpu(void)
     WRITE_SYSREG(CPTR_GUEST, cptr_el2);
     WRITE_SYSREG(HSTR_T15, hstr_el2);
     uint64_t counters = READ_SYSREG(mdcr_el2) & MDCR_HPMN_MASK;
-    WRITE_SYSREG(counters | MDCR_TPM | MDCR_TPMCR | MDCR_TDOSA | MDCR_TPMS | MDCR_TTRF, mdcr_el2);
+    WRITE_SYSREG(counters | MDCR_GUEST, mdcr_el2);
     init_newer_traps();
     /* The OS lock of guests is emulated; the real one would silence their debug exceptions. */
     WRITE_SYSREG(0, oslar_el1);

@@ -182,6 +182,7 @@ void sysreg_id_init(void)
         .hcx = field(host_id[7][1], 40) != 0,
         .ras = field(host_id[4][0], 28) != 0,
         .sme = field(host_id[4][1], 24) != 0,
+        .mpam = field(host_id[4][0], 40) || field(host_id[4][1], 16),
         .breakpoints = (uint8_t)(field(host_id[5][0], 12) + 1),
         .watchpoints = (uint8_t)(field(host_id[5][0], 20) + 1),
     };

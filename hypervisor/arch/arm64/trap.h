@@ -31,7 +31,7 @@ void sysreg_id_check(void);
 
 /* What the switch and the injection of exceptions need to know of the host. */
 struct host_features {
-    bool pan, ssbs, pauth, fgt, hcx, ras, sme;
+    bool pan, ssbs, pauth, fgt, hcx, ras, sme, mpam;
     uint8_t breakpoints, watchpoints;
 };
 extern struct host_features host_features;
@@ -39,6 +39,10 @@ extern struct host_features host_features;
 struct vcpu_debug;
 void debug_save(struct vcpu_debug *debug);
 void debug_load(const struct vcpu_debug *debug);
+
+/* Registers of self-hosted debug (op0 2), and those that tell of caches. False: undefined here. */
+bool debug_emulate(struct vcpu *v, uint32_t id, uint64_t *value, bool write);
+bool caches_emulate(struct vcpu *v, uint32_t id, uint64_t *value, bool write);
 
 /* Makes the guest see a virtual SError as soon as it allows. */
 void vcpu_inject_serror(struct vcpu *v);

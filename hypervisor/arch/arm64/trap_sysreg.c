@@ -7,17 +7,10 @@
 #include <hv/vgic.h>
 #include <hv/vtimer.h>
 
-#define ACTLR_EL1   SYSREG_ID(3, 0, 1, 0, 1)
-#define OSLAR_EL1   SYSREG_ID(2, 0, 1, 0, 4)
-#define OSLSR_EL1   SYSREG_ID(2, 0, 1, 1, 4)
-#define OSDLR_EL1   SYSREG_ID(2, 0, 1, 3, 4)
-#define DBGPRCR_EL1 SYSREG_ID(2, 0, 1, 4, 4)
-#define DC_ISW      SYSREG_ID(1, 0, 7, 6, 2)
-#define DC_CSW      SYSREG_ID(1, 0, 7, 10, 2)
-#define DC_CISW     SYSREG_ID(1, 0, 7, 14, 2)
-
-#define OSLSR_OSLM_IMPLEMENTED UINT64_C(8)
-#define OSLSR_OSLK             UINT64_C(2)
+#define ACTLR_EL1 SYSREG_ID(3, 0, 1, 0, 1)
+#define DC_ISW    SYSREG_ID(1, 0, 7, 6, 2)
+#define DC_CSW    SYSREG_ID(1, 0, 7, 10, 2)
+#define DC_CISW   SYSREG_ID(1, 0, 7, 14, 2)
 
 /* op0 3, op1 0, CRn 0: the ID group. */
 #define ID_GROUP_MASK SYSREG_ID(3, 7, 15, 0, 0)
@@ -25,26 +18,6 @@
 #define ICC_GROUP     SYSREG_ID(3, 0, 12, 0, 0)
 #define ICC_PMR_EL1   SYSREG_ID(3, 0, 4, 6, 0)
 #define TIMER_GROUP   SYSREG_ID(3, 3, 14, 0, 0)
-
-static bool emulate_debug(struct vcpu *v, uint32_t id, uint64_t *value, bool write)
-{
-    switch (id) {
-    case OSLAR_EL1:
-        if (write) {
-            v->arch.debug.os_lock = *value & 1;
-        }
-        return write;
-    case OSLSR_EL1:
-        *value = OSLSR_OSLM_IMPLEMENTED | (v->arch.debug.os_lock ? OSLSR_OSLK : 0);
-        return !write;
-    case OSDLR_EL1:
-    case DBGPRCR_EL1:
-        *value = 0;
-        return true;
-    default:
-        return false;
-    }
-}
 
 /* False: undefined here. */
 static bool emulate(struct vcpu *v, uint32_t iss, uint64_t *value, bool write)
@@ -74,7 +47,7 @@ static bool emulate(struct vcpu *v, uint32_t iss, uint64_t *value, bool write)
         /* By set and way nothing can be promised to a guest that moves between CPUs. */
         return write;
     default:
-        return emulate_debug(v, id, value, write);
+        return debug_emulate(v, id, value, write) || caches_emulate(v, id, value, write);
     }
 }
 

@@ -21,7 +21,8 @@ struct vcpu_sysregs {
     uint64_t esr_el1, far_el1, afsr0_el1, afsr1_el1, par_el1;
     uint64_t vbar_el1, contextidr_el1;
     uint64_t tpidr_el0, tpidrro_el0, tpidr_el1;
-    uint64_t cntkctl_el1, csselr_el1;
+    uint64_t cntkctl_el1;
+    uint64_t csselr_el1; /* emulated */
 };
 
 /* Pointer-authentication keys, low half then high half: APIA, APIB, APDA, APDB, APGA. */
@@ -46,7 +47,7 @@ struct vcpu_debug {
     uint64_t mdscr_el1, mdccint_el1;
     uint64_t bvr[ARCH_BREAKPOINTS_MAX], bcr[ARCH_BREAKPOINTS_MAX];
     uint64_t wvr[ARCH_BREAKPOINTS_MAX], wcr[ARCH_BREAKPOINTS_MAX];
-    bool os_lock; /* OSLAR_EL1 is emulated */
+    bool os_lock; /* it and MDCCINT_EL1 are emulated */
 };
 
 struct vcpu_arch {
