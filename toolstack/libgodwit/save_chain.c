@@ -52,6 +52,11 @@ int save_chain_read(const char *path, struct save_link *ret_link, struct gw_erro
     close(fd);
     if (rc || header.marker != STREAM_MARKER || be32toh(header.id) != STREAM_ID)
         return gw_error_set(err, GW_EXIT_CONFIG, "%s is not a saved guest", path);
+    if (be32toh(header.version) > STREAM_VERSION) /* its end may mean something else */
+        return gw_error_set(err, GW_EXIT_CONFIG,
+                            "%s has version %u of the format, and this godwit knows versions up to "
+                            "%u: take a full save, or use a newer godwit",
+                            path, be32toh(header.version), STREAM_VERSION);
     if (!is_header(&end.chain_header, STREAM_CHAIN, sizeof(end.chain)) ||
         !is_header(&end.digest_header, STREAM_DIGEST, sizeof(end.digest)) ||
         !is_header(&end.end_header, STREAM_END, 0))
