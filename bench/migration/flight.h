@@ -12,7 +12,7 @@
 #define FLIGHT_MAGIC   UINT64_C(0x31305448474c4657) /* "WFLGHT01" */
 #define FLIGHT_HOSTS   2u
 #define FLIGHT_CPUS    4u
-#define FLIGHT_KINDS   3u /* user space, kernel, hypervisor */
+#define FLIGHT_KINDS   4u /* user space, kernel, hypervisor, the guest's program */
 #define FLIGHT_WATCHED 4u
 #define FLIGHT_MOVES   256u
 #define FLIGHT_NOBODY  UINT64_C(0xffffffff)
@@ -21,7 +21,6 @@
 struct flight_cpu {
     uint64_t instructions[FLIGHT_KINDS];
     uint64_t watched[FLIGHT_WATCHED]; /* how often each watched address was executed */
-    uint64_t reserved;
 };
 
 /* The latest heartbeat on a host, and what all CPUs had executed by then. */

@@ -5,10 +5,10 @@ import struct
 
 MAGIC, NOBODY = 0x31305448474C4657, 0xFFFFFFFF
 HOSTS, CPUS, WATCHED, MOVES = 2, 4, 4, 256
-KINDS = ("user", "kernel", "hypervisor")
+KINDS = ("user", "kernel", "hypervisor", "program")
 
 HEAD = struct.Struct("<3Q40x")
-CPU = struct.Struct("<%dQ%dQ8x" % (len(KINDS), WATCHED))
+CPU = struct.Struct("<%dQ%dQ" % (len(KINDS), WATCHED))
 BEAT = struct.Struct("<QQ%dQ" % (HOSTS * len(KINDS)))
 MOVE = struct.Struct("<QQ")
 BEATS_AT = HEAD.size + HOSTS * CPUS * CPU.size
@@ -47,6 +47,7 @@ class Flight:
         cpus = [CPU.unpack_from(data, HEAD.size + i * CPU.size) for i in range(HOSTS * CPUS)]
         own = [cpus[h * CPUS:(h + 1) * CPUS] for h in range(HOSTS)]
         self.executed = [sum(sum(cpu[:len(KINDS)]) for cpu in host) for host in own]
+        self.program = [sum(cpu[KINDS.index("program")] for cpu in host) for host in own]
         self.watched = [[sum(cpu[len(KINDS) + w] for cpu in host) for w in range(WATCHED)] for host in own]
         self.beats = [Beat(data, BEATS_AT + h * BEAT.size) for h in range(HOSTS)]
         self.moves = [Move(data, MOVES_AT + m * (MOVE.size + 2 * BEAT.size)) for m in range(min(count, MOVES))]

@@ -5,7 +5,8 @@
  *
  *   load=idle    nothing; a heartbeat every 2 ms
  *   load=tenth   a tenth of 192 MiB, every fifth page of the region, rewritten once a second
- *   load=hot     the first 16 MiB of the region, in random order, without a pause
+ *   load=paced   the first 16 MiB of the region, in random order, 20000 pages a second
+ *   load=hot     the same without a pause
  *   load=fast    the whole region, in order, without a pause
  *
  * Each page holds what was written last, and is looked at before it is written again. A heartbeat
@@ -26,6 +27,7 @@ enum {
     TENTH_STRIDE = 5,
     TENTH_PAGES = REGION_PAGES / TENTH_STRIDE,
     HOT_PAGES = 16 << 8,
+    PACED_PAGES = 20000, /* a second */
     STEP_MS = 10,
     BEAT_US = 2000,
     ALIVE_MS = 1000,
@@ -106,17 +108,35 @@ static void step_idle(void)
     sleep_us(BEAT_US);
 }
 
-static void step_tenth(void)
+/* How many pages are due by now that were not before, at so many a second. */
+static uint64_t pages_due(uint64_t per_s)
 {
-    static uint32_t at;
-    static uint64_t began_ms, written;
+    static uint64_t began_ms, given;
+    uint64_t more;
 
     if (began_ms == 0) {
         began_ms = now_ms();
     }
-    for (uint64_t due = (now_ms() - began_ms) * TENTH_PAGES / 1000; written < due; written++) {
+    more = (now_ms() - began_ms) * per_s / 1000 - given;
+    given += more;
+    return more;
+}
+
+static void step_tenth(void)
+{
+    static uint32_t at;
+
+    for (uint64_t due = pages_due(TENTH_PAGES); due > 0; due--) {
         page_rewrite(at * TENTH_STRIDE);
         at = (at + 1) % TENTH_PAGES;
+    }
+    sleep_us(STEP_MS * 1000);
+}
+
+static void step_paced(void)
+{
+    for (uint64_t due = pages_due(PACED_PAGES); due > 0; due--) {
+        page_rewrite((uint32_t)(next_random() % HOT_PAGES));
     }
     sleep_us(STEP_MS * 1000);
 }
@@ -141,7 +161,11 @@ static void step_fast(void)
 static const struct {
     const char *name;
     void (*step)(void);
-} loads[] = {{"idle", step_idle}, {"tenth", step_tenth}, {"hot", step_hot}, {"fast", step_fast}};
+} loads[] = {{"idle", step_idle},
+             {"tenth", step_tenth},
+             {"paced", step_paced},
+             {"hot", step_hot},
+             {"fast", step_fast}};
 
 static void run(void (*step)(void))
 {

@@ -17,6 +17,7 @@ DISK = os.path.join(OUT, "disk.img")
 QEMU = os.path.join(ROOT, "build/qemu")
 LIBS = "usr/lib/aarch64-linux-gnu"
 GUEST_MIB = 192
+PROGRAM = (0x5747000000, 0x5748000000)  # where the guest's program lies; nothing of the hosts' does
 COMMAND_LINE = "console=ttyAMA0 quiet panic=-1 load=%s"
 DISK_MIB = 512
 
@@ -51,7 +52,7 @@ def add_qemu(folder):
 def add_guest(folder, out):
     program = os.path.join(out, "load")
     subprocess.run(["aarch64-linux-gnu-gcc", "--sysroot=" + image.SYSROOT, "-O2", "-static", "-Wall", "-Wextra",
-                    "-Werror", "-o", program, os.path.join(HERE, "guest.c")], check=True)
+                    "-Werror", "-Wl,-Ttext-segment=%#x" % PROGRAM[0], "-o", program, os.path.join(HERE, "guest.c")], check=True)
     archive = cpio.Archive()
     archive.node("dev/console", 5, 1)
     archive.file("init", program, 0o755)

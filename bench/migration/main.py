@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from . import godwit, images, kvm, results
+from . import flight, godwit, images, kvm, results
 
 import hosts  # noqa: E402  (lab/, which images has put on the path)
 import processes  # noqa: E402
@@ -29,8 +29,11 @@ def say(text):
 def move_once(pair, load):
     """Lets the guest run, moves it, lets it run on and stops it there; the run's numbers."""
     pair.halt(False)
+    at, alone = pair.at, pair.flight()
     time.sleep(SETTLE_S)
+    settled = pair.flight()
     run = pair.measure({"bandwidth": BANDWIDTH.get(load, 0)})
+    run["beats_before_per_s"] = flight.beats_per_s(alone.beats[at], settled.beats[at])
     target, before = pair.at, pair.flight()
     time.sleep(AFTER_S)
     after = pair.flight()

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from . import flight, profile
-from .images import LIBS, OUT, QEMU, ROOT, Failed
+from .images import LIBS, OUT, PROGRAM, QEMU, ROOT, Failed
 
 import image  # noqa: E402
 import hosts  # noqa: E402  (lab/, which images has put on the path)
@@ -45,7 +45,7 @@ class Pair(hosts.Lab):
 
     def qemu(self, name, index, **options):
         argv = super().qemu(name, index, **options)
-        words = "%s,map=flight,host=%d" % (PLUGIN, index)
+        words = "%s,map=flight,host=%d,program=%#x-%#x" % (PLUGIN, index, *PROGRAM)
         words += ",profile=profile-" + name if self.profiled else ""
         words += "".join(",watch=%#x" % address for address in self.watched())
         return argv + ["-plugin", words + (",text=" + self.text if self.text else "")]
@@ -176,6 +176,8 @@ class Pair(hosts.Lab):
         found["instructions_at_source"], found["instructions_at_target"] = (
             ended.executed[h] - began.executed[h] for h in (source, target))
         found["instructions"] = found["instructions_at_source"] + found["instructions_at_target"]
+        found["program_instructions"] = sum(after - before for before, after in zip(began.program, ended.program))
+        found["instructions_besides"] = found["instructions"] - found["program_instructions"]
         found["gap_instructions"] = sum(move.executed.values())
         found["gap_instructions_at_source"], found["gap_instructions_at_target"] = move.executed_at
         found.update({"gap_instructions_" + kind: value for kind, value in move.executed.items()})

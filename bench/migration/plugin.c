@@ -6,7 +6,8 @@
  * first on the other is seen by one clock.
  *
  * Options: map=PATH; host=N, this host's number; watch=ADDRESS, an instruction whose executions
- * are counted, up to 4; text=FROM-TO, the code of the hypervisor;
+ * are counted, up to 4; text=FROM-TO, the code of the hypervisor; program=FROM-TO, that of the
+ * guest's program;
  * profile=PATH, where to count blocks one by one (profile.h).
  *
  * Instructions are counted inline, without a lock: hosts have one CPU.
@@ -28,14 +29,18 @@
 #define HEARTBEAT UINT32_C(0xd28ae8ff) /* MOVZ XZR, #0x5747 */
 #define KERNEL    (UINT64_C(1) << 63)
 
-enum { KIND_USER, KIND_KERNEL, KIND_HYPERVISOR };
+enum { KIND_USER, KIND_KERNEL, KIND_HYPERVISOR, KIND_PROGRAM };
+
+struct code {
+    uint64_t from, to;
+};
 
 static struct {
     const char *file;
     uint64_t host;
     uint64_t watched[FLIGHT_WATCHED];
     unsigned watched_count;
-    uint64_t text_from, text_to;
+    struct code text, program;
     const char *profile;
 } options;
 
@@ -107,10 +112,18 @@ static void on_watched(unsigned cpu, void *user)
     add(&flight->cpus[options.host][cpu % FLIGHT_CPUS].watched[(uintptr_t)user], 1);
 }
 
+static bool is_in(const struct code *code, uint64_t address)
+{
+    return address >= code->from && address < code->to;
+}
+
 static uintptr_t kind_of(uint64_t address)
 {
-    if (address >= options.text_from && address < options.text_to) {
+    if (is_in(&options.text, address)) {
         return KIND_HYPERVISOR;
+    }
+    if (is_in(&options.program, address)) {
+        return KIND_PROGRAM;
     }
     return address & KERNEL ? KIND_KERNEL : KIND_USER;
 }
@@ -164,6 +177,15 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     }
 }
 
+static bool read_code(const char *text, struct code *ret_code)
+{
+    char *end;
+
+    ret_code->from = strtoull(text, &end, 0);
+    ret_code->to = *end == '-' ? strtoull(end + 1, NULL, 0) : 0;
+    return ret_code->to > ret_code->from;
+}
+
 static bool read_option(const char *text)
 {
     if (strncmp(text, "map=", 4) == 0) {
@@ -179,11 +201,10 @@ static bool read_option(const char *text)
         return true;
     }
     if (strncmp(text, "text=", 5) == 0) {
-        char *end;
-
-        options.text_from = strtoull(text + 5, &end, 0);
-        options.text_to = *end == '-' ? strtoull(end + 1, NULL, 0) : 0;
-        return options.text_to > options.text_from;
+        return read_code(text + 5, &options.text);
+    }
+    if (strncmp(text, "program=", 8) == 0) {
+        return read_code(text + 8, &options.program);
     }
     if (strncmp(text, "profile=", 8) == 0) {
         options.profile = text + 8;

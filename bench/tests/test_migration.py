@@ -23,13 +23,13 @@ def flight_file(moves):
     for at, (source, target, last, first, executed) in enumerate(moves):
         base = flight.MOVES_AT + at * (flight.MOVE.size + 2 * flight.BEAT.size)
         flight.MOVE.pack_into(data, base, source, target)
-        flight.BEAT.pack_into(data, base + flight.MOVE.size, 5, last, 10, 20, 30, 40, 50, 60)
-        ends = [10 + executed[0], 20, 30, 40 + executed[1], 50, 60]
+        flight.BEAT.pack_into(data, base + flight.MOVE.size, 5, last, 10, 20, 30, 35, 40, 50, 60, 65)
+        ends = [10 + executed[0], 20, 30, 35, 40 + executed[1], 50, 60, 65]
         flight.BEAT.pack_into(data, base + flight.MOVE.size + flight.BEAT.size, 1, first, *ends)
     for host in range(flight.HOSTS):
         for cpu in range(flight.CPUS):
             flight.CPU.pack_into(data, flight.HEAD.size + (host * flight.CPUS + cpu) * flight.CPU.size,
-                                 1, 2, 3, 10 * host + cpu, 0, 0, 0)
+                                 1, 2, 3, 4, 10 * host + cpu, 0, 0, 0)
     return bytes(data)
 
 
@@ -45,7 +45,7 @@ class Flight(unittest.TestCase):
         self.assertEqual(numbers, {"HOSTS": flight.HOSTS, "CPUS": flight.CPUS, "KINDS": len(flight.KINDS),
                                    "WATCHED": flight.WATCHED, "MOVES": flight.MOVES})
         self.assertIn("%#x" % flight.MAGIC, text)
-        self.assertEqual((flight.HEAD.size, flight.CPU.size, flight.BEAT.size), (64, 64, 64))
+        self.assertEqual((flight.HEAD.size, flight.CPU.size, flight.BEAT.size), (64, 64, 80))
 
     def test_moves(self):
         found = flight.Flight(flight_file([(0, 1, 1000, 51000, (7, 900)), (1, 0, 60000, 61000, (1, 2))]))
@@ -53,6 +53,7 @@ class Flight(unittest.TestCase):
         self.assertEqual([m.executed["user"] for m in found.moves], [907, 3])
         self.assertEqual([m.executed_at for m in found.moves], [[7, 900], [2, 1]])
         self.assertEqual([h[0] for h in found.watched], [6, 46])
+        self.assertEqual((found.executed, found.program), ([40, 40], [16, 16]))
 
     def test_beats_a_second(self):
         move = flight.Flight(flight_file([(0, 1, 4_000_000_000, 6_000_000_000, (0, 0))])).moves[0]
