@@ -21,7 +21,7 @@
 
 /* In place of a record's type; no valid stream can bring them this far. */
 #define REFUSAL 0xFFFFFFFFu
-#define IN_SLOT 0xFFFFFFFEu /* struct slot_note, then the list of pages (length bytes of it) */
+#define IN_SLOT 0xFFFFFFFEu /* the list of pages (length bytes of it); contents are in the slot */
 
 /* Where a record begins in a slot: behind a list of 64 pages contents are aligned to pages. */
 #define SLOT_LIST   (sizeof(struct stream_count_header) + 64 * sizeof(uint64_t))
@@ -30,9 +30,10 @@
 #define SLOT_BYTES  PAGES_UP(SLOT_BEGIN + STREAM_BODY_MAX + STREAM_ALIGN)
 #define LIST_MAX    (sizeof(struct stream_count_header) + STREAM_PAGES_MAX * sizeof(uint64_t))
 
-struct slot_note {
-    uint32_t slot;
-    uint32_t length; /* of the record, its list included */
+/* What stands before each record in the pipe. */
+struct handed {
+    uint32_t type, length;        /* of what follows */
+    uint32_t slot, record_length; /* of IN_SLOT: where, and how long with contents; else 0 */
 };
 
 static uint8_t *slot_at(uint8_t *slots, uint32_t slot)
@@ -66,7 +67,7 @@ static void write_all(int fd, const void *data, size_t n)
 
 static void hand_over(int fd, uint32_t type, const void *body, uint32_t length)
 {
-    struct stream_record_header header = {.type = type, .length = length};
+    struct handed header = {.type = type, .length = length};
 
     write_all(fd, &header, sizeof(header));
     write_all(fd, body, length);
@@ -116,18 +117,20 @@ static uint8_t *slot_take(struct slot_pool *pool)
     return slot_at(pool->slots, pool->next);
 }
 
-/* The builder gets the slot that was taken, of which it knows the list by heart. */
+/*
+ * The builder gets the slot that was taken, of which it knows the list by heart. In one piece, for
+ * which there is room before the record: else it would wake up for the first and sleep again.
+ */
 static void slot_lend(struct slot_pool *pool, const struct stream_record *record)
 {
+    uint8_t *at = slot_at(pool->slots, pool->next) - sizeof(struct handed);
+    struct handed header = {.type = IN_SLOT, .slot = pool->next, .record_length = record->length};
     struct stream_count_header count;
-    struct slot_note note = {.slot = pool->next, .length = record->length};
-    struct stream_record_header header = {.type = IN_SLOT};
 
     memcpy(&count, record->body, sizeof(count));
     header.length = (uint32_t)(sizeof(count) + count.count * sizeof(uint64_t));
-    write_all(STREAM_FD_PIPE, &header, sizeof(header));
-    write_all(STREAM_FD_PIPE, &note, sizeof(note));
-    write_all(STREAM_FD_PIPE, record->body, header.length);
+    memcpy(at, &header, sizeof(header));
+    write_all(STREAM_FD_PIPE, at, sizeof(header) + header.length);
     pool->next = (pool->next + 1) % STREAM_PARSER_SLOTS;
     pool->lent++;
 }
@@ -321,23 +324,21 @@ static int went_wrong(struct gw_error *err)
     return gw_error_set(err, GW_EXIT_FAILED, "the process that reads the stream went wrong");
 }
 
-static int take_slot(struct stream_parser *parser, uint32_t list_bytes,
+static int take_slot(struct stream_parser *parser, const struct handed *header,
                      struct stream_record *ret_record, struct gw_error *err)
 {
-    struct slot_note note;
+    uint32_t list_bytes = header->length;
 
-    if (handover_io_read(&parser->io, &note, sizeof(note), NULL, err))
-        return -1;
-    if (!parser->slots || note.slot >= STREAM_PARSER_SLOTS || list_bytes > LIST_MAX ||
-        note.length > STREAM_BODY_MAX || note.length < list_bytes)
+    if (!parser->slots || header->slot >= STREAM_PARSER_SLOTS || list_bytes > LIST_MAX ||
+        header->record_length > STREAM_BODY_MAX || header->record_length < list_bytes)
         return went_wrong(err);
     if (handover_io_read(&parser->io, parser->body, list_bytes, NULL, err))
         return -1;
     parser->in_slot = true;
     parser->list_bytes = list_bytes;
-    parser->contents = slot_at(parser->slots, note.slot) + list_bytes;
+    parser->contents = slot_at(parser->slots, header->slot) + list_bytes;
     *ret_record = (struct stream_record){
-        .type = STREAM_PAGE_DATA, .length = note.length, .body = parser->body};
+        .type = STREAM_PAGE_DATA, .length = header->record_length, .body = parser->body};
     return 0;
 }
 
@@ -363,7 +364,7 @@ int stream_parser_view_pages(const struct stream_parser *parser, const struct st
 int stream_parser_next(struct stream_parser *parser, struct stream_record *ret_record,
                        struct gw_error *err)
 {
-    struct stream_record_header header;
+    struct handed header;
 
     return_slot(parser);
     if (handover_io_read(&parser->io, &header, sizeof(header), NULL, err))
@@ -371,7 +372,7 @@ int stream_parser_next(struct stream_parser *parser, struct stream_record *ret_r
     if (header.type == REFUSAL)
         return report_refusal(parser, header.length, err);
     if (header.type == IN_SLOT)
-        return take_slot(parser, header.length, ret_record, err);
+        return take_slot(parser, &header, ret_record, err);
     if (header.length > STREAM_BODY_MAX)
         return went_wrong(err);
     if (handover_io_read(&parser->io, parser->body, header.length, NULL, err))

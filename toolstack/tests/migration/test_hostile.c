@@ -142,7 +142,9 @@ static void change(struct fixture *f, uint8_t *body, uint32_t length)
 
 static void write_piece(struct fixture *f, int fd, const struct piece *p, bool spoilt)
 {
-    struct stream_record_header header = {.type = p->type, .length = p->length};
+    struct {
+        uint32_t type, length, slot, record_length;
+    } header = {.type = p->type, .length = p->length};
     uint8_t *body = malloc(p->length + 1);
 
     memcpy(body, p->body, p->length);
