@@ -81,8 +81,9 @@ static int take_memory(struct restore_builder *b, const struct stream_record *re
 {
     const char *why;
 
-    if (stream_view_memory(record->body, record->length, &b->memory, &why))
-        return distrust(why, err);
+    /* Bitmaps are as long as the first description wants them. */
+    if (b->memory_pages || stream_view_memory(record->body, record->length, &b->memory, &why))
+        return distrust(b->memory_pages ? "two descriptions of memory" : why, err);
     b->memory_pages = stream_memory_pages(&b->memory);
     return 0;
 }
