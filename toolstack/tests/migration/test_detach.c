@@ -301,7 +301,7 @@ static void test_killed_after_go(void **state)
     end(&t);
 }
 
-/* --- save ------------------------------------------------------------------------------------ */
+/* --- save and restore ------------------------------------------------------------------------ */
 
 static char path[64];
 
@@ -346,6 +346,83 @@ static void test_save(void **state)
     }
 }
 
+static int run_restore(struct fake_move *m)
+{
+    const struct gw_restore_options options = {.path = path, .verify = true, .opener = &m->source};
+    int status = gw_restore(&options, &m->err);
+
+    dprintf(2, "\nstatus %d: %s\n", status, m->err.message);
+    return status;
+}
+
+/* Guests of the host that restores, under whatever name. */
+static unsigned guests_here(const struct fake_move *m)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < FAKE_GUESTS; i++)
+        n += m->world->hosts[0].guests[i].used;
+    return n;
+}
+
+/* The guest that was begun goes, whether the worker lives or not, and whatever has come of it. Only
+ * what has all of it, when it hears of the cancellation, lets it run. */
+static void test_restore(void **state)
+{
+    static const struct {
+        const char *step;
+        int signal;
+        bool runs;
+    } cases[] = {
+        {"dest-config", SIGCONT, false},    {"dest-created", SIGCONT, false},
+        {"dest-created", SIGKILL, false},   {"dest-pages", SIGCONT, false},
+        {"dest-pages", SIGKILL, false},     {"dest-state", SIGKILL, false},
+        {"restore-finish", SIGKILL, false}, {"restore-finish", SIGCONT, true},
+    };
+    struct fake_move *m = *state;
+    struct gw_save_options saving = {
+        .name = "web", .path = path, .verify = true, .opener = &m->source};
+    unsigned frames = m->world->hosts[0].frames - FAKE_GUEST_FRAMES;
+    char fail_at[64];
+    struct terminal t;
+
+    snprintf(path, sizeof(path), "/tmp/godwit-detach-%d", (int)getpid());
+    assert_int_equal(gw_save(&saving, &m->err), 0);
+    assert_int_equal(guests_here(m), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(fail_at, sizeof(fail_at), "%s:stop", cases[i].step);
+        setenv("GODWIT_FAIL_AT", fail_at, 1);
+        start(&t, m, run_restore);
+        unsetenv("GODWIT_FAIL_AT");
+        pid_t worker = stopped_worker(&t);
+        interrupt(&t);
+        expect(&t, "cancelling");
+        interrupt(&t);
+        assert_int_equal(status_of(&t), GW_EXIT_DETACHED);
+        expect(&t, "status 130");
+        assert_int_equal(state_of(worker), 'T');
+        assert_null(fake_guest_find(&m->world->hosts[0], "web"));
+        end(&t); /* the terminal is gone, too */
+        kill(worker, cases[i].signal);
+        for (int n = 0; n < WAITS && (cases[i].runs ? !fake_guest_find(&m->world->hosts[0], "web")
+                                                    : guests_here(m) || state_of(worker));
+             n++)
+            usleep(WAIT_US);
+        if (guests_here(m) != cases[i].runs)
+            fail_msg("%s and signal %d: %u guests", cases[i].step, cases[i].signal, guests_here(m));
+        if (!cases[i].runs)
+            assert_int_equal(m->world->hosts[0].frames, frames);
+    }
+    struct fake_guest *web = fake_guest_find(&m->world->hosts[0], "web");
+    assert_non_null(web);
+    for (int n = 0; n < WAITS && web->pauses; n++)
+        usleep(WAIT_US);
+    assert_int_equal(web->pauses, 0);
+    fake_guest_pause(web);
+    assert_true(fake_guest_is_sound(web));
+    unlink(path);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3)
@@ -356,6 +433,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(test_first_cancels), TEST(test_second_detaches), TEST(test_worker_is_killed),
         TEST(test_after_go),      TEST(test_killed_after_go), TEST(test_save),
+        TEST(test_restore),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
