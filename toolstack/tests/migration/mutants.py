@@ -23,7 +23,7 @@ TESTS = "toolstack/tests/migration/"
 SECONDS = 20  # a mutant that takes longer was noticed
 BASELINE_SECONDS = 60
 
-STEPS, PAIRS = "test_matrix", "test_matrix_pairs"
+STEPS, PAIRS, MEMORY = "test_matrix", "test_matrix_pairs", "test_matrix_memory"
 CONTROL, DETACH, MARK, PIPE, RESOLVE = "test_control", "test_detach", "test_mark", "test_pipe", "test_resolve"
 
 # name: (test, the case that must notice, file in toolstack/libgodwit, text to find once, text in its place)
@@ -63,6 +63,15 @@ MUTANTS = {
         "    return check_name_is_free(b, err); /* once more", "    return 0; /* once more"),
     "compares-with-the-wrong-page": (STEPS, "short writes", "page_view.c",
         "        next += zero[i] ? 0 : STREAM_PAGE_BYTES;", "        next += STREAM_PAGE_BYTES;"),
+    "waits-for-ever": (STEPS, "stop dest-pages", "handover_io.c", "        if (waited_ms >= io->stall_ms)", "        if (false)"),
+    "locks-another-guest": (PAIRS, "crossing guests, round", "restore_build.c",
+        "    if (b->host->ops->create(", "    if (migrate_status_lock(\"db\", err) < 0 || b->host->ops->create("),
+    "log-stays-on-without-memory": (MEMORY, "call 6 at the source", "precopy.c",
+        "        return throttle_begin(&p->throttle, p->source->host, p->guard, domid, err);\n",
+        "        if (throttle_begin(&p->throttle, p->source->host, p->guard, domid, err) == 0)\n            return 0;\n"),
+    "half-a-guest-stays-without-memory": (MEMORY, "call 4 at the destination", "restore_build.c",
+        "    b->created = true;\n    if (migrate_step(\"dest-created\", err) ||\n        b->host->ops->ranges(b->host->ctx, b->domid, &ours, err))\n        return -1;\n",
+        "    if (b->host->ops->ranges(b->host->ctx, b->domid, &ours, err))\n        return -1;\n    b->created = true;\n"),
     # Pages on their way.
     "each-lot-waits-for-the-last": (PIPE, "test_reads_ahead", "page_pipe.c",
         "&p->raw : &p->lanes[job->stream].queue, job);\n",
