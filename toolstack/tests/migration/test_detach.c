@@ -365,6 +365,14 @@ static unsigned guests_here(const struct fake_move *m)
     return n;
 }
 
+static bool has_come_out(const struct fake_move *m, pid_t worker, bool runs)
+{
+    char state = state_of(worker);
+
+    return (runs || !state || state == 'Z') && guests_here(m) == runs &&
+           !fake_guest_find(&m->world->hosts[0], "web") == !runs;
+}
+
 /* The guest that was begun goes, whether the worker lives or not, and whatever has come of it. Only
  * what has all of it, when it hears of the cancellation, lets it run. */
 static void test_restore(void **state)
@@ -404,9 +412,7 @@ static void test_restore(void **state)
         assert_null(fake_guest_find(&m->world->hosts[0], "web"));
         end(&t); /* the terminal is gone, too */
         kill(worker, cases[i].signal);
-        for (int n = 0; n < WAITS && (cases[i].runs ? !fake_guest_find(&m->world->hosts[0], "web")
-                                                    : guests_here(m) || state_of(worker));
-             n++)
+        for (int n = 0; n < WAITS && !has_come_out(m, worker, cases[i].runs); n++)
             usleep(WAIT_US);
         if (guests_here(m) != cases[i].runs)
             fail_msg("%s and signal %d: %u guests", cases[i].step, cases[i].signal, guests_here(m));
