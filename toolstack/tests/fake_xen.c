@@ -489,6 +489,8 @@ static long hypercall(unsigned op, uint64_t arg1, uint64_t arg2, uint64_t arg3)
     void *pointer = (void *)(uintptr_t)arg2;
     long rc;
 
+    if (fake_host.on_call)
+        fake_host.on_call();
     fake_host.calls++;
     if (fake_host.calls == fake_host.fail_at)
         rc = -fake_host.fail_errno;

@@ -59,6 +59,7 @@ struct fake_host {
     unsigned calls;     /* hypercalls so far */
     unsigned fail_at;   /* the call with this number fails (1 is the first; 0: none) */
     int fail_errno;
+    void (*on_call)(void); /* what others do right before each call; may be NULL */
     unsigned windows;      /* foreign mappings that exist */
     bool absent;           /* opening the devices fails */
     bool no_ranges;        /* a hypervisor without GODWIT_OP_DIRTY_RANGES */

@@ -386,6 +386,42 @@ static void test_reaps_orphans(void **state)
     daemon_close(&d);
 }
 
+static int building = -1;
+
+/* The builder of web1 is done in the moment in which the daemon looks at the domain. */
+static void finish_building(void)
+{
+    struct gw_error err = {0};
+
+    fake_host.on_call = NULL;
+    assert_int_equal(gw_registry_rename("web1--incoming", "web1", &err), 0);
+    close(building);
+}
+
+/* A guest that was paused when the daemon looked, under a name that it had before, has arrived. */
+static void test_spares_who_has_just_arrived(void **state)
+{
+    struct gw_error err = {0};
+    uint32_t domid;
+
+    (void)state;
+    start();
+    building = restore_claim_take("web1--incoming", &err);
+    assert_true(building >= 0);
+    domid = create("web1--incoming", GW_ACTION_DESTROY);
+    assert_int_equal(gw_hv_domain_pause(d.hv, domid), 0);
+    settle();
+    fake_host.on_call = finish_building;
+    lifecycle_sync(&d);
+    assert_null(fake_host.on_call);
+    assert_true(is_known("web1"));
+    assert_non_null(fake_domain(domid));
+    settle();
+    assert_true(is_known("web1"));
+    assert_int_equal(gw_domain_destroy(d.hv, domid, &err), 0);
+    daemon_close(&d);
+}
+
 /* The log of a save whose processes were all killed, found at its end or by a daemon that comes
  * later. That of a chain, which nobody has marked, and that of a living owner stay on. */
 static void test_ends_left_logs(void **state)
@@ -492,6 +528,7 @@ int main(void)
         daemon_test(test_daemon_restart),
         daemon_test(test_follows_renames),
         daemon_test(test_reaps_orphans),
+        daemon_test(test_spares_who_has_just_arrived),
         daemon_test(test_ends_left_logs),
         daemon_test(test_reused_domid),
         daemon_test(test_mapping_reserve),
