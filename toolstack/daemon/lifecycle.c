@@ -109,17 +109,8 @@ static void act(struct daemon *d, const struct gw_record *record, uint32_t code)
 /* A guest that was being received or restored by a process that died. */
 static bool is_left_behind(const struct gw_record *record, const struct gw_domain_info *info)
 {
-    struct gw_record now = {0};
-    struct gw_error err;
-
-    if (!gw_name_is_incoming(record->name) || !gw_domain_info_paused(info) ||
-        gw_incoming_is_claimed(record->name))
-        return false;
-    /* The record and the look at the domain may be older than the end of a builder that succeeded:
-     * then it has its real name by now, and runs. */
-    bool same = gw_registry_find(record->name, &now, &err) == 0 && now.domid == record->domid;
-    gw_record_free(&now);
-    return same;
+    return gw_name_is_incoming(record->name) && gw_domain_info_paused(info) &&
+           gw_incoming_is_abandoned(record->name, record->domid);
 }
 
 /* Of a save or migration of which all processes were killed: nobody else may come for long. */

@@ -61,7 +61,8 @@ static enum handover_whereabouts whereabouts_of(const struct gw_guest *guest)
     gw_record_free(&record);
     if (!gw_name_is_incoming(guest->name))
         return HANDOVER_HERE;
-    return gw_incoming_is_claimed(guest->name) ? HANDOVER_ARRIVING : HANDOVER_NEVER_RAN;
+    return gw_incoming_is_abandoned(guest->name, guest->info.domid) ? HANDOVER_NEVER_RAN
+                                                                    : HANDOVER_ARRIVING;
 }
 
 int migrate_xen_locate(void *ctx, const uint8_t uuid[16], uint32_t *ret_where, struct gw_error *err)

@@ -34,7 +34,7 @@ int restore_claim_take(const char *incoming_name, struct gw_error *err)
     return gw_error_set(err, GW_EXIT_STATE, "%s is being built by another process", incoming_name);
 }
 
-bool gw_incoming_is_claimed(const char *incoming_name)
+static bool is_claimed(const char *incoming_name)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int fd = open_claim(incoming_name, O_RDONLY);
@@ -45,4 +45,20 @@ bool gw_incoming_is_claimed(const char *incoming_name)
     claimed = fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
     close(fd);
     return claimed;
+}
+
+bool gw_incoming_is_abandoned(const char *incoming_name, uint32_t domid)
+{
+    struct gw_record record;
+    struct gw_error unused;
+    bool same;
+
+    if (is_claimed(incoming_name))
+        return false;
+    /* Only now: who has finished the guest named it anew before it let go of the claim. */
+    if (gw_registry_find(incoming_name, &record, &unused) < 0)
+        return false;
+    same = record.domid == domid;
+    gw_record_free(&record);
+    return same;
 }

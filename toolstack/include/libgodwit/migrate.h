@@ -247,10 +247,12 @@ int gw_stream_check(const char *path, const struct gw_stream_watcher *watcher,
 bool gw_name_is_incoming(const char *name);
 
 /*
- * true: the process that builds the guest lives. Its end closes NAME GW_CLAIM_SUFFIX in the
- * registry's folder. If false, and the guest is paused, it was left behind and may be destroyed.
+ * true: the process that built this domain is dead, and it had not given the guest its name yet. If
+ * the guest is paused it never ran, and may be destroyed. A caller may come with a name that was
+ * true a moment ago: of a guest that has arrived meanwhile this is false. That the builder dies
+ * closes NAME GW_CLAIM_SUFFIX in the registry's folder, for those who wait for it.
  */
 #define GW_CLAIM_SUFFIX ".building"
-bool gw_incoming_is_claimed(const char *incoming_name);
+bool gw_incoming_is_abandoned(const char *incoming_name, uint32_t domid);
 
 #endif
