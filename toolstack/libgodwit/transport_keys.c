@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,53 @@ static int explain(const char *what, const char *path, int rc, struct gw_error *
                         gnutls_strerror(rc));
 }
 
+/* Why a list of revoked certificates says nothing; NULL: it is the CA's, and of now. */
+static const char *fault_of_list(gnutls_x509_crl_t list, const gnutls_x509_crt_t *cas, unsigned n)
+{
+    unsigned status = 0;
+
+    if (gnutls_x509_crl_verify(list, cas, n, 0, &status) < 0)
+        return "cannot be checked";
+    if (status & ~(unsigned)(GNUTLS_CERT_INVALID | GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED |
+                             GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE))
+        return "is not signed by the CA in ca.pem";
+    if (status & GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE)
+        return "is not valid yet by this host's clock";
+    return status ? "is out of date: get the CA's latest" : NULL;
+}
+
+/* The library takes any list, and goes by it however old it is: whoever was revoked since gets in.
+ */
+static int check_lists(const char *ca, const char *crl, struct gw_error *err)
+{
+    gnutls_datum_t ca_text = {0}, crl_text = {0};
+    gnutls_x509_crt_t *cas = NULL;
+    gnutls_x509_crl_t *lists = NULL;
+    unsigned cas_n = 0, lists_n = 0;
+    const char *fault = NULL;
+    int rc = gnutls_load_file(ca, &ca_text);
+
+    if (rc == 0)
+        rc = gnutls_load_file(crl, &crl_text);
+    if (rc == 0)
+        rc = gnutls_x509_crt_list_import2(&cas, &cas_n, &ca_text, GNUTLS_X509_FMT_PEM, 0);
+    if (rc >= 0)
+        rc = gnutls_x509_crl_list_import2(&lists, &lists_n, &crl_text, GNUTLS_X509_FMT_PEM, 0);
+    for (unsigned i = 0; i < lists_n && !fault; i++)
+        fault = fault_of_list(lists[i], cas, cas_n);
+    for (unsigned i = 0; i < lists_n; i++)
+        gnutls_x509_crl_deinit(lists[i]);
+    for (unsigned i = 0; i < cas_n; i++)
+        gnutls_x509_crt_deinit(cas[i]);
+    gnutls_free(lists);
+    gnutls_free(cas);
+    gnutls_free(crl_text.data);
+    gnutls_free(ca_text.data);
+    if (rc < 0)
+        return explain("revocation list", crl, rc, err);
+    return fault ? gw_error_set(err, GW_EXIT_DENIED, "the revocation list %s %s", crl, fault) : 0;
+}
+
 static int load_certificate(struct transport_keys *keys, const char *dir, struct gw_error *err)
 {
     char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX], crl[PATH_MAX];
@@ -162,6 +210,8 @@ static int load_certificate(struct transport_keys *keys, const char *dir, struct
     if (rc <= 0)
         return explain("CA certificate", ca, rc ? rc : GNUTLS_E_NO_CERTIFICATE_FOUND, err);
     if (access(crl, F_OK) == 0) {
+        if (check_lists(ca, crl, err))
+            return -1;
         rc = gnutls_certificate_set_x509_crl_file(keys->certificate, crl, GNUTLS_X509_FMT_PEM);
         if (rc <= 0)
             return explain("revocation list", crl, rc ? rc : GNUTLS_E_NO_CERTIFICATE_FOUND, err);

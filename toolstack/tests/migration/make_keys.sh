@@ -50,6 +50,16 @@ certtool --generate-crl --load-ca-privkey home.key --load-ca-certificate home.pe
     revoked/cert.pem --template crl.cfg --outfile crl.pem 2>/dev/null
 host with-crl home "$both" "$now" "$local_names"
 cp crl.pem with-crl/
+
+# Lists that say nothing: one of last year, and one of another CA.
+printf 'crl_this_update_date = "2020-01-01 00:00:00 UTC"\ncrl_next_update_date = "2020-02-01 00:00:00 UTC"\n' >old-crl.cfg
+host old-crl home "$both" "$now" "$local_names"
+certtool --generate-crl --load-ca-privkey home.key --load-ca-certificate home.pem --load-certificate \
+    revoked/cert.pem --template old-crl.cfg --outfile old-crl/crl.pem 2>/dev/null
+host other-crl home "$both" "$now" "$local_names"
+certtool --generate-crl --load-ca-privkey stranger.key --load-ca-certificate stranger.pem --load-certificate \
+    revoked/cert.pem --template crl.cfg --outfile other-crl/crl.pem 2>/dev/null
+
 host choosy home "$both" "$now" "$local_names"
 printf '# the only one\nnorth.example\n' >choosy/peers
 

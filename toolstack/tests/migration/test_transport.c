@@ -2,13 +2,19 @@
 /* Migration over sockets between two fake hosts: who is let in, and what happens to others. */
 #include "tls_fixture.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,7 +144,45 @@ static void test_bad_keys(void **state)
 
     assert_bad_keys(f, "empty", "there is neither cert.pem nor psk in");
     assert_bad_keys(f, "open-psk", "may be read or written by others; run `chmod 600");
+    assert_bad_keys(f, "old-crl", "crl.pem is out of date: get the CA's latest");
+    assert_bad_keys(f, "other-crl", "crl.pem is not signed by the CA in ca.pem");
     assert_bad_keys(f, "short-psk", "a key has 16 to 64 bytes, this one 5");
+    tls_assert_at_source(f);
+}
+
+/* As on a kernel without seccomp. */
+static void take_seccomp_away(void)
+{
+    static struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        _exit(99);
+}
+
+/* Nobody reads what comes from outside without being confined. */
+static void test_no_seccomp(void **state)
+{
+    struct tls_fixture *f = *state;
+
+    f->in_listener = take_seccomp_away;
+    tls_listen(f, GW_TRANSPORT_TLS, "south");
+    assert_int_equal(tls_migrate(f, "north"), GW_EXIT_MIGRATE_FAILED);
+    tls_wait_log(f, "the process that holds the connection cannot be confined");
+    tls_assert_at_source(f);
+    tls_stop(f);
+    tls_forget_log(f);
+    tls_listen(f, GW_TRANSPORT_TCP, "south");
+    assert_int_equal(tls_migrate(f, "north"), GW_EXIT_MIGRATE_FAILED);
+    tls_assert_says(f, "the process that reads the stream cannot be confined");
     tls_assert_at_source(f);
 }
 
@@ -313,6 +357,7 @@ int main(int argc, char **argv)
         TEST(test_wrong_sources),
         TEST(test_permitted_name),
         TEST(test_bad_keys),
+        TEST(test_no_seccomp),
         TEST(test_strangers_at_the_listener),
         TEST(test_strangers_instead_of_a_receiver),
         TEST(test_silent_visitors),

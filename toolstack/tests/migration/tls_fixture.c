@@ -168,6 +168,8 @@ void tls_listen(struct tls_fixture *f, enum gw_transport_kind kind, const char *
     f->listener = fork();
     if (f->listener == 0) {
         close(fds[0]);
+        if (f->in_listener)
+            f->in_listener();
         run_listener(f, fds[1]);
     }
     close(fds[1]);

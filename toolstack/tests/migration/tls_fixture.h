@@ -17,8 +17,9 @@ struct tls_fixture {
     struct gw_listen_options listening;
     struct gw_error err;
     int world_fd;
-    pid_t listener; /* 0: not running */
-    int log_fd;     /* the listener's lines */
+    pid_t listener;            /* 0: not running */
+    void (*in_listener)(void); /* called first in its process; NULL: nothing to do */
+    int log_fd;                /* the listener's lines */
     char log[16384];
     char port[8];
     char dirs[4][128];
