@@ -5,6 +5,7 @@
  * upper bits of the operation.
  */
 #include <cache.h>
+#include <godwit/ext.h>
 #include <hv/cpu.h>
 #include <hv/frame.h>
 #include <hv/guest_access.h>
@@ -12,12 +13,6 @@
 #include <xen/memory.h>
 
 #include "memory.h"
-
-/*
- * Guests never get the last of the memory: Linux as control domain does not survive a
- * decrease_reservation that fails because a block could not be split.
- */
-#define RESERVE_PAGES 1024u
 
 #define GUEST_ORDER_MAX 9u /* what a guest may ask for itself, as in Xen */
 
@@ -54,7 +49,7 @@ static bool populate_new(struct domain *d, uint64_t gfn, unsigned order)
     uint64_t pages = UINT64_C(1) << order;
     pa_t pa;
 
-    if (frame_free_pages() < pages + RESERVE_PAGES || !frame_alloc_domain(d, order, &pa)) {
+    if (frame_free_pages() < pages + GODWIT_RESERVED_PAGES || !frame_alloc_domain(d, order, &pa)) {
         return false;
     }
     /* The guest may start with its caches off: it must see the zeros, not what was there before. */

@@ -27,6 +27,12 @@ enum godwit_op {
 
 #define GODWIT_ABI_VERSION 3
 
+/*
+ * Guests never get the last of the memory: Linux as control domain does not survive a
+ * decrease_reservation that fails because a block could not be split.
+ */
+#define GODWIT_RESERVED_PAGES 1024u
+
 /* Indices into id_aa64, the registers as guests see them. The stream keeps this order for ever. */
 enum godwit_id_register {
     GODWIT_ID_PFR0 = 0,

@@ -14,19 +14,15 @@
 #include "tree.h"
 
 /* Allowance above RAM for the console page. */
-#define MAGIC_KIB 1024u
+#define MAGIC_KIB     1024u
+#define CONSOLE_PAGES 1u
 
-/* What a domain needs that has got none of its memory yet, less what there is. */
+/* For a domain that has got none of its memory yet. */
 static int report_shortage(struct gw_hv *hv, const struct gw_config *config, struct gw_error *err)
 {
     uint64_t bytes = (config->memory_mib << 20) + gw_layout_mempool_bytes(config->memory_mib);
-    uint64_t pages = (bytes >> GW_PAGE_SHIFT) + 1; /* with that of the console */
-    struct gw_hv_physinfo host;
-    int rc = gw_hv_physinfo(hv, &host);
 
-    if (rc < 0)
-        return gw_error_errno(err, rc, "cannot ask for this host's memory");
-    return gw_ram_report_missing(host.free_pages < pages ? pages - host.free_pages : 1, err);
+    return gw_ram_report_missing(hv, (bytes >> GW_PAGE_SHIFT) + CONSOLE_PAGES, err);
 }
 
 static int set_limits(struct gw_hv *hv, const struct gw_config *config, uint32_t domid,
@@ -53,7 +49,7 @@ static int add_console(struct gw_hv *hv, uint32_t domid, uint32_t *ret_port, str
     int rc = gw_hv_populate(hv, domid, &gfn, 1, 0, &done);
 
     if (rc == 0 && done == 0)
-        return gw_ram_report_missing(1, err);
+        return gw_ram_report_missing(hv, CONSOLE_PAGES, err);
     if (rc == 0)
         rc = gw_hv_vuart_init(hv, domid, gfn, ret_port);
     return rc < 0 ? gw_error_errno(err, rc, "cannot set up the console") : 0;

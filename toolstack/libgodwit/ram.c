@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Gives a new guest its RAM, in the largest aligned extents that memory allows. */
+#include <godwit/ext.h>
 #include <inttypes.h>
 
 #include "ram.h"
@@ -45,8 +46,16 @@ static unsigned order_index(uint64_t gfn, uint64_t end, unsigned from)
     return i;
 }
 
-int gw_ram_report_missing(uint64_t pages, struct gw_error *err)
+int gw_ram_report_missing(struct gw_hv *hv, uint64_t pages, struct gw_error *err)
 {
+    struct gw_hv_physinfo host;
+    int rc = gw_hv_physinfo(hv, &host);
+
+    if (rc < 0)
+        return gw_error_errno(err, rc,
+                              "not enough memory on this host, and it does not say how much");
+    pages += GODWIT_RESERVED_PAGES;
+    pages = pages > host.free_pages ? pages - host.free_pages : 1; /* some became free just now */
     return gw_error_set(err, GW_EXIT_FAILED,
                         "not enough memory on this host: %" PRIu64 " MiB are missing; end or move "
                         "another of its guests first",
@@ -80,7 +89,7 @@ static int populate_bank(struct gw_hv *hv, uint32_t domid, const struct gw_ram_b
         if (gfn != before)
             continue;
         if (i == ORDERS_N - 1)
-            return gw_ram_report_missing(end - gfn + later_pages, err);
+            return gw_ram_report_missing(hv, end - gfn + later_pages, err);
         largest = i + 1;
     }
     return 0;

@@ -3,6 +3,7 @@
 #include "fake_xen.h"
 
 #include <errno.h>
+#include <godwit/ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -62,9 +63,10 @@ static bool add_extent(struct fake_domain *d, uint64_t gfn, unsigned order)
 
     if (d->memory_fd < 0)
         d->memory_fd = memfd_create("fake-guest", MFD_CLOEXEC);
-    if (order > fake_host.max_order || pages > fake_host.free_pages || gfn & (pages - 1) ||
-        d->tot_pages + pages > d->max_pages || d->extents_n == FAKE_EXTENTS_MAX ||
-        find_extent(d, gfn) || ftruncate(d->memory_fd, (off_t)(d->memory_bytes + pages * PAGE)) < 0)
+    if (order > fake_host.max_order || pages + GODWIT_RESERVED_PAGES > fake_host.free_pages ||
+        gfn & (pages - 1) || d->tot_pages + pages > d->max_pages ||
+        d->extents_n == FAKE_EXTENTS_MAX || find_extent(d, gfn) ||
+        ftruncate(d->memory_fd, (off_t)(d->memory_bytes + pages * PAGE)) < 0)
         return false;
     d->extents[d->extents_n++] =
         (struct fake_extent){.gfn = gfn, .order = order, .offset = d->memory_bytes};
