@@ -98,6 +98,11 @@ class Guest:
         return {"free_bytes": host["free_bytes"], "throttle": throttle, **{key: info[key] for key in (
             "logdirty", "leaves_1gib", "leaves_2mib", "leaves_4kib", "tables")}}
 
+    def pages(self):
+        """How much of its host's memory it has, tables and all that the host keeps for it included."""
+        said = json.loads(self.bench.check(self.host, ["godwit", "info", "--json", self.name]))
+        return (said["memory_bytes"] + said["hypervisor_bytes"]) >> 12
+
     def expect_untouched(self, before):
         """Nothing of a save or of a migration is left: no log, no split block, no page."""
         now = [None]
