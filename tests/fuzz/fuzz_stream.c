@@ -4,12 +4,15 @@
  * checksum is put right before, so that the fuzzer also gets behind it. Each body is checked in a
  * copy of exactly its length, so that the sanitizer sees a look beyond its end.
  */
-#include "libgodwit/stream_check.h"
+#include "fuzz_stream.h"
 #include "libgodwit/stream_unzip.h"
 #include "libgodwit/stream_view.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+void (*fuzz_stream_tell)(const struct stream_reader *reader, const struct stream_checker *checker,
+                         uint32_t type, bool good);
 
 struct bytes {
     const uint8_t *data;
@@ -55,6 +58,7 @@ static bool check(struct stream_checker *checker, struct stream_reader *reader,
 {
     static uint8_t plain[STREAM_BODY_MAX];
     static struct stream_unzip *unzip;
+    const uint32_t type = record.type; /* as it came: unpacking makes another of it */
     uint8_t *exact = malloc(record.length);
     bool good;
 
@@ -69,10 +73,10 @@ static bool check(struct stream_checker *checker, struct stream_reader *reader,
     if (good && record.type == STREAM_PAGE_DATA)
         use_pages(&checker->memory, &record);
     free(exact);
+    if (fuzz_stream_tell)
+        fuzz_stream_tell(reader, checker, type, good);
     return good;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {

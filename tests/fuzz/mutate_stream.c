@@ -80,6 +80,33 @@ static size_t empty_pages(uint8_t *data, size_t size, const struct record *r)
     return cut_out(data, size, r->at + keep, r->bytes - keep);
 }
 
+static const uint32_t types[] = {
+    STREAM_VERSIONS,    STREAM_HOST,       STREAM_CONFIG, STREAM_MEMORY,
+    STREAM_BASE,        STREAM_LANE,       STREAM_DIGEST, STREAM_STATIC_DATA_END,
+    STREAM_PAGE_DATA,   STREAM_PAGES_ZSTD, STREAM_MARK,   STREAM_READONLY,
+    STREAM_HVM_CONTEXT, STREAM_PAGE_SUMS,  STREAM_VERIFY, STREAM_LANE_ENDS,
+    STREAM_CHAIN,       STREAM_END,
+};
+
+/* A short record of some type before this one: with zeros, or a number as marks and lanes have. */
+static size_t insert(uint8_t *data, size_t size, size_t max_size, const struct record *r,
+                     unsigned random)
+{
+    static const uint8_t lengths[] = {0, 8, 8, 16};
+    const uint32_t length = lengths[random / 32 % 4];
+    const size_t bytes = HEADER_BYTES + length;
+
+    if (size + bytes > max_size)
+        return size;
+    memmove(data + r->at + bytes, data + r->at, size - r->at);
+    memset(data + r->at, 0, bytes);
+    put(data + r->at, types[random % (sizeof(types) / sizeof(types[0]))]);
+    put(data + r->at + 4, length);
+    if (length)
+        put(data + r->at + HEADER_BYTES, random / 128 % 4);
+    return size + bytes;
+}
+
 static void nudge(uint8_t *at, unsigned random)
 {
     put(at, get(at) + (random % 2 ? 1u : -1u) * (1u << (random / 2 % 6)));
@@ -88,11 +115,11 @@ static void nudge(uint8_t *at, unsigned random)
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
     struct record records[RECORDS_MAX];
-    unsigned n = find_records(data, size, records), random = seed / 8;
+    unsigned n = find_records(data, size, records), random = seed / 10;
     const struct record *r = n ? &records[random % n] : NULL;
 
     random /= RECORDS_MAX;
-    switch (r ? seed % 8 : 7) {
+    switch (r ? seed % 10 : 9) {
     case 0:
         return repeat(data, size, max_size, r);
     case 1:
@@ -106,6 +133,11 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         return size;
     case 4:
         return empty_pages(data, size, r);
+    case 5:
+        return insert(data, size, max_size, r, random);
+    case 6:
+        put(data + r->at, types[random % (sizeof(types) / sizeof(types[0]))]);
+        return size;
     default:
         return LLVMFuzzerMutate(data, size, max_size);
     }
