@@ -5,7 +5,7 @@ import re
 import time
 
 from guests import TWO_HOSTS, guest, tail
-from harness import LONG, expect
+from harness import LONG, expect, times
 
 LAB = dict(TWO_HOSTS, cpu="neoverse-n1") if LONG else TWO_HOSTS  # these CPUs can note writes themselves
 WORK = "/srv/guests/work.cfg"
@@ -86,14 +86,15 @@ def finish(g, names):
         expect(any(kind == b"pass" for kind, _, _ in signs(g).get(name, [])), "%s ended no pass" % name)
 
 
-def move_at_work(bench, name, names, moves, options=(), mib=64, memtests=SOME_MEMTESTS, **keys):
-    """A guest that works is moved so often; all of its work goes on between the moves and comes out right."""
+def move_at_work(bench, name, names, moves=5, options=(), mib=64, memtests=SOME_MEMTESTS, **keys):
+    """A guest that works is moved twice, in the long form so often; all of its work goes on between the moves and
+    comes out right."""
     extra = WORDS % (",".join(names), mib, memtests) + SHORT
     keys = dict({"memory": 256, "vcpus": 2} if LONG else {"memory": 144, "vcpus": 1}, **keys)
     with guest(bench, name, WORK, extra=extra, **keys) as g:
         wait_signs(g, names, 1)
         clock = Clock(g)
-        for _ in range(moves):
+        for _ in times(2, moves, "moves of a guest with " + ", ".join(names)):
             report = g.migrate("south" if g.host == "north" else "north", "--verify", *options)
             expect(report["verified_pages"] > 0, "no page was compared: %s" % report)
             clock.stood += report["downtime_ms"] / 1000
@@ -104,11 +105,11 @@ def move_at_work(bench, name, names, moves, options=(), mib=64, memtests=SOME_ME
 
 
 def test_sort_xz_compile_memtester(bench):
-    move_at_work(bench, "batch", BATCH, 6 if LONG else 2, mib=64 if LONG else 8)
+    move_at_work(bench, "batch", BATCH, 6, mib=64 if LONG else 8)
 
 
 def test_redis(bench):
-    text = move_at_work(bench, "redis", ("redis",), 9 if LONG else 2)
+    text = move_at_work(bench, "redis", ("redis",), 9)
     expect(re.search(rb"^redis all \d+ keys are right", text, re.M), "not all keys were read again:\n" + tail(text))
 
 
@@ -119,6 +120,6 @@ def cases(_bench):
     for options in (("--streams", "4"), ("--compress=1",), ("--streams", "3", "--compress=3")):
         for tracking in ("fault", "hardware"):
             name = "redis" + "".join(o.strip("-").replace("=", "") for o in options) + "-" + tracking
-            yield name, lambda b, o=options, t=tracking: move_at_work(b, "ways", ("redis",), 5, options=o, logdirty=t)
+            yield name, lambda b, o=options, t=tracking: move_at_work(b, "ways", ("redis",), options=o, logdirty=t)
     for name in BATCH:
-        yield name, lambda b, n=name: move_at_work(b, "alone", (n,), 5, memtests=0, logdirty="hardware")
+        yield name, lambda b, n=name: move_at_work(b, "alone", (n,), memtests=0, logdirty="hardware")
