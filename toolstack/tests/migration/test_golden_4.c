@@ -387,7 +387,8 @@ static int receive(struct fixture *f, struct handover_message *ret_last)
     uint32_t marks = 0;
 
     snprintf(fd_text, sizeof(fd_text), "%d", f->fd);
-    assert_int_equal(pipe(to) || pipe(from), 0);
+    assert_int_equal(pipe(to), 0);
+    assert_int_equal(pipe(from), 0);
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
