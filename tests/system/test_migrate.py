@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -167,6 +168,37 @@ def test_cancelled_from_another_shell(bench):
         g.wait_more(5)
         check_report(g.migrate("south", "--verify"))
         g.wait_more(5)
+        g.expect_whole()
+
+
+def ask(g, status=0):
+    """What a dry run reports."""
+    g.bench.run("south", ["wire", "--serve"])
+    result = g.bench.run("north", ["godwit", "migrate", "--dry-run", "--json", "-s", "wire", g.name, "south"])
+    expect(result.returncode == status, "ended with %d, not %d: %s%s"
+           % (result.returncode, status, result.stdout, result.stderr))
+    return json.loads(result.stdout)
+
+
+def test_dry_run(bench):
+    """It says what a migration would say, and neither host is as much as a page poorer."""
+    with guest(bench, "asker", vcpus=2) as g:
+        g.wait_count(3)
+        before, free = g.footprint(), free_pages(bench, "south")
+        report = ask(g)
+        expect(report["result"] == "possible" and report["runs_at"] == "source" and report["pages"] == 0, str(report))
+        g.expect_only_at("north")
+        for key, says in ("name", "with the name"), ("uuid", "with the UUID"):
+            value = re.search('"%s": *"([^"]*)"' % key, bench.check("north", ["godwit", "list", "-l", g.name])).group(1)
+            name = g.name if key == "name" else "copy"
+            bench.check("south", "godwit create -p /srv/guests/traveller.cfg 'name=\"%s\"' '%s=\"%s\"'" % (name, key, value))
+            report = ask(g, status=7)
+            expect(report["result"] == "refused" and says in report["error"], str(report))
+            bench.check("south", ["godwit", "destroy", name])
+        g.expect_untouched(before)
+        bench.wait("south has its memory back", lambda: free_pages(bench, "south") == free,
+                   lambda: free_pages(bench, "south"))
+        g.wait_more(3)
         g.expect_whole()
 
 

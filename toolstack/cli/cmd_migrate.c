@@ -11,6 +11,7 @@
 enum { OPT_VERIFY = CLI_OPT_OWN, OPT_COMPRESS, OPT_STREAMS, OPT_STALL };
 
 static const struct option migrate_options[] = {
+    {"dry-run", no_argument, NULL, 'n'},
     {"help", no_argument, NULL, 'h'},
     {"json", no_argument, NULL, CLI_OPT_JSON},
     {"paused", no_argument, NULL, 'p'},
@@ -50,6 +51,9 @@ static int parse_option(int c, const char *name, struct gw_migrate_options *m,
     case 's':
         t->command = optarg;
         return 0;
+    case 'n':
+        m->dry_run = true;
+        return 0;
     case 'p':
         m->paused = true;
         return 0;
@@ -86,7 +90,7 @@ int cmd_migrate(int argc, char **argv)
     struct gw_error err = {0};
     int c, rc;
 
-    while ((c = cli_getopt(argc, argv, "pqs:", migrate_options, &rc)) != -1) {
+    while ((c = cli_getopt(argc, argv, "npqs:", migrate_options, &rc)) != -1) {
         if (c == CLI_OPT_EXIT)
             return rc;
         rc = parse_option(c, argv[0], &migrate, &transport);

@@ -61,6 +61,7 @@ const struct cli_command cli_commands[] = {
      "      --tls-psk FILE     a shared key instead of certificates\n"
      "      --tls-name NAME    what the receiver's certificate must be made out to (HOST)\n"
      "      --insecure         allow tcp://HOST:PORT, which anybody on the way can read and change\n"
+     "  -n, --dry-run          ask both hosts whether it would work, and move nothing\n"
      "  -p, --paused           leave it paused there\n"
      "      --verify           compare every page while it is stopped (also --debug)\n"
      "      --streams N        use N connections at once, up to 16 (1)\n"

@@ -82,6 +82,7 @@ static int report_refusal(struct handover_io *io, struct handover_message *messa
             if (!isprint(*c))
                 *c = '.';
     }
+    io->refusal = code ? code : GW_EXIT_FAILED;
     return gw_error_set(err, code == GW_EXIT_UNSUPPORTED ? GW_EXIT_UNSUPPORTED : GW_EXIT_FAILED,
                         "%s refused: %s", io->peer, text);
 }

@@ -35,6 +35,7 @@ enum handover_capability {
     HANDOVER_CAN_STREAMS = 1u << 1, /* BEGIN, JOIN and what follows from them */
     HANDOVER_CAN_TELL = 1u << 2,    /* ASK */
     HANDOVER_CAN_MARK = 1u << 3,    /* GODWIT_MARK, and MARKED for it */
+    HANDOVER_CAN_TRY = 1u << 4,     /* HANDOVER_BEGIN_TRY */
 };
 
 struct handover_hello {
@@ -47,8 +48,11 @@ struct handover_ready {
 
 #define HANDOVER_TOKEN_BYTES 16u
 
+/* The guest is built, taken back, and only then accepted: nothing follows. */
+#define HANDOVER_BEGIN_TRY 1u
+
 struct handover_begin {
-    uint32_t streams, reserved;
+    uint32_t streams, flags;
 };
 
 struct handover_join {

@@ -25,6 +25,7 @@ struct handover_io {
     const char *peer; /* for messages: "south", or the file's name */
     /* NULL, or set when the connection has ended. Relaxed, as above. */
     _Atomic bool *lost;
+    uint32_t refusal; /* what the other side gave as enum gw_exit when it refused; 0: it did not */
 };
 
 enum handover_wait {

@@ -102,18 +102,45 @@ int gw_log_owner_take(struct gw_log_owner *ret_owner, uint32_t domid, const char
     return 0;
 }
 
+static bool is_locked(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 bool gw_log_owner_wanted(uint32_t domid)
 {
     struct gw_error ignored;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int fd = open_file(domid, CLAIM_SUFFIX, &ignored);
     bool wanted;
 
     if (fd < 0)
         return false;
-    wanted = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    wanted = is_locked(fd);
     close(fd);
     return wanted;
+}
+
+bool gw_log_owner_is_free(uint32_t domid, struct gw_error *err)
+{
+    char path[PATH_MAX];
+    bool locked;
+    int fd;
+
+    path_of(domid, CLAIM_SUFFIX, path, sizeof(path));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) /* nobody ever had it */
+        return true;
+    if (fd < 0) {
+        gw_error_errno(err, errno, "cannot open %s", path);
+        return false;
+    }
+    locked = is_locked(fd);
+    if (locked)
+        refuse(fd, domid, err);
+    close(fd);
+    return !locked;
 }
 
 int gw_log_owner_try(struct gw_log_owner *ret_owner, uint32_t domid, const char *who,

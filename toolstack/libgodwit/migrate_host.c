@@ -310,6 +310,7 @@ static const struct migrate_host_ops host_ops = {
     .is_paused = host_is_paused,
     .destroy = host_destroy,
     .log_claim = migrate_xen_log_claim,
+    .log_is_free = migrate_xen_log_is_free,
     .log_start = migrate_xen_log_start,
     .log_stop = migrate_xen_log_stop,
     .log_take = migrate_xen_log_take,

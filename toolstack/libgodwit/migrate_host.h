@@ -69,11 +69,13 @@ struct migrate_host_ops {
 
     /*
      * The dirty log, and who works on the guest's memory: one process. claim: from now on, even
-     * without a log; until log_stop or close. GW_EXIT_STATE: somebody else does. start: as claim;
+     * without a log; until log_stop or close. GW_EXIT_STATE: somebody else does. is_free: would
+     * claim say so? Claims nothing. start: as claim;
      * it is off again when start fails. stop is idempotent, merges blocks, and leaves a log alone
      * that somebody else owns by now.
      */
     int (*log_claim)(void *ctx, uint32_t domid, struct gw_error *err);
+    int (*log_is_free)(void *ctx, uint32_t domid, struct gw_error *err);
     int (*log_start)(void *ctx, uint32_t domid, struct gw_error *err);
     int (*log_stop)(void *ctx, uint32_t domid, struct gw_error *err);
     /*

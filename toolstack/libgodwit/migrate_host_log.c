@@ -90,6 +90,11 @@ int migrate_xen_log_claim(void *ctx, uint32_t domid, struct gw_error *err)
                           domid);
 }
 
+int migrate_xen_log_is_free(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    return gw_log_owner_is_free(domid, err) ? 0 : -1;
+}
+
 int migrate_xen_log_resume(void *ctx, uint32_t domid, const struct migrate_log_mark *mark,
                            struct gw_error *err)
 {

@@ -20,6 +20,7 @@ struct migrate_xen {
 /* Of a log that is ours: off, and no longer marked. 0, or -errno. */
 int migrate_xen_log_off(struct migrate_xen *x, uint32_t domid);
 int migrate_xen_log_claim(void *ctx, uint32_t domid, struct gw_error *err);
+int migrate_xen_log_is_free(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_start(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_stop(void *ctx, uint32_t domid, struct gw_error *err);
 int migrate_xen_log_take(void *ctx, uint32_t domid, uint64_t pages, bool final,

@@ -246,9 +246,11 @@ static int answer(struct handover_io *io, const struct handover_message *message
 
     if (message->type == HANDOVER_BEGIN && message->length == sizeof(begin)) {
         memcpy(&begin, message->body, sizeof(begin));
-        if (begin.streams < 1 || begin.streams > STREAM_STREAMS_MAX || begin.reserved)
-            return gw_error_set(err, GW_EXIT_FAILED, "%s wants %u connections", io->peer,
-                                begin.streams);
+        if (begin.streams < 1 || begin.streams > STREAM_STREAMS_MAX ||
+            (begin.flags & ~HANDOVER_BEGIN_TRY))
+            return gw_error_set(err, GW_EXIT_FAILED, "%s wants %u connections, flags 0x%x",
+                                io->peer, begin.streams, begin.flags);
+        joined->only_try = begin.flags & HANDOVER_BEGIN_TRY;
         joined->n = begin.streams - 1;
         return await_joins(io, joined, err);
     }

@@ -16,6 +16,7 @@ struct migrate_joined {
     int in_fd[STREAM_STREAMS_MAX - 1];      /* their streams */
     int out_fd[STREAM_STREAMS_MAX - 1];     /* kept open, or a socket would be half closed */
     int control_fd[STREAM_STREAMS_MAX - 1]; /* closing it ends the process that had joined */
+    bool only_try;                          /* HANDOVER_BEGIN_TRY */
     struct handover_ask ask;                /* of a connection that only asks */
 };
 

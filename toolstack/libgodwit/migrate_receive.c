@@ -31,7 +31,8 @@ static int greet(struct receiver *r)
 {
     const struct handover_hello hello = {.version = HANDOVER_VERSION,
                                          .capabilities = HANDOVER_CAN_ZSTD | HANDOVER_CAN_STREAMS |
-                                                         HANDOVER_CAN_TELL | HANDOVER_CAN_MARK};
+                                                         HANDOVER_CAN_TELL | HANDOVER_CAN_MARK |
+                                                         HANDOVER_CAN_TRY};
 
     if (migrate_step("dest-hello", r->err))
         return -1;
@@ -68,6 +69,7 @@ static int build(struct receiver *r)
     r->builder.sides = r->joined.n;
     r->builder.side_parsers = r->side_parsers;
     r->builder.accept = accept_guest;
+    r->builder.only_try = r->joined.only_try;
     r->builder.mark = answer_mark;
     r->builder.accept_arg = r;
     return restore_build(&r->builder, r->err);
@@ -101,8 +103,9 @@ static int resume(struct receiver *r)
     if (!r->options->paused && !b->config.paused &&
         b->host->ops->unpause(b->host->ctx, b->domid, r->err))
         return -1;
-    if (r->options->name)
-        snprintf(r->options->name, STREAM_NAME_BYTES_MAX + 1, "%s", b->config.name);
+    if (r->options->received)
+        snprintf(r->options->received->name, sizeof(r->options->received->name), "%s",
+                 b->config.name);
     return 0;
 }
 
@@ -119,6 +122,23 @@ static int receive(struct receiver *r)
     if (migrate_step("dest-resumed", &deaf) == 0)
         handover_send(&r->io, HANDOVER_RESUMED, NULL, 0, &deaf);
     return 0;
+}
+
+/* For a dry run. Whoever hears that the guest would be taken finds nothing of it here. */
+static int try_out(struct receiver *r)
+{
+    if (build(r) || migrate_step("dest-accept", r->err) ||
+        restore_build_take_back(&r->builder, r->err)) {
+        restore_build_undo(&r->builder);
+        handover_refuse(&r->io, r->err);
+        return -1;
+    }
+    if (r->options->received) {
+        snprintf(r->options->received->name, sizeof(r->options->received->name), "%s",
+                 r->builder.config.name);
+        r->options->received->only_tried = true;
+    }
+    return handover_send(&r->io, HANDOVER_ACCEPT, NULL, 0, r->err);
 }
 
 /* For godwit resolve at the source. */
@@ -160,6 +180,8 @@ static int work(struct handover_guard *guard, void *arg)
     if (greet(&r) || migrate_join(&r.io, &r.joined, &role, r.err) ||
         (role == MIGRATE_MAIN && start_parsers(&r)))
         handover_refuse(&r.io, r.err);
+    else if (role == MIGRATE_MAIN && r.joined.only_try)
+        try_out(&r);
     else if (role == MIGRATE_MAIN)
         receive(&r);
     else if (role == MIGRATE_ASKED)

@@ -9,15 +9,16 @@
 #include "migrate_overdue.h"
 #include "migrate_sender.h"
 #include "migrate_step.h"
+#include "migrate_try.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_STALL_MS 60000
 
-static int connect_receiver(struct migrate_sender *s)
+int migrate_sender_connect(struct migrate_sender *s)
 {
-    struct handover_hello hello;
+    struct handover_hello *hello = &s->hello;
     struct handover_io *io = &s->transport.io;
 
     *io = (struct handover_io){
@@ -26,18 +27,18 @@ static int connect_receiver(struct migrate_sender *s)
         .peer = s->options->host,
     };
     if (migrate_transport_start(&s->transport, &s->options->transport, s->err) ||
-        handover_expect(io, HANDOVER_HELLO, &hello, sizeof(hello), s->err))
+        handover_expect(io, HANDOVER_HELLO, hello, sizeof(*hello), s->err))
         return -1;
-    if (hello.version != HANDOVER_VERSION)
+    if (hello->version != HANDOVER_VERSION)
         return gw_error_set(s->err, GW_EXIT_UNSUPPORTED,
                             "%s speaks version %u of the handover, this is version %u",
-                            s->options->host, hello.version, HANDOVER_VERSION);
+                            s->options->host, hello->version, HANDOVER_VERSION);
     if (migrate_step("source-hello", s->err))
         return -1;
-    return migrate_streams_open(&s->streams, s->options, &hello, io, &s->source, s->err);
+    return migrate_streams_open(&s->streams, s->options, hello, io, &s->source, s->err);
 }
 
-static int introduce_guest(struct migrate_sender *s)
+int migrate_sender_introduce(struct migrate_sender *s)
 {
     if (save_source_send_head(&s->source, s->err) || migrate_step("source-head", s->err) ||
         handover_expect(&s->transport.io, HANDOVER_ACCEPT, NULL, 0, s->err))
@@ -164,8 +165,8 @@ static int run(struct migrate_sender *s)
     migrate_sender_publish(s);
     migrate_report_say(&s->report, "moving %s (%llu MiB) to %s", s->options->name,
                        (unsigned long long)(s->source.memory_pages >> 8), s->options->host);
-    if (connect_receiver(s) || introduce_guest(s) || send_memory(s) || send_rest(s) ||
-        await_ready(s) || send_go(s))
+    if (migrate_sender_connect(s) || migrate_sender_introduce(s) || send_memory(s) ||
+        send_rest(s) || await_ready(s) || send_go(s))
         return -1;
     return 0;
 }
@@ -206,7 +207,7 @@ int gw_migrate(const struct gw_migrate_options *options, struct gw_error *err)
                                           .mend = migrate_sender_mend,
                                           .arg = (void *)(uintptr_t)options,
                                           .may_detach = true};
-    int status = handover_guard_run(&sending, err);
+    int status = options->dry_run ? migrate_try(options, err) : handover_guard_run(&sending, err);
     size_t used = strlen(err->message);
 
     if (status == GW_EXIT_DETACHED)

@@ -21,6 +21,7 @@ struct migrate_sender {
     struct migrate_host host;
     struct migrate_transport transport;
     struct migrate_streams streams;
+    struct handover_hello hello; /* of the destination */
     struct save_source source;
     struct rate_limit bandwidth;
     struct precopy precopy;
@@ -35,6 +36,13 @@ migrate_sender_opener(const struct gw_migrate_options *options)
 {
     return options->opener ? options->opener : &migrate_this_host;
 }
+
+/* The first steps to GO, for a dry run too. Connects; fills in hello; opens all connections. */
+int migrate_sender_connect(struct migrate_sender *sender);
+/* All that the destination must know before the first page: the guest exists there, empty. */
+int migrate_sender_introduce(struct migrate_sender *sender);
+/* Ends all connections, and keeps why; as migrate_transport_stop(). Idempotent. */
+int migrate_sender_disconnect(struct migrate_sender *sender);
 
 /* What is told while it runs: connects precopy and pages to the report and the control. */
 void migrate_sender_listen(struct migrate_sender *sender);

@@ -27,7 +27,7 @@ static void add_outcome(const char *name, struct migrate_host *host, struct hand
              guard->was_paused ? "stays paused" : "runs on");
 }
 
-static int stop_transport(struct migrate_sender *s)
+int migrate_sender_disconnect(struct migrate_sender *s)
 {
     migrate_streams_close(&s->streams);
     return migrate_transport_stop(&s->transport);
@@ -53,7 +53,7 @@ void migrate_sender_undo(struct migrate_sender *s)
     bool was_found = s->control.open, overdue = migrate_overdue_end();
     /* The guest first: a transport may take seconds to end. */
     int failed = was_found ? precopy_undo(s->guard, &s->host, &second) : 0;
-    int status = stop_transport(s);
+    int status = migrate_sender_disconnect(s);
 
     if (!was_found)
         return; /* nothing was touched, and the code of the error is the right one */
@@ -93,7 +93,7 @@ void migrate_sender_hold(struct migrate_sender *s)
 {
     struct gw_error unused = {0};
 
-    stop_transport(s);
+    migrate_sender_disconnect(s);
     migrate_transport_explain(&s->transport, s->err);
     throttle_undo(s->guard, &s->host, &unused);
     s->host.ops->log_stop(s->host.ctx, s->source.guest.domid, &unused);
@@ -104,7 +104,7 @@ void migrate_sender_finish(struct migrate_sender *s)
 {
     struct gw_error unused = {0}, why;
 
-    stop_transport(s);
+    migrate_sender_disconnect(s);
     throttle_read(&s->precopy.throttle, &unused); /* the last counts, for the report */
     if (s->host.ops->destroy(s->host.ctx, s->source.guest.domid, s->err) == 0)
         return;

@@ -133,11 +133,11 @@ static void unwatch(struct visit *v)
         gw_error_set(&v->transport.reason, GW_EXIT_FAILED, "%s", why);
 }
 
-static void receive(struct visit *v, char *name)
+static void receive(struct visit *v, struct gw_received *received)
 {
     const struct gw_receive_options options = {.paused = v->options->paused,
                                                .stall_ms = v->options->stall_ms,
-                                               .name = name,
+                                               .received = received,
                                                .opener = v->options->opener};
     struct gw_error err = {0};
     char known[TRANSPORT_WHO_BYTES];
@@ -148,8 +148,9 @@ static void receive(struct visit *v, char *name)
     unwatch(v);
     snprintf(known, sizeof(known), "%s", v->who);
     migrate_transport_stop(&v->transport);
-    if (name[0])
-        migrate_listen_log(v->options, "%s (%s): received %s", v->from, known, name);
+    if (received->name[0])
+        migrate_listen_log(v->options, "%s (%s): %s %s", v->from, known,
+                           received->only_tried ? "would take" : "received", received->name);
     else if (rc && v->transport.reason.code)
         migrate_listen_log(v->options, "%s (%s): failed: %s (%s)", v->from, known, err.message,
                            v->transport.reason.message);
@@ -164,17 +165,18 @@ void migrate_listen_serve(const struct gw_listen_options *options, int socket)
     struct visit v = {.options = options};
     bool secure = options->where.kind == GW_TRANSPORT_TLS;
     struct gw_error err = {0};
-    char *name = mmap(NULL, 64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct gw_received *received =
+        mmap(NULL, sizeof(*received), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     transport_tcp_peer_name(socket, v.from);
-    if (name == MAP_FAILED)
+    if (received == MAP_FAILED)
         gw_error_errno(&err, errno, "cannot allocate shared memory");
     if (err.code || (secure ? start_relay(&v, socket, &err) : start_direct(&v, socket, &err))) {
         migrate_listen_log(options, "%s: failed: %s", v.from, err.message);
         return;
     }
     if (is_greeted(&v)) {
-        receive(&v, name);
+        receive(&v, received);
         return;
     }
     migrate_transport_stop(&v.transport);

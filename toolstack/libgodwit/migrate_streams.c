@@ -34,24 +34,26 @@ static int open_side(struct migrate_transport *side, const struct gw_migrate_opt
     return 0;
 }
 
-static int open_sides(struct migrate_streams *streams, const struct gw_migrate_options *options,
-                      struct handover_io *main_io, struct save_source *source, struct gw_error *err)
+static int begin(struct migrate_streams *streams, const struct gw_migrate_options *options,
+                 bool only_try, struct handover_io *main_io, struct save_source *source,
+                 struct gw_error *err)
 {
-    const struct handover_begin begin = {.streams = options->streams};
+    const struct handover_begin wish = {.streams = options->streams ? options->streams : 1,
+                                        .flags = only_try ? HANDOVER_BEGIN_TRY : 0};
     struct handover_join join = {0};
 
-    if (handover_send(main_io, HANDOVER_BEGIN, &begin, sizeof(begin), err) ||
+    if (handover_send(main_io, HANDOVER_BEGIN, &wish, sizeof(wish), err) ||
         handover_expect(main_io, HANDOVER_TOKEN, join.token, sizeof(join.token), err) ||
         migrate_step("source-token", err))
         return -1;
-    for (unsigned i = 1; i < options->streams; i++) {
+    for (unsigned i = 1; i < wish.streams; i++) {
         join.index = i;
         streams->n = i;
         if (open_side(&streams->side[i - 1], options, main_io, &join, err))
             return gw_error_prefix(err, "connection %u of %u", i + 1, options->streams);
         source->more[i - 1].io = &streams->side[i - 1].io;
     }
-    source->streams = options->streams;
+    source->streams = wish.streams;
     return 0;
 }
 
@@ -59,11 +61,15 @@ int migrate_streams_open(struct migrate_streams *streams, const struct gw_migrat
                          const struct handover_hello *hello, struct handover_io *main_io,
                          struct save_source *source, struct gw_error *err)
 {
+    bool only_try = options->dry_run && (hello->capabilities & HANDOVER_CAN_TRY);
+
     if (check_abilities(options, hello, err))
         return -1;
     source->compress_level = options->compress_level;
     source->can_mark = hello->capabilities & HANDOVER_CAN_MARK;
-    return options->streams > 1 ? open_sides(streams, options, main_io, source, err) : 0;
+    return options->streams > 1 || only_try
+               ? begin(streams, options, only_try, main_io, source, err)
+               : 0;
 }
 
 void migrate_streams_close(struct migrate_streams *streams)

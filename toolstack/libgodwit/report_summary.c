@@ -14,6 +14,8 @@ static const struct {
     {"diverged", "bad", "It did not converge. The guest runs on at the source."},
     {"unknown", "bad",
      "Outcome unknown. The guest is held paused at the source: see the runbook before it is touched."},
+    {"possible", "good", "A dry run: the guest could move. Nothing was moved."},
+    {"refused", "bad", "A dry run: the guest could not move. Nothing was moved."},
     {"active", "stopped", "Under way when this was written."},
 };
 

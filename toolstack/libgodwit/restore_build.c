@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "restore_build.h"
 
+#include "handover.h"
 #include "migrate_step.h"
 #include "restore_compare.h"
 #include "restore_sums.h"
@@ -59,6 +60,26 @@ static int check_name_is_free(struct restore_builder *b, struct gw_error *err)
                         b->config.name);
 }
 
+/* By its UUID `godwit resolve` tells where a guest is: two with the same must not be here. */
+static int check_uuid_is_free(struct restore_builder *b, struct gw_error *err)
+{
+    uint32_t where;
+
+    if (b->host->ops->locate(b->host->ctx, b->config.uuid, &where, err))
+        return -1;
+    if (where != HANDOVER_HERE)
+        return 0;
+    return gw_error_set(err, GW_EXIT_STATE,
+                        "a guest with the UUID of \"%s\" is here already, under another name: see "
+                        "godwit list -l",
+                        b->config.name);
+}
+
+static int check_identity(struct restore_builder *b, struct gw_error *err)
+{
+    return check_name_is_free(b, err) || check_uuid_is_free(b, err) ? -1 : 0;
+}
+
 static int take_config(struct restore_builder *b, const struct stream_record *record,
                        struct gw_error *err)
 {
@@ -73,7 +94,7 @@ static int take_config(struct restore_builder *b, const struct stream_record *re
     b->text[b->config.text_length] = '\0';
     b->config.text = b->text;
     restore_incoming_name(b->config.name, b->incoming_name);
-    return check_name_is_free(b, err) || migrate_step("dest-config", err) ? -1 : 0;
+    return check_identity(b, err) || migrate_step("dest-config", err) ? -1 : 0;
 }
 
 static int take_memory(struct restore_builder *b, const struct stream_record *record,
@@ -114,6 +135,8 @@ static int create_guest(struct restore_builder *b, struct gw_error *err)
     b->verified = calloc(1, bytes);
     if (!b->seen || !b->written || !b->verified)
         return gw_error_set(err, GW_EXIT_FAILED, "out of memory");
+    if (b->only_try)
+        return 0;
     if (restore_lanes_start(b, err))
         return -1;
     return b->accept ? b->accept(b->accept_arg, err) : 0;
@@ -209,7 +232,7 @@ static int complete(struct restore_builder *b, struct gw_error *err)
         return -1;
     if (b->host->ops->set_state(b->host->ctx, b->domid, b->state, b->state_bytes, err))
         return -1;
-    return check_name_is_free(b, err); /* once more: after *go* it is too late */
+    return check_identity(b, err); /* once more: after *go* it is too late */
 }
 
 static int take_record(struct restore_builder *b, const struct stream_record *record,
@@ -270,7 +293,16 @@ int restore_build(struct restore_builder *b, struct gw_error *err)
     do {
         if (stream_parser_next(b->parser, &record, err) || take_record(b, &record, err))
             return restore_lanes_join(b, -1, err);
-    } while (record.type != STREAM_END);
+    } while (record.type != STREAM_END && !(b->only_try && b->created));
+    return 0;
+}
+
+int restore_build_take_back(struct restore_builder *b, struct gw_error *err)
+{
+    if (b->host->ops->destroy(b->host->ctx, b->domid, err))
+        return -1;
+    b->created = false;
+    handover_guard_drop(b->guard, HANDOVER_BUILDING);
     return 0;
 }
 

@@ -20,6 +20,7 @@ struct restore_builder {
     /* Called by any lane when all of them have met this mark; NULL: there may be none. */
     int (*mark)(void *arg, uint32_t number, struct gw_error *err);
     void *accept_arg; /* of both */
+    bool only_try;    /* set by the caller: ends where the guest has been created, without pages */
 
     struct stream_config config;
     char *text;                                    /* what config.text points to */
@@ -48,9 +49,12 @@ struct restore_builder {
     uint64_t different_pages, first_different_gfn;
 };
 
-/* Takes records until END. On success the guest is complete, and paused under its incoming name. */
+/* Takes records until END. On success the guest is complete, and paused under its incoming name;
+ * with only_try it is empty. */
 int restore_build(struct restore_builder *builder, struct gw_error *err);
 
+/* Destroys the guest, which was created; on failure it is still there. */
+int restore_build_take_back(struct restore_builder *builder, struct gw_error *err);
 /* Destroys what was built. Fine at any time. */
 void restore_build_undo(struct restore_builder *builder);
 /* The same for a process that was killed: destroys the guest that the guard tells of, if it is

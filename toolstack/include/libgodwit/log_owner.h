@@ -36,6 +36,8 @@ int gw_log_owner_try(struct gw_log_owner *ret_owner, uint32_t domid, const char 
                      struct gw_error *err);
 /* true: a strong owner waits for the log; a weak owner switches it off and lets go. */
 bool gw_log_owner_wanted(uint32_t domid);
+/* Would a strong owner be refused? Takes nothing; false: as gw_log_owner_take() says it. */
+bool gw_log_owner_is_free(uint32_t domid, struct gw_error *err);
 void gw_log_owner_release(struct gw_log_owner *owner); /* idempotent */
 
 /*

@@ -102,16 +102,25 @@ struct gw_migrate_options {
     int compress_level; /* of zstd, 1 to 19; 0: no compression */
     bool paused;        /* leave it paused at the destination */
     bool json;          /* a report on stdout */
+    /* Only looks whether it would work: nothing is moved, nothing changes here, and what the
+     * destination builds for it is gone again at the end. Says on stdout what would happen. */
+    bool dry_run;
     enum gw_progress progress;
     struct gw_migrate_limits limits;
     unsigned stall_ms; /* give up when nothing moves for so long */
     const struct migrate_opener *opener;
 };
 
+/* In memory that is shared with children. */
+struct gw_received {
+    char name[64];   /* of a guest that arrived; "": none did */
+    bool only_tried; /* it was a dry run: it could have arrived */
+};
+
 struct gw_receive_options {
     bool paused;
     unsigned stall_ms;
-    char *name; /* 64 bytes in shared memory for the name of a guest that arrived; or NULL */
+    struct gw_received *received; /* or NULL */
     const struct migrate_opener *opener;
 };
 

@@ -63,6 +63,8 @@ struct fake_guest *fake_guest_add(struct fake_host *host, const char *name)
     guest->config.memory_bytes = FAKE_RAM_PAGES * STREAM_PAGE_BYTES;
     guest->config.on_reboot = STREAM_RESTART;
     memcpy(guest->config.uuid, "0123456789abcdef", 16);
+    for (unsigned i = 0; name[i] && strcmp(name, "web") != 0; i++) /* another guest */
+        guest->config.uuid[i % 16] ^= (uint8_t)name[i];
     for (unsigned page = 1; page < FAKE_PAGES - 1; page++)
         write_page(guest, page, page % 3 ? page : 0);
     memset(guest->state, 0xA5, sizeof(guest->state));

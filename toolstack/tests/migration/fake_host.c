@@ -183,6 +183,16 @@ static int fake_log_claim(void *ctx, uint32_t domid, struct gw_error *err)
     return 0;
 }
 
+static int fake_log_is_free(void *ctx, uint32_t domid, struct gw_error *err)
+{
+    struct fake_guest *guest = fake_by_domid(ctx, domid, err);
+
+    if (!guest)
+        return -1;
+    return is_alive(guest->log_owner) ? gw_error_set(err, GW_EXIT_STATE, "the dirty log is in use")
+                                      : 0;
+}
+
 static int fake_log_start(void *ctx, uint32_t domid, struct gw_error *err)
 {
     struct fake_guest *guest = fake_by_domid(ctx, domid, err);
@@ -529,6 +539,7 @@ static const struct migrate_host_ops fake_ops = {
     .is_paused = fake_is_paused,
     .destroy = fake_destroy,
     .log_claim = fake_log_claim,
+    .log_is_free = fake_log_is_free,
     .log_start = fake_log_start,
     .log_stop = fake_log_stop,
     .log_take = fake_log_take,

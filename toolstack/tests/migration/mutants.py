@@ -24,7 +24,8 @@ SECONDS = 20  # a mutant that takes longer was noticed
 BASELINE_SECONDS = 60
 
 STEPS, PAIRS, MEMORY = "test_matrix", "test_matrix_pairs", "test_matrix_memory"
-CONTROL, DETACH, MARK, PIPE, RESOLVE = "test_control", "test_detach", "test_mark", "test_pipe", "test_resolve"
+CONTROL, DETACH, MARK, PIPE, RESOLVE, TRY = (
+    "test_control", "test_detach", "test_mark", "test_pipe", "test_resolve", "test_try")
 
 # name: (test, the case that must notice, file in toolstack/libgodwit, text to find once, text in its place)
 MUTANTS = {
@@ -60,7 +61,7 @@ MUTANTS = {
     "guard-of-the-destination-does-nothing": (STEPS, "kill dest-pages", "restore_build.c",
         "        host.ops->destroy(host.ctx, guest.domid, &unused);", "        ;"),
     "name-is-looked-for-once": (PAIRS, "name taken meanwhile, pages", "restore_build.c",
-        "    return check_name_is_free(b, err); /* once more", "    return 0; /* once more"),
+        "    return check_identity(b, err); /* once more", "    return 0; /* once more"),
     "compares-with-the-wrong-page": (STEPS, "short writes", "page_view.c",
         "        next += zero[i] ? 0 : STREAM_PAGE_BYTES;", "        next += STREAM_PAGE_BYTES;"),
     "waits-for-ever": (STEPS, "stop dest-pages", "handover_io.c", "        if (waited_ms >= io->stall_ms)", "        if (false)"),
@@ -121,6 +122,15 @@ MUTANTS = {
         "        work->mend(guard, work->arg, 0);", "        ;"),
     "interrupted-after-go": (DETACH, "test_after_go", "migrate_send.c",
         "    s->transport.io.cancelled = NULL;\n", ""),
+    # A dry run.
+    "dry-run-is-not-said": (TRY, "test_gone_before_the_answer", "migrate_streams.c",
+        ".flags = only_try ? HANDOVER_BEGIN_TRY : 0", ".flags = 0"),
+    "tried-guest-stays-a-while": (TRY, "test_possible", "migrate_receive.c",
+        "        restore_build_take_back(&r->builder, r->err)) {", "        false) {"),
+    "two-with-one-uuid": (TRY, "test_refused_there", "restore_build.c",
+        "    if (where != HANDOVER_HERE)\n", "    if (true)\n"),
+    "dry-run-beside-a-save": (TRY, "test_refused_here", "migrate_try.c",
+        "    if (s->host.ops->log_is_free(s->host.ctx, s->source.guest.domid, s->err))", "    if (false)"),
     # A guest that is held.
     "runs-here-although-there": (RESOLVE, "test_it_runs_there", "resolve_policy.c",
         "    return wanted == GW_RESOLVE_HERE ? GW_RESOLVE_ASK : GW_RESOLVE_THERE;",
