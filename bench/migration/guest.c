@@ -5,7 +5,7 @@
  *
  *   load=idle    nothing; a heartbeat every 2 ms
  *   load=tenth   a tenth of 192 MiB, every fifth page of the region, rewritten once a second
- *   load=paced   the first 16 MiB of the region, in random order, 20000 pages a second
+ *   load=paced   the first 16 MiB of the region, in random order, 1000 pages a second
  *   load=hot     the same without a pause
  *   load=fast    the whole region, in order, without a pause
  *
@@ -27,7 +27,7 @@ enum {
     TENTH_STRIDE = 5,
     TENTH_PAGES = REGION_PAGES / TENTH_STRIDE,
     HOT_PAGES = 16 << 8,
-    PACED_PAGES = 20000, /* a second */
+    PACED_PAGES = 1000, /* a second */
     STEP_MS = 10,
     BEAT_US = 2000,
     ALIVE_MS = 1000,

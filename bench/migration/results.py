@@ -10,7 +10,7 @@ import os
 import statistics
 
 SYSTEMS = ("godwit", "kvm")
-LOADS = {"idle": "idle", "tenth": "10 % of RAM rewritten each second", "paced": "20 000 pages of 16 MiB rewritten each second",
+LOADS = {"idle": "idle", "tenth": "10 % of RAM rewritten each second", "paced": "1000 pages of 16 MiB rewritten each second",
          "hot": "16 MiB rewritten without a pause", "fast": "96 MiB rewritten faster than the link"}
 
 # (quantity, what the table says, unit's size, format)
