@@ -31,7 +31,9 @@ struct migrate_held {
 struct migrate_vcpu {
     uint64_t faults;
     uint64_t dirty_pages; /* first writes; an estimate from a sample where the MMU notes writes */
-    bool counted;         /* dirty_pages is known: else nobody has asked for the sample yet */
+    /* 1: dirty_pages is exact. More: by a sample of one in so many. 0: unknown, there is no sample.
+     */
+    unsigned pages_per_count;
     unsigned throttle_percent;
     uint64_t stall_fault_ns, stall_throttle_ns, stall_harvest_ns, stall_pause_ns;
 };

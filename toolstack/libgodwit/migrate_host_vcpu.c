@@ -13,7 +13,7 @@ static int read_vcpu(struct gw_hv *hv, uint32_t domid, uint32_t id, struct migra
         *ret_vcpu = (struct migrate_vcpu){
             .faults = stats.faults,
             .dirty_pages = stats.dirty_pages * stats.pages_per_count,
-            .counted = stats.pages_per_count != 0,
+            .pages_per_count = stats.pages_per_count,
             .throttle_percent = stats.throttle_percent,
             .stall_fault_ns = stats.fault_ns,
             .stall_throttle_ns = stats.throttle_ns,

@@ -98,8 +98,8 @@ static struct json_object *vcpus_as_json(const struct precopy *p)
         struct json_object *one = json_object_new_object();
         add_number(one, "vcpu", i);
         add_number(one, "faults", vcpu->faults);
-        add_number(one, "dirty_pages", vcpu->counted ? vcpu->dirty_pages : 0);
-        json_object_object_add(one, "counted", json_object_new_boolean(vcpu->counted));
+        add_number(one, "dirty_pages", vcpu->pages_per_count ? vcpu->dirty_pages : 0);
+        json_object_object_add(one, "counted", json_object_new_boolean(vcpu->pages_per_count != 0));
         add_number(one, "stall_fault_ns", vcpu->stall_fault_ns);
         add_number(one, "stall_throttle_ns", vcpu->stall_throttle_ns);
         add_number(one, "stall_harvest_ns", vcpu->stall_harvest_ns);

@@ -16,8 +16,9 @@ struct throttle {
     uint32_t domid;
     unsigned n;                                   /* vCPUs; 0: nothing can be counted here */
     unsigned pressing;                            /* of throttle_decide */
-    uint64_t look_ms, look_pages;                 /* of the rounds since the last look */
+    uint64_t look_ms, look_millipages;            /* of the rounds since the last look */
     uint64_t paced_ms;                            /* that passed besides, between rounds */
+    uint64_t dirty_pages_per_s;                   /* of the guest, in the last look */
     bool sampling;                                /* the sample of writers was asked for */
     bool exhausted;                               /* the guest presses, and there is no step more */
     struct throttle_vcpu vcpus[STREAM_VCPUS_MAX]; /* percent: now in force */
@@ -30,8 +31,8 @@ int throttle_begin(struct throttle *throttle, struct migrate_host *host,
 
 /*
  * After each taking of the log while the guest runs, until rounds make up a look: reads the counts
- * and changes percents as throttle_decide says. enabled: false only reads, and gives back at once
- * what was taken away.
+ * and changes percents as throttle_decide says. enabled: false only reads, gives back at once what
+ * was taken away, and ends the sample.
  * HANDOVER_THROTTLED stands before anything is taken away. After an error the percents in force
  * are not known: the caller undoes.
  */

@@ -17,16 +17,14 @@ static unsigned step_down(unsigned percent)
 }
 
 /*
- * What it would dirty with that much taken away. A writer that a percent does not slow down by as
+ * What it would dirty with nothing taken away. A writer that a percent does not slow down by as
  * much would look faster with each step: he may have been slow all along.
  */
-static uint64_t rate_at(const struct throttle_vcpu *vcpu, unsigned percent)
+static uint64_t free_rate(const struct throttle_vcpu *vcpu)
 {
     uint64_t all = vcpu->dirty_pages_per_s * 100 / (100 - vcpu->percent);
 
-    if (vcpu->free_pages_per_s && all > vcpu->free_pages_per_s)
-        all = vcpu->free_pages_per_s;
-    return all * (100 - percent) / 100;
+    return vcpu->free_pages_per_s && all > vcpu->free_pages_per_s ? vcpu->free_pages_per_s : all;
 }
 
 static bool is_pressing(uint64_t dirty_pages_per_s, uint64_t send_pages_per_s)
@@ -37,7 +35,7 @@ static bool is_pressing(uint64_t dirty_pages_per_s, uint64_t send_pages_per_s)
 static bool writes(const struct throttle_vcpu *vcpu, const struct throttle_measure *measure,
                    unsigned n)
 {
-    return rate_at(vcpu, 0) > measure->send_pages_per_s / 2 / n;
+    return free_rate(vcpu) > measure->send_pages_per_s / 2 / n;
 }
 
 /* What would have to be taken from each writer for the guest to press no more. */
@@ -49,7 +47,7 @@ static unsigned find_target(const struct throttle_measure *measure,
     for (unsigned i = 0; i < n; i++) {
         if (!writes(&vcpus[i], measure, n))
             continue;
-        free += rate_at(&vcpus[i], 0);
+        free += free_rate(&vcpus[i]);
         now += vcpus[i].dirty_pages_per_s;
     }
     others = measure->dirty_pages_per_s > now ? measure->dirty_pages_per_s - now : 0;
@@ -88,19 +86,40 @@ static bool raise_writers(const struct throttle_measure *measure, struct throttl
     return changed;
 }
 
-/* What the guest dirties by other hands than its vCPUs' stays as it is. */
+/*
+ * What so many pages become with a step less. Not by what it did freely: of pages that it wrote
+ * many times in a look then, only one counted.
+ */
+static uint64_t with_step_less(uint64_t pages, const struct throttle_vcpu *vcpu)
+{
+    return pages * (100 - step_down(vcpu->percent)) / (100 - vcpu->percent);
+}
+
+/* What the guest would dirty with a step less for all. */
+static uint64_t rate_with_step_less(const struct throttle_measure *measure,
+                                    const struct throttle_vcpu *vcpus, unsigned n)
+{
+    uint64_t now = 0, then = 0, most = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t all = with_step_less(measure->dirty_pages_per_s, &vcpus[i]);
+
+        now += vcpus[i].dirty_pages_per_s;
+        then += with_step_less(vcpus[i].dirty_pages_per_s, &vcpus[i]);
+        most = all > most ? all : most;
+    }
+    if (measure->sampled) /* few pages, and few of those were seen: they may be anybody's */
+        return most;
+    /* What it dirties by other hands than its vCPUs' stays as it is. */
+    return then + (measure->dirty_pages_per_s > now ? measure->dirty_pages_per_s - now : 0);
+}
+
 static bool lower_if_harmless(const struct throttle_measure *measure, struct throttle_vcpu *vcpus,
                               unsigned n)
 {
-    uint64_t now = 0, then = 0, others;
     bool changed = false;
 
-    for (unsigned i = 0; i < n; i++) {
-        now += vcpus[i].dirty_pages_per_s;
-        then += rate_at(&vcpus[i], step_down(vcpus[i].percent));
-    }
-    others = measure->dirty_pages_per_s > now ? measure->dirty_pages_per_s - now : 0;
-    if (is_pressing(then + others, measure->send_pages_per_s))
+    if (is_pressing(rate_with_step_less(measure, vcpus, n), measure->send_pages_per_s))
         return false;
     for (unsigned i = 0; i < n; i++) {
         changed |= vcpus[i].percent != 0;

@@ -21,6 +21,7 @@ struct throttle_measure {
     uint64_t ms;                /* from the log's last taking to this one */
     uint64_t dirty_pages_per_s; /* of the whole guest */
     uint64_t send_pages_per_s; /* what the link takes: pages of this guest, not of its zeros only */
+    bool sampled;              /* the rates of vCPUs are an estimate */
 };
 
 struct throttle_vcpu {
@@ -35,7 +36,8 @@ struct throttle_vcpu {
  * that half; nobody is taken for a faster writer than he was when he last ran freely. While the
  * guest presses, vCPUs that write get a step less each look: at least a tenth of their time, and
  * half of the way to where the guest would press no more. Others get a step more. When it does not
- * press, and would not with a step more for all, all get that step. pressing: looks in a row, of
+ * press, and would not with a step more for all, all get that step; in proportion to the time that
+ * they have, whatever they did freely. pressing: looks in a row, of
  * this function's own, 0 at first. Returns whether a percent changed.
  */
 bool throttle_decide(unsigned *pressing, const struct throttle_measure *measure,

@@ -271,7 +271,7 @@ static int fake_vcpu_stats(void *ctx, uint32_t domid, struct migrate_vcpu *ret_v
         ret_vcpus[i] = (struct migrate_vcpu){
             .faults = vcpu->dirty_pages,
             .dirty_pages = vcpu->dirty_pages * (host->hardware ? FAKE_SAMPLE : 1),
-            .counted = !host->hardware || guest->sampling,
+            .pages_per_count = host->hardware ? guest->sampling * FAKE_SAMPLE : 1,
             .throttle_percent = vcpu->percent,
             .stall_fault_ns = vcpu->dirty_pages * 1000,
             .stall_throttle_ns = vcpu->throttled * 1000,

@@ -26,6 +26,7 @@ BASELINE_SECONDS = 60
 STEPS, PAIRS, MEMORY = "test_matrix", "test_matrix_pairs", "test_matrix_memory"
 CONTROL, DETACH, MARK, PIPE, RESOLVE, TRY = (
     "test_control", "test_detach", "test_mark", "test_pipe", "test_resolve", "test_try")
+THROTTLE, SAMPLE = "test_throttle", "test_throttle_sample"
 
 # name: (test, the case that must notice, file in toolstack/libgodwit, text to find once, text in its place)
 MUTANTS = {
@@ -117,6 +118,32 @@ MUTANTS = {
     "status-is-for-everybody": (CONTROL, "test_for_root_only", "migrate_status.c",
         "    int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);",
         "    int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);"),
+    # The throttle.
+    "sample-is-not-asked-for": (THROTTLE, "test_writer_is_found_by_sample", "throttle.c",
+        "writer_sample(t->host->ctx, t->domid, true, err);", "writer_sample(t->host->ctx, t->domid, false, err);"),
+    "sample-stays-when-switched-off": (THROTTLE, "test_switched_off_while_sampled", "throttle.c",
+        "return apply(t, before, err) || end_sample(t, err) ? -1 : 0;", "return apply(t, before, err);"),
+    "exhausted-although-switched-off": (THROTTLE, "test_switched_off_while_sampled", "throttle.c",
+        "        t->exhausted = false;\n", ""),
+    "somebody-else-pays": (THROTTLE, "test_writer_is_found", "throttle.c",
+        "vcpu_throttle(t->host->ctx, t->domid, i, ", "vcpu_throttle(t->host->ctx, t->domid, (i + 1) % t->n, "),
+    "undo-does-nothing": (THROTTLE, "test_writer_is_found", "throttle.c",
+        "    if (host->ops->vcpu_throttle(host->ctx, domid, MIGRATE_ALL_VCPUS, 0, err))\n        return -1;\n", ""),
+    "sample-is-looked-at-too-early": (THROTTLE, "test_sample_takes_longer_looks", "throttle.c",
+        "    return sample_ms > ms ? sample_ms : ms;", "    return ms;"),
+    "released-by-what-it-did-freely": (THROTTLE, "test_table", "throttle_policy.c",
+        "then += with_step_less(vcpus[i].dirty_pages_per_s, &vcpus[i]);",
+        "then += free_rate(&vcpus[i]) * (100 - step_down(vcpus[i].percent)) / 100;"),
+    "one-hit-makes-a-writer": (SAMPLE, "test_models", "throttle_sample.c",
+        "    return pages < (uint64_t)THROTTLE_SAMPLE_FEW * pages_per_hit &&",
+        "    return pages > most &&"),
+    "sample-is-taken-for-exact": (SAMPLE, "test_models", "throttle_sample.c",
+        "            sum && !is_chance(pages[i], most, pages_per_hit) ? rate * pages[i] / sum : 0;",
+        "            pages[i] * 1000 / ms;"),
+    "short-looks-will-do": (SAMPLE, "test_models", "throttle_sample.c",
+        "(uint64_t)THROTTLE_SAMPLE_HITS(n) * pages_per_hit;", "n;"),
+    "released-because-nobody-was-seen": (SAMPLE, "test_models", "throttle_policy.c",
+        "    if (measure->sampled) ", "    if (false) "),
     # The user has gone.
     "nobody-guards-what-was-left": (DETACH, "test_worker_is_killed", "handover_guard.c",
         "        work->mend(guard, work->arg, 0);", "        ;"),

@@ -57,6 +57,13 @@ static const struct row rows[] = {
      {50, 0},
      0,
      false},
+    {"also when it seemed slow, whose looks were too long to see how fast it was",
+     0,
+     3,
+     {{60, 99, 100}, {0, 0, 0}},
+     {99, 0},
+     0,
+     false},
     {"both are released", 0, 0, {{10, 30, 0}, {20, 99, 0}}, {20, 90}, 0, true},
     {"one that was always slow is no writer", 0, 2, {{2, 99, 100}, {900, 0, 0}}, {90, 22}, 3, true},
     {"one that writes more than it did is one",
@@ -266,6 +273,55 @@ static void test_switched_off_meanwhile(void **state)
     assert_true(f->throttle.counts[0].dirty_pages > 0);
 }
 
+/* Nothing is left of a sample either, and when it is switched on again it is asked for again. */
+static void test_switched_off_while_sampled(void **state)
+{
+    struct fixture *f = *state;
+
+    f->world->hosts[0].hardware = true;
+    atomic_store(&f->world->busy, 60);
+    begin(f);
+    for (unsigned i = 0; i < 40 && f->guest->vcpus[0].percent < 99; i++)
+        round_of(f, 100000, true);
+    round_of(f, 100000, true);
+    assert_int_equal(f->guest->vcpus[0].percent, 99);
+    assert_true(f->throttle.exhausted);
+    round_of(f, 100000, false);
+    assert_int_equal(f->guest->vcpus[0].percent, 0);
+    assert_false(f->guest->sampling);
+    assert_false(f->throttle.exhausted);
+    for (unsigned i = 0; i < 40 && f->guest->vcpus[0].percent == 0; i++)
+        round_of(f, 100000, true);
+    assert_true(f->guest->sampling);
+    assert_int_not_equal(f->guest->vcpus[0].percent, 0);
+}
+
+/* A round in which few pages were written tells a sample too little. */
+static void test_sample_takes_longer_looks(void **state)
+{
+    struct fixture *f = *state;
+
+    f->world->hosts[0].hardware = true;
+    atomic_store(&f->world->busy_second, 60);
+    begin(f);
+    assert_int_equal(throttle_look_ms(&f->throttle), THROTTLE_LOOK_MS);
+    round_of(f, 1024, true);
+    assert_int_equal(throttle_look_ms(&f->throttle), THROTTLE_LOOK_MS);
+    round_of(f, 1024, true); /* the sample is there */
+    assert_int_equal(throttle_look_ms(&f->throttle), 1000);
+    for (unsigned i = 0; i < 4; i++)
+        round_of(f, 1024, true);
+    assert_int_equal(f->throttle.look_ms, 800);
+    assert_int_equal(f->guest->vcpus[1].percent, 0);
+    round_of(f, 1024, true);
+    assert_int_equal(f->throttle.look_ms, 0);
+    round_of(f, 1, true); /* no pressure after all: as soon as without one */
+    for (unsigned i = 0; i < 4; i++)
+        round_of(f, 1, true);
+    assert_int_equal(f->throttle.look_ms, 0);
+    assert_int_equal(throttle_look_ms(&f->throttle), THROTTLE_LOOK_MS);
+}
+
 /* A second undo, one after the log ended, and one of a guest that is gone, are all harmless. */
 static void test_undo_is_idempotent(void **state)
 {
@@ -312,7 +368,7 @@ static void test_refusal_is_an_error(void **state)
     assert_int_equal(throttle_undo(&f->guard, &f->host, &f->err), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
@@ -323,10 +379,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slow_writer_between_rounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_released_when_it_converges, setup, teardown),
         cmocka_unit_test_setup_teardown(test_switched_off_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_switched_off_while_sampled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sample_takes_longer_looks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_undo_is_idempotent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusal_is_an_error, setup, teardown),
     };
 
+    if (argc == 2)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
