@@ -42,7 +42,8 @@ struct vcpu *vcpu_create(struct domain *d, uint32_t id)
     timer_init(&v->singleshot, unused_fired);
     timer_init(&v->throttle_end, sched_throttle_end);
     stall_vcpu_init(v);
-    d->vcpus[id] = v;
+    /* Release: who finds it, which takes no lock, finds it complete. Pairs with the dependency. */
+    __atomic_store_n(&d->vcpus[id], v, __ATOMIC_RELEASE);
     return v;
 }
 

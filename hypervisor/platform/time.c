@@ -36,19 +36,21 @@ uint64_t time_frequency_hz(void)
     return frequency_hz;
 }
 
-static uint64_t scale(uint64_t value, uint64_t factor)
+static unsigned __int128 scale(uint64_t value, uint64_t factor)
 {
-    return (uint64_t)((unsigned __int128)value * factor >> 32);
+    return (unsigned __int128)value * factor >> 32;
 }
 
 uint64_t time_ticks_to_ns(uint64_t ticks)
 {
-    return scale(ticks, ns_per_tick);
+    return (uint64_t)scale(ticks, ns_per_tick);
 }
 
 uint64_t time_ns_to_ticks(uint64_t ns)
 {
-    return scale(ns, ticks_per_ns);
+    unsigned __int128 ticks = scale(ns, ticks_per_ns);
+
+    return ticks > UINT64_MAX ? UINT64_MAX : (uint64_t)ticks;
 }
 
 uint64_t time_now_ns(void)
@@ -64,14 +66,26 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
     atomic_store_explicit(&timer->firing_cpu, -1, memory_order_relaxed);
 }
 
+/*
+ * The count at which it is deadline_ns, one tick late rather than early. From now on: an error in
+ * the factors grows with what is converted, and an interrupt that comes early comes again at once,
+ * until it is time. A guest may ask for any moment: what is beyond the last one is the last one.
+ */
+static uint64_t count_at(uint64_t deadline_ns)
+{
+    uint64_t count = time_counter(), now_ns = time_ticks_to_ns(count);
+    uint64_t wait = deadline_ns > now_ns ? time_ns_to_ticks(deadline_ns - now_ns) : 0;
+
+    return wait < UINT64_MAX - count ? count + wait + 1 : UINT64_MAX;
+}
+
 /* List of this CPU, lock held: the hardware follows the head. */
 static void program_head(const struct timer_list *list)
 {
     if (list->head == NULL) {
         WRITE_SYSREG(0, cnthp_ctl_el2);
     } else {
-        /* One tick more than rounded down: never early. */
-        WRITE_SYSREG(time_ns_to_ticks(list->head->deadline_ns) + 1, cnthp_cval_el2);
+        WRITE_SYSREG(count_at(list->head->deadline_ns), cnthp_cval_el2);
         WRITE_SYSREG(CTL_ENABLE, cnthp_ctl_el2);
     }
     isb();

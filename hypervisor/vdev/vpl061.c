@@ -164,25 +164,34 @@ int vpl061_init(struct domain *d, ipa_t ipa, uint32_t intid)
 
 void vpl061_free(struct domain *d)
 {
-    if (d->vpl061.present) {
-        timer_cancel(&d->vpl061.release);
-        d->vpl061.present = false;
+    struct vpl061 *gpio = &d->vpl061;
+
+    if (gpio->present) {
+        spin_lock(&gpio->lock);
+        gpio->present = false;
+        spin_unlock(&gpio->lock);
+        timer_cancel(&gpio->release); /* nobody sets it any more */
     }
 }
 
 int vpl061_press_power_key(struct domain *d)
 {
     struct vpl061 *gpio = &d->vpl061;
+    int error = -ENODEV;
+
     if (!gpio->present) {
-        return -ENODEV;
+        return error;
     }
     /* Without the lock: the release that runs now wants it. A second press may come between. */
     timer_cancel(&gpio->release);
     spin_lock(&gpio->lock);
-    drive(gpio, gpio->inputs | POWER_KEY);
-    arm_release(gpio);
+    if (gpio->present) { /* still: who has taken it away has cancelled the release for good */
+        drive(gpio, gpio->inputs | POWER_KEY);
+        arm_release(gpio);
+        error = 0;
+    }
     spin_unlock(&gpio->lock);
-    return 0;
+    return error;
 }
 
 void vpl061_recompute(struct domain *d)
@@ -192,7 +201,7 @@ void vpl061_recompute(struct domain *d)
     timer_cancel(&gpio->release);
     spin_lock(&gpio->lock);
     update(gpio, levels(gpio));
-    if (gpio->inputs & POWER_KEY) {
+    if (gpio->present && (gpio->inputs & POWER_KEY)) {
         arm_release(gpio);
     }
     spin_unlock(&gpio->lock);

@@ -68,17 +68,22 @@ static uint64_t deadline_ns(const struct vcpu *v, uint64_t cval)
  */
 static void update(struct vcpu *v, uint32_t ppi, uint32_t ctl, uint64_t cval, struct timer *timer)
 {
-    bool line = timer_enabled(ctl) && guest_now(v) >= cval;
+    bool line = timer_enabled(ctl) && guest_now(v) >= cval, waits;
 
+    spin_lock(&v->vtimer.lock);
     vgic_set_line(v->domain, v, ppi, line);
-    if (timer_enabled(ctl) && !line && !clock_stands(v)) {
+    waits = timer_enabled(ctl) && !line && !clock_stands(v) && !v->vtimer.stopped;
+    if (waits) {
         timer_set(timer, deadline_ns(v, cval));
-    } else if (timer->cpu >= 0) {
+    }
+    spin_unlock(&v->vtimer.lock);
+    /* Without the lock, which who fires wants: he finds that there is nothing to wait for. */
+    if (!waits && timer->cpu >= 0) {
         timer_cancel(timer);
     }
 }
 
-/* What a host timer does when it fires: the same without the cancelling of itself. */
+/* What a host timer does when it fires: the same without the cancelling of itself. Locked. */
 static void fired(struct vcpu *v, uint32_t ppi, uint32_t ctl, uint64_t cval, struct timer *timer)
 {
     if (!timer_enabled(ctl) || clock_stands(v)) {
@@ -86,7 +91,7 @@ static void fired(struct vcpu *v, uint32_t ppi, uint32_t ctl, uint64_t cval, str
     }
     if (guest_now(v) >= cval) {
         vgic_set_line(v->domain, v, ppi, true);
-    } else {
+    } else if (!v->vtimer.stopped) {
         timer_set(timer, deadline_ns(v, cval));
     }
 }
@@ -95,14 +100,18 @@ static void wake_fired(struct timer *timer)
 {
     struct vcpu *v = VCPU_OF(timer, wake);
 
+    spin_lock(&v->vtimer.lock);
     fired(v, PPI_VIRTUAL, v->vtimer.cntv_ctl, v->vtimer.cntv_cval, timer);
+    spin_unlock(&v->vtimer.lock);
 }
 
 static void phys_fired(struct timer *timer)
 {
     struct vcpu *v = VCPU_OF(timer, phys);
 
+    spin_lock(&v->vtimer.lock);
     fired(v, PPI_PHYSICAL, v->vtimer.cntp_ctl, v->vtimer.cntp_cval, timer);
+    spin_unlock(&v->vtimer.lock);
 }
 
 /* The virtual timer of the guest that runs here has reached its value. */
@@ -143,6 +152,10 @@ void vtimer_vcpu_init(struct vcpu *v)
 
 void vtimer_vcpu_stop(struct vcpu *v)
 {
+    /* Who starts the clock of a domain that is being destroyed sets no timer behind us. */
+    spin_lock(&v->vtimer.lock);
+    v->vtimer.stopped = true;
+    spin_unlock(&v->vtimer.lock);
     timer_cancel(&v->vtimer.wake);
     timer_cancel(&v->vtimer.phys);
 }

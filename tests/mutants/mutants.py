@@ -14,6 +14,9 @@ PAGES = ("host", "tests/hypercall/test_hypercall_pages")
 PAGES_CHANGE = ("host", "tests/hypercall/test_hypercall_pages_change")
 DM_OP = ("host", "tests/hypercall/test_hypercall_dm_op")
 PL011 = ("host", "tests/vdev/test_vdev_pl011")
+PL061 = ("host", "tests/vdev/test_vdev_pl061")
+TIME = ("host", "tests/time/test_time_time")
+VTIMER = ("host", "tests/time/test_time_vtimer")
 FOREIGN = ("host", "tests/p2m/test_p2m_foreign")
 WRITERS = ("guests", "dirty log, every writer on a72")
 WRITERS_MAX = ("guests", "dirty log, every writer, by faults on max")
@@ -207,6 +210,30 @@ MUTANTS = {
         "hypervisor/domain/throttle_budget.h", "    throttle->used_ns += ns;", "    (void)ns;")),
     "sleepers-are-spared": mutant([SCHED], (
         "hypervisor/domain/sched_state.c", "        sched_charge_sleep(v, now_ns);\n", "")),
+    # A timer fires once, not before it is time, and not after what it belongs to has gone.
+    "timer-is-early-after-a-long-uptime": mutant([TIME], (
+        "hypervisor/platform/time.c", "    return wait < UINT64_MAX - count ? count + wait + 1 : UINT64_MAX;",
+        "    (void)wait;\n    return time_ns_to_ticks(deadline_ns) + 1;")),
+    "last-moment-has-passed": mutant([TIME], (
+        "hypervisor/platform/time.c", "wait < UINT64_MAX - count ? count + wait + 1 : UINT64_MAX;", "count + wait + 1;")),
+    "two-set-one-timer-of-a-guest": mutant([VTIMER], (
+        "hypervisor/vdev/vtimer.c", """    spin_lock(&v->vtimer.lock);
+    fired(v, PPI_PHYSICAL, v->vtimer.cntp_ctl, v->vtimer.cntp_cval, timer);
+    spin_unlock(&v->vtimer.lock);
+""", "    fired(v, PPI_PHYSICAL, v->vtimer.cntp_ctl, v->vtimer.cntp_cval, timer);\n")),
+    "fired-timer-believes-what-was": mutant([VTIMER], (
+        "hypervisor/vdev/vtimer.c", """    spin_lock(&v->vtimer.lock);
+    fired(v, PPI_VIRTUAL, v->vtimer.cntv_ctl, v->vtimer.cntv_cval, timer);
+""", """    uint64_t cval = v->vtimer.cntv_cval;
+    spin_lock(&v->vtimer.lock);
+    fired(v, PPI_VIRTUAL, v->vtimer.cntv_ctl, cval, timer);
+""")),
+    "timer-outlives-its-domain": mutant([VTIMER], (
+        "hypervisor/vdev/vtimer.c", " && !clock_stands(v) && !v->vtimer.stopped;", " && !clock_stands(v);")),
+    "fired-timer-outlives-its-domain": mutant([VTIMER], (
+        "hypervisor/vdev/vtimer.c", "    } else if (!v->vtimer.stopped) {", "    } else {")),
+    "pressed-key-outlives-its-domain": mutant([PL061], (
+        "hypervisor/vdev/vpl061.c", "    if (gpio->present) { /* still", "    if (true) { /* still")),
     "wait-never-ends": mutant([SCHED], (
         "hypervisor/domain/sched_account.c", "        timer_set(&v->throttle_end, v->throttle.until_ns);", ";")),
     # The port: both kinds of TLB entries go, on all CPUs.

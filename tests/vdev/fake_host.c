@@ -154,6 +154,12 @@ void timer_cancel(struct timer *timer)
     if (fake.armed == timer) {
         fake.armed = NULL;
     }
+    if (fake.on_cancel != NULL) {
+        void (*act)(void) = fake.on_cancel;
+
+        fake.on_cancel = NULL;
+        act();
+    }
 }
 
 void fake_advance(uint64_t ns)

@@ -41,6 +41,7 @@ struct fake_host {
     uint64_t last_marked_gfn;
     unsigned frames_put;
     struct timer *armed;
+    void (*on_cancel)(void); /* what another CPU does while somebody cancels a timer, once */
     irq_handler_fn handlers[FAKE_INTIDS];
     void *contexts[FAKE_INTIDS];
 };

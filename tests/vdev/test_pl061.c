@@ -129,6 +129,20 @@ static void test_second_press_prolongs(void **state)
     assert_int_equal(vpl061_press_power_key(d), -ENODEV);
 }
 
+static void take_device_away(void)
+{
+    vpl061_free(d);
+}
+
+/* The device goes with its domain while somebody presses the key: no timer outlives it. */
+static void test_press_while_it_goes(void **state)
+{
+    fake.on_cancel = take_device_away;
+    assert_int_equal(vpl061_press_power_key(d), -ENODEV);
+    assert_null(fake.armed);
+    assert_int_equal(vpl061_press_power_key(d), -ENODEV);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +152,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_edge_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_level, setup, teardown),
         cmocka_unit_test_setup_teardown(test_second_press_prolongs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_press_while_it_goes, setup, teardown),
     };
     return cmocka_run_group_tests_name("pl061", tests, NULL, NULL);
 }

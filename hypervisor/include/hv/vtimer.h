@@ -19,6 +19,9 @@ struct vtimer_vcpu {
     uint32_t cntp_ctl;
     struct timer wake; /* stands in for CNTV while the vCPU is not loaded */
     struct timer phys; /* emulated CNTP */
+    /* One timer may fire on the CPU where it was set while the vCPU runs on another and sets it. */
+    struct spinlock lock;
+    bool stopped; /* lock: no timer is set any more */
 };
 
 /* Once on the boot CPU, then on every CPU (after gic_init_cpu). */
