@@ -310,13 +310,12 @@ int vpl011_attach_ring(struct domain *d, pa_t ring_pa, uint64_t ring_gfn, uint32
     struct vpl011 *uart = &d->vpl011;
     struct after after = {false};
 
-    if (!uart->present) {
-        return -ENODEV;
-    }
     spin_lock(&uart->lock);
-    if (uart->ring_pa.addr) {
+    if (!uart->present || uart->ring_pa.addr) {
+        int error = uart->present ? -EEXIST : -ENODEV;
+
         spin_unlock(&uart->lock);
-        return -EEXIST;
+        return error;
     }
     uart->ring_pa = ring_pa;
     uart->ring_gfn = ring_gfn;
@@ -336,6 +335,7 @@ void vpl011_free(struct domain *d)
     spin_lock(&uart->lock);
     pa_t ring_pa = uart->ring_pa;
     uart->ring_pa = pa_make(0);
+    uart->present = false; /* no ring comes behind us, with a frame that nobody would put */
     spin_unlock(&uart->lock);
     if (ring_pa.addr) {
         frame_put(ring_pa);

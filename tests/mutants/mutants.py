@@ -232,6 +232,8 @@ MUTANTS = {
         "hypervisor/vdev/vtimer.c", " && !clock_stands(v) && !v->vtimer.stopped;", " && !clock_stands(v);")),
     "fired-timer-outlives-its-domain": mutant([VTIMER], (
         "hypervisor/vdev/vtimer.c", "    } else if (!v->vtimer.stopped) {", "    } else {")),
+    "ring-comes-after-the-end": mutant([PL011], (
+        "hypervisor/vdev/vpl011.c", "    uart->present = false; /* no ring", "    /* no ring")),
     "pressed-key-outlives-its-domain": mutant([PL061], (
         "hypervisor/vdev/vpl061.c", "    if (gpio->present) { /* still", "    if (true) { /* still")),
     "wait-never-ends": mutant([SCHED], (

@@ -144,6 +144,17 @@ static void bug_13_own_writes(void **state)
     assert_true(fake.marks > 1);
 }
 
+/* A ring that comes while the domain goes is its caller's to put. */
+static void test_no_ring_after_the_end(void **state)
+{
+    attach();
+    vpl011_free(d);
+    assert_int_equal(fake.frames_put, 1);
+    assert_int_equal(vpl011_attach_ring(d, pa_make(4096), 1, 1), -ENODEV);
+    vpl011_free(d);
+    assert_int_equal(fake.frames_put, 1);
+}
+
 static void test_full_ring_drops(void **state)
 {
     attach();
@@ -264,6 +275,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_registers_keep_their_bits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output_waits_for_its_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(bug_13_own_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_ring_after_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_ring_drops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_indices, setup, teardown),
         cmocka_unit_test_setup_teardown(test_input_without_fifo, setup, teardown),

@@ -44,7 +44,7 @@ int vpl011_init(struct domain *d, ipa_t ipa, uint32_t intid);
  * the reference stays the caller's.
  */
 int vpl011_attach_ring(struct domain *d, pa_t ring_pa, uint64_t ring_gfn, uint32_t port);
-/* Drops the ring's frame reference. The domain runs no more. */
+/* Drops the ring's frame reference; none is attached from here on. The domain runs no more. */
 void vpl011_free(struct domain *d);
 /* The reader's event channel was signalled: take input from the ring. Any CPU. */
 void vpl011_notify(struct domain *d);
