@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -11,6 +12,11 @@ int cli_fail(const char *command, const struct gw_error *err)
     fflush(stdout);
     fprintf(stderr, "godwit %s: %s\n", command, err->message);
     return err->code ? err->code : GW_EXIT_FAILED;
+}
+
+enum gw_progress cli_progress(void)
+{
+    return isatty(STDERR_FILENO) ? GW_PROGRESS_TERMINAL : GW_PROGRESS_LINES;
 }
 
 int cli_usage(const char *command, const char *format, ...)

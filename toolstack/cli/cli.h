@@ -8,6 +8,7 @@
 #include <libgodwit/domain.h>
 #include <libgodwit/error.h>
 #include <libgodwit/hv.h>
+#include <libgodwit/migrate.h>
 #include <stdbool.h>
 
 struct cli_command {
@@ -35,6 +36,8 @@ int cli_run(int argc, char **argv);
 /* Prints "godwit COMMAND: message" on stderr. Returns err's exit code. */
 int cli_fail(const char *command, const struct gw_error *err);
 /* A wrong command line: message and a pointer to --help. Returns GW_EXIT_USAGE. */
+/* What commands that take long say meanwhile: a line that is rewritten on a terminal only. */
+enum gw_progress cli_progress(void);
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Values of long options without a letter. */

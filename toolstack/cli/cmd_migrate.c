@@ -2,7 +2,6 @@
 #include <libgodwit/migrate.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "migrate_limits.h"
@@ -84,8 +83,7 @@ static int parse_option(int c, const char *name, struct gw_migrate_options *m,
 
 int cmd_migrate(int argc, char **argv)
 {
-    struct gw_migrate_options migrate = {.progress = isatty(STDERR_FILENO) ? GW_PROGRESS_TERMINAL
-                                                                           : GW_PROGRESS_LINES};
+    struct gw_migrate_options migrate = {.progress = cli_progress()};
     struct cli_transport transport = {0};
     struct gw_error err = {0};
     int c, rc;

@@ -10,7 +10,7 @@ int cmd_restore(int argc, char **argv)
                                             {"quiet", no_argument, NULL, 'q'},
                                             {"verify", no_argument, NULL, CLI_OPT_OWN},
                                             {0}};
-    struct gw_restore_options restore = {.progress = GW_PROGRESS_LINES};
+    struct gw_restore_options restore = {.progress = cli_progress()};
     struct gw_error err = {0};
     int c, rc;
 

@@ -51,7 +51,7 @@ static int set_option(struct gw_save_options *save, int c, const char *command)
 
 int cmd_save(int argc, char **argv)
 {
-    struct gw_save_options save = {.progress = GW_PROGRESS_LINES};
+    struct gw_save_options save = {.progress = cli_progress()};
     struct gw_error err = {0};
     int c, rc;
 

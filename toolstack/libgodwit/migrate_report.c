@@ -7,16 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REWRITE_MS 500
-#define BAR_CELLS  20
-
-static enum gw_progress progress_of(const struct migrate_report *r)
-{
-    bool detached = r->detached && atomic_load_explicit(r->detached, memory_order_relaxed);
-
-    return detached ? GW_PROGRESS_NONE : r->progress;
-}
-
 static double mib(uint64_t pages)
 {
     return (double)pages * STREAM_PAGE_BYTES / (1 << 20);
@@ -35,7 +25,7 @@ void migrate_report_begin(struct migrate_report *r, const char *guest, const cha
     r->destination = destination;
     if (gethostname(r->source, sizeof(r->source) - 1) < 0)
         snprintf(r->source, sizeof(r->source), "unknown");
-    r->progress = progress;
+    r->line = (struct progress_line){.progress = progress, .began_ms = r->began_ms};
     r->phase = "setup";
     r->result = "active";
     r->runs_at = "source";
@@ -66,17 +56,6 @@ void migrate_report_event(struct migrate_report *r, const char *format, ...)
     va_end(args);
 }
 
-/* "[=====>    ] 65 %": of this pass, so it never goes back within one. */
-static void print_bar(uint64_t done, uint64_t total)
-{
-    unsigned cells = total ? (unsigned)(done * BAR_CELLS / total) : 0;
-
-    fputs("  [", stderr);
-    for (unsigned i = 0; i < BAR_CELLS; i++)
-        fputc(i < cells ? '=' : i == cells ? '>' : ' ', stderr);
-    fprintf(stderr, "] %3u %%", total ? (unsigned)(done * 100 / total) : 0);
-}
-
 /* What the last round has measured. */
 static void print_rates(const struct precopy *p)
 {
@@ -90,53 +69,31 @@ static void print_rates(const struct precopy *p)
         fprintf(stderr, "  %s", p->why);
 }
 
-/* Of what was sent since the line was last rewritten; the first time, since the beginning. */
-static double bytes_per_s(struct migrate_report *r, uint64_t now)
-{
-    uint64_t since = r->shown_ms ? r->shown_ms : r->began_ms;
-    uint64_t bytes = r->bytes - r->shown_bytes, ms = now > since ? now - since : 1;
-
-    r->shown_ms = now;
-    r->shown_bytes = r->bytes;
-    return (double)bytes * 1000 / (double)ms;
-}
-
 void migrate_report_pass(struct migrate_report *r, const struct precopy *p, uint64_t done,
                          uint64_t total)
 {
-    uint64_t now = precopy_now_ms();
-    double rate;
+    char who[160], phase[32];
 
-    if (progress_of(r) != GW_PROGRESS_TERMINAL || (done > 0 && now - r->shown_ms < REWRITE_MS))
+    if (!progress_line_is_due(&r->line, done))
         return;
-    rate = bytes_per_s(r, now);
-    fprintf(stderr, "\r%s -> %s: ", r->guest, r->destination);
-    if (!strcmp(r->phase, "rounds"))
-        fprintf(stderr, p->n ? "round %u" : "bulk copy", p->n + 1);
+    snprintf(who, sizeof(who), "%s -> %s", r->guest, r->destination);
+    if (strcmp(r->phase, "rounds") != 0)
+        snprintf(phase, sizeof(phase), "%s", r->phase);
     else
-        fputs(r->phase, stderr);
-    fprintf(stderr, "  sent %.1f MiB  %.1f MiB/s", (double)r->bytes / (1 << 20), rate / (1 << 20));
+        snprintf(phase, sizeof(phase), p->n ? "round %u" : "bulk copy", p->n + 1);
+    progress_line_open(&r->line, who, phase, "sent", r->bytes);
     if (p->n && !p->stopped)
         print_rates(p);
-    print_bar(done < total ? done : total, total);
-    fputs("\033[K", stderr);
-    fflush(stderr);
-}
-
-/* Ends the rewritten line's life: what follows starts at the left. */
-static void wipe_line(struct migrate_report *r)
-{
-    if (progress_of(r) == GW_PROGRESS_TERMINAL)
-        fputs("\r\033[K", stderr);
+    progress_line_close(done, total);
 }
 
 void migrate_report_say(struct migrate_report *r, const char *format, ...)
 {
     va_list args;
 
-    if (progress_of(r) == GW_PROGRESS_NONE)
+    if (progress_line_kind(&r->line) == GW_PROGRESS_NONE)
         return;
-    wipe_line(r);
+    progress_line_wipe(&r->line);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
@@ -147,7 +104,7 @@ void migrate_report_round(struct migrate_report *r, const struct precopy *p)
 {
     const struct precopy_round *round = &p->rounds[p->n - 1];
 
-    if (progress_of(r) != GW_PROGRESS_LINES)
+    if (progress_line_kind(&r->line) != GW_PROGRESS_LINES)
         return;
     if (round->final)
         migrate_report_say(r, "stopped:  sent %8llu pages (%llu zero) in %llu ms",

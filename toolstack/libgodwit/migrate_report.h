@@ -4,6 +4,7 @@
 #define MIGRATE_REPORT_H
 
 #include "precopy.h"
+#include "progress_line.h"
 #include <libgodwit/migrate.h>
 
 #define MIGRATE_EVENTS_MAX 256u
@@ -16,15 +17,12 @@ struct migrate_event {
 struct migrate_report {
     const char *guest, *destination;
     char source[65]; /* this host's name */
-    enum gw_progress progress;
-    const _Atomic bool *detached; /* not NULL and true: nobody reads what is said */
-    const char *phase;            /* "setup", "rounds", "stop", "verify", "handover", "done" */
-    const char *result;           /* as in docs/migrate.schema.json */
-    const char *runs_at;          /* "source", "destination", "unknown" */
-    uint64_t began_ms;            /* monotonic clock */
+    struct progress_line line;
+    const char *phase;   /* "setup", "rounds", "stop", "verify", "handover", "done" */
+    const char *result;  /* as in docs/migrate.schema.json */
+    const char *runs_at; /* "source", "destination", "unknown" */
+    uint64_t began_ms;   /* monotonic clock */
     uint64_t began_unix_ms;
-    uint64_t shown_ms;    /* when the line on the terminal was last rewritten */
-    uint64_t shown_bytes; /* sent by then */
     uint64_t total_ms, downtime_ms, verify_ms, handover_ms;
     uint64_t memory_pages, verified_pages;
     uint64_t pages, zero_pages, raw_bytes, bytes; /* sent so far: migrate_report_count() */

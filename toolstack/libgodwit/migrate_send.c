@@ -182,7 +182,7 @@ static int work(struct handover_guard *guard, void *arg)
         .precopy = {.guard = guard, .limits = precopy_limits_fill(options->limits)},
     };
     migrate_report_begin(&s.report, options->name, options->host, options->progress);
-    s.report.detached = &guard->detached;
+    s.report.line.detached = &guard->detached;
     s.precopy.began_ms = s.report.began_ms;
     bool moved = run(&s) == 0;
     bool gone = handover_guard_has(guard, HANDOVER_GONE);

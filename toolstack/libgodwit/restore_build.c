@@ -147,7 +147,11 @@ static int take_pages(struct restore_builder *b, const struct stream_record *rec
 {
     if (!b->verified)
         return distrust("pages without a guest", err);
-    return restore_lane_take_pages(&b->lanes[0], record, err);
+    if (restore_lane_take_pages(&b->lanes[0], record, err))
+        return -1;
+    if (b->on_pages)
+        b->on_pages(b->pages_arg, b);
+    return 0;
 }
 
 /* GODWIT_LANE: the source must mean as many connections as there are. */

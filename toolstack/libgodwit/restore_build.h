@@ -20,7 +20,10 @@ struct restore_builder {
     /* Called by any lane when all of them have met this mark; NULL: there may be none. */
     int (*mark)(void *arg, uint32_t number, struct gw_error *err);
     void *accept_arg; /* of both */
-    bool only_try;    /* set by the caller: ends where the guest has been created, without pages */
+    /* Called after each record of pages of the main stream; NULL: nothing to do. */
+    void (*on_pages)(void *arg, const struct restore_builder *builder);
+    void *pages_arg;
+    bool only_try; /* set by the caller: ends where the guest has been created, without pages */
 
     struct stream_config config;
     char *text;                                    /* what config.text points to */

@@ -6,6 +6,7 @@
 #include "handover_guard.h"
 #include "migrate_step.h"
 #include "precopy.h"
+#include "progress_line.h"
 #include "restore_files.h"
 #include "save_chain.h"
 #include "save_file.h"
@@ -30,11 +31,32 @@ struct saver {
     struct save_rounds rounds;
     bool chain_broken; /* the log had been left on for us, and cannot be used any more */
     uint64_t stopped_at_ms, stopped_ms;
+    struct progress_line line;
 };
 
 static const struct migrate_opener *opener_of(const struct gw_save_options *options)
 {
     return options->opener ? options->opener : &migrate_this_host;
+}
+
+/* --- what is said meanwhile
+ * ------------------------------------------------------------------------
+ */
+
+static void show_progress(void *arg, uint64_t done, uint64_t total)
+{
+    struct saver *s = arg;
+    char who[160], phase[32] = "memory";
+
+    if (!progress_line_is_due(&s->line, done))
+        return;
+    snprintf(who, sizeof(who), "%.60s -> %.90s", s->options->name, s->options->path);
+    if (s->options->live && s->stopped_at_ms)
+        snprintf(phase, sizeof(phase), "stopped");
+    else if (s->options->live)
+        snprintf(phase, sizeof(phase), "round %u", s->rounds.n + 1);
+    progress_line_open(&s->line, who, phase, "written", save_source_bytes(&s->source));
+    progress_line_close(done, total);
 }
 
 /* --- before anything is touched -----------------------------------------------------------------
@@ -91,6 +113,8 @@ static int open_all(struct saver *s)
         save_source_open(&s->source, &s->host, &s->io, o->name, s->err))
         return -1;
     s->source.compress_level = o->compress_level;
+    s->source.on_progress = show_progress;
+    s->source.progress_arg = s;
     atomic_store_explicit(&s->guard->domid, s->source.guest.domid, memory_order_relaxed);
     s->guard->was_paused = s->source.guest.config.paused;
     if (s->host.ops->log_claim(s->host.ctx, s->source.guest.domid, s->err) || find_base(s) ||
@@ -312,9 +336,14 @@ static int work(struct handover_guard *guard, void *arg)
                .stall_ms = STALL_MS,
                .cancelled = &handover_cancelled,
                .peer = options->path},
+        .line = {.progress = options->progress,
+                 .detached = &guard->detached,
+                 .began_ms = precopy_now_ms()},
     };
 
-    if (save(&s) == 0 && options->progress != GW_PROGRESS_NONE)
+    int rc = save(&s);
+    progress_line_wipe(&s.line);
+    if (rc == 0 && options->progress != GW_PROGRESS_NONE)
         report(&s);
     save_file_close(&s.file);
     save_source_close(&s.source);
@@ -332,7 +361,9 @@ static int mend(struct handover_guard *guard, void *arg, int signal_number)
     struct migrate_host host = {0};
     struct gw_error unused = {0}, second = {0};
     bool paused = true, logging = handover_guard_has(guard, HANDOVER_LOGGING);
+    const struct progress_line line = {.progress = options->progress};
 
+    progress_line_wipe(&line);
     save_file_mend(options->path);
     gw_error_set(&guard->error, GW_EXIT_FAILED, "saving was killed by signal %d", signal_number);
     if (!handover_guard_has(guard, HANDOVER_STOPPED | HANDOVER_LOGGING) ||

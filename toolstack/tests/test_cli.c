@@ -2,8 +2,10 @@
 /* The command as a user meets it: output, messages, exit codes. Each run is a process of its own.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libgodwit/log_owner.h>
 #include <libgodwit/registry.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -442,6 +444,27 @@ static void test_held(void **state)
     assert_null(fake_domain(domid));
 }
 
+/* Only a terminal has a line that is rewritten. */
+static void test_progress(void **state)
+{
+    int kept = dup(2), terminal, screen, file = open("/dev/null", O_WRONLY);
+    enum gw_progress on_terminal, elsewhere;
+
+    (void)state;
+    assert_int_equal(openpty(&screen, &terminal, NULL, NULL, NULL), 0);
+    dup2(terminal, 2);
+    on_terminal = cli_progress();
+    dup2(file, 2);
+    elsewhere = cli_progress();
+    dup2(kept, 2);
+    assert_int_equal(on_terminal, GW_PROGRESS_TERMINAL);
+    assert_int_equal(elsewhere, GW_PROGRESS_LINES);
+    close(kept);
+    close(terminal);
+    close(screen);
+    close(file);
+}
+
 static void test_exit_codes(void **state)
 {
     char line[512];
@@ -483,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_dirty_interrupted),
         cmocka_unit_test(test_dirty_hands_over),
         cmocka_unit_test(test_held),
+        cmocka_unit_test(test_progress),
         cmocka_unit_test(test_exit_codes),
     };
 

@@ -2,6 +2,7 @@
 /* What a migration prints while it runs: one line, rewritten, on a terminal; elsewhere one for each
  * round; nothing when it was told to be quiet. */
 #include "fake_move.h"
+#include "fake_save.h"
 
 #include <libgodwit/migrate.h>
 #include <pthread.h>
@@ -106,6 +107,71 @@ static void test_failure_on_a_terminal(void **state)
     assert_said("\r\033[Kthe migration of web did not succeed\n");
 }
 
+/* Saves a busy guest and restores it, after the save or not; keeps what both have said. */
+static void save_and_restore(enum gw_progress progress, bool live, bool fail)
+{
+    struct fake_save *f = fake_save_begin(20);
+    int saved = dup(2);
+    FILE *file = tmpfile();
+
+    assert_true(f && file);
+    struct gw_save_options save = {.name = "web",
+                                   .path = f->files[0],
+                                   .live = live,
+                                   .progress = progress,
+                                   .opener = &f->opener};
+    struct gw_restore_options restore = {
+        .path = f->files[0], .paused = true, .progress = progress, .opener = &f->opener};
+    if (fail)
+        setenv("GODWIT_FAIL_AT", "save-pages:error", 1);
+    dup2(fileno(file), 2);
+    int status = fake_save_run(f, &save);
+    fprintf(stderr, "|");
+    if (status == 0)
+        status = gw_restore(&restore, &f->err);
+    dup2(saved, 2);
+    close(saved);
+    rewind(file);
+    said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
+    fclose(file);
+    assert_int_equal(status != 0, fail);
+    assert_true(fake_save_end(f));
+}
+
+static void test_save_and_restore_on_a_terminal(void **state)
+{
+    save_and_restore(GW_PROGRESS_TERMINAL, false, false);
+    assert_said("/0.save: memory  written ");
+    assert_said("\r\033[Kweb saved to ");
+    assert_said("/0.save -> web: memory  read ");
+    assert_said("\r\033[Kweb restored from ");
+    assert_true(strstr(said, "web restored from ") > strstr(said, "-> web: memory"));
+    assert_true(strstr(said, "web saved to ") > strstr(said, " written "));
+    save_and_restore(GW_PROGRESS_TERMINAL, true, false);
+    assert_said("\rweb -> ");
+    assert_said("/0.save: round 1  written ");
+    assert_said("/0.save: stopped  written ");
+}
+
+static void test_save_and_restore_elsewhere(void **state)
+{
+    save_and_restore(GW_PROGRESS_LINES, true, false);
+    assert_null(strchr(said, '\r'));
+    assert_null(strchr(said, '\033'));
+    assert_int_equal(strncmp(said, "web saved to ", strlen("web saved to ")), 0);
+    assert_said("\n|web restored from ");
+    save_and_restore(GW_PROGRESS_NONE, true, false);
+    assert_string_equal(said, "|");
+}
+
+/* What the caller says of a failure starts at the left. */
+static void test_save_fails_on_a_terminal(void **state)
+{
+    save_and_restore(GW_PROGRESS_TERMINAL, false, true);
+    assert_said(" written ");
+    assert_said("\r\033[K|");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3)
@@ -115,6 +181,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_failure_on_a_terminal),
+        cmocka_unit_test(test_save_and_restore_on_a_terminal),
+        cmocka_unit_test(test_save_and_restore_elsewhere),
+        cmocka_unit_test(test_save_fails_on_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
