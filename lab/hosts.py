@@ -102,7 +102,10 @@ class Lab:
 
     def up(self, names, cpu="cortex-a72", smp=2, mem="1G", bare=False, owner=None, append="",
            control_mem="512M", say=lambda text: None):
-        """Boots the hosts and waits until each runs its ssh server. Raises LabError otherwise."""
+        """Boots the hosts and waits until each runs its ssh server. Raises LabError otherwise.
+
+        cpu: one model for all, or {host: model}.
+        """
         if self.keeper("running") is not None:
             raise LabError("a lab is up already in %s; end it with: scripts/lab down" % self.folder)
         needed = [os.path.join(IMAGES, n) for n in ("control.cpio", "disk.img")]
@@ -117,7 +120,8 @@ class Lab:
         hosts = {}
         for index, name in enumerate(names):
             self.make_files(name, index, names)
-            hosts[name] = {"argv": self.qemu(name, index, **options), "address": address(index)}
+            own = dict(options, cpu=cpu[name] if isinstance(cpu, dict) else cpu)
+            hosts[name] = {"argv": self.qemu(name, index, **own), "address": address(index)}
         with open(self.path("lab.json"), "w") as f:
             json.dump({"hosts": hosts, "options": options, "scale": scale}, f, indent=1)
         argv = [sys.executable, os.path.join(LAB, "keeper.py"), self.folder]

@@ -341,7 +341,7 @@ def test_memory_runs_out(bench):
     with traveller(bench, "starved") as g, groups(bench):
         carry(g)
         peaks = bench.each(lambda host: int(bench.check(host, "cat /run/groups/small/memory.peak")))
-        expect(max(peaks.values()) < 24 << 20, "a migration takes %s bytes" % peaks)
+        expect(max(peaks.values()) < 16 << 20, "a migration takes %s bytes" % peaks)
         for role, step in (("source", "source-log"), ("destination", "dest-created")):
             one = Attempt(g, "--verify", **{role: step + ":stop"})
             host = one.here if role == "source" else one.there
