@@ -62,6 +62,21 @@ static size_t repeat(uint8_t *data, size_t size, size_t max_size, const struct r
     return size + r->bytes;
 }
 
+/* A copy of a record at the place of another. */
+static size_t copy(uint8_t *data, size_t size, size_t max_size, const struct record *r,
+                   const struct record *to)
+{
+    static uint8_t kept[4096];
+    const size_t at = to->at, bytes = r->bytes;
+
+    if (size + bytes > max_size || bytes > sizeof(kept))
+        return size;
+    memcpy(kept, data + r->at, bytes);
+    memmove(data + at + bytes, data + at, size - at);
+    memcpy(data + at, kept, bytes);
+    return size + bytes;
+}
+
 /* A list of pages without contents: every count is then nearly right. */
 static size_t empty_pages(uint8_t *data, size_t size, const struct record *r)
 {
@@ -109,17 +124,17 @@ static size_t insert(uint8_t *data, size_t size, size_t max_size, const struct r
 
 static void nudge(uint8_t *at, unsigned random)
 {
-    put(at, get(at) + (random % 2 ? 1u : -1u) * (1u << (random / 2 % 6)));
+    put(at, get(at) + (random % 2 ? 1u : -1u) * (1u << (random / 2 % 12)));
 }
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
     struct record records[RECORDS_MAX];
-    unsigned n = find_records(data, size, records), random = seed / 10;
+    unsigned n = find_records(data, size, records), random = seed / 11;
     const struct record *r = n ? &records[random % n] : NULL;
 
     random /= RECORDS_MAX;
-    switch (r ? seed % 10 : 9) {
+    switch (r ? seed % 11 : 10) {
     case 0:
         return repeat(data, size, max_size, r);
     case 1:
@@ -128,8 +143,10 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         nudge(data + r->at + 4, random);
         return size;
     case 3:
-        if (r->bytes > HEADER_BYTES)
-            nudge(data + r->at + HEADER_BYTES, random);
+        if (r->bytes > HEADER_BYTES) { /* one of the first words of its body: counts, frames */
+            size_t words = (r->bytes - HEADER_BYTES) / 4, most = words < 16 ? words : 16;
+            nudge(data + r->at + HEADER_BYTES + random % most * 4, random / 16);
+        }
         return size;
     case 4:
         return empty_pages(data, size, r);
@@ -138,6 +155,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     case 6:
         put(data + r->at, types[random % (sizeof(types) / sizeof(types[0]))]);
         return size;
+    case 7:
+        return copy(data, size, max_size, r, &records[random % n]);
     default:
         return LLVMFuzzerMutate(data, size, max_size);
     }

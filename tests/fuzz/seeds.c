@@ -70,14 +70,15 @@ static void zero_page(struct seed *s, unsigned lane)
     stream_write_pages(&s->w, &gfn, 1, NULL, 0, &s->err);
 }
 
-static void full_page(struct seed *s)
+/* All pages of a guest that has 3 and its console. */
+static void all_pages(struct seed *s)
 {
-    const uint64_t words[] = {0x39003 | ZERO, RAM_GFN, (RAM_GFN + 1) | ZERO};
+    const uint64_t words[] = {0x39003 | ZERO, RAM_GFN, (RAM_GFN + 1) | ZERO, (RAM_GFN + 2) | ZERO};
     uint8_t page[STREAM_PAGE_BYTES];
 
     for (unsigned i = 0; i < sizeof(page); i++)
         page[i] = (uint8_t)(i * 7 + (i >> 8));
-    stream_write_pages(&s->w, words, 3, page, 1, &s->err);
+    stream_write_pages(&s->w, words, 4, page, 1, &s->err);
 }
 
 static void zipped_page(struct seed *s)
@@ -105,11 +106,11 @@ static void plain(struct seed *s)
 
     describe(s, 3);
     end_head(s);
-    full_page(s);
+    all_pages(s);
     stream_write_readonly(&s->w, &readonly, 1, &s->err);
     state(s);
     record(s, STREAM_VERIFY, NULL, 0);
-    full_page(s);
+    all_pages(s);
 }
 
 static void zipped(struct seed *s)
@@ -142,7 +143,7 @@ static void sums(struct seed *s)
 
     describe(s, 3);
     end_head(s);
-    full_page(s);
+    all_pages(s);
     state(s);
     record(s, STREAM_PAGE_SUMS, &one, sizeof(one));
     record(s, STREAM_PAGE_SUMS, &two, sizeof(two));
@@ -157,7 +158,7 @@ static void chain(struct seed *s)
     describe(s, 3);
     stream_write_base(&s->w, &base, &s->err);
     end_head(s);
-    full_page(s);
+    all_pages(s);
     state(s);
     record(s, STREAM_CHAIN, &chain, sizeof(chain));
 }
