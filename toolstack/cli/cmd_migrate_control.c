@@ -26,6 +26,12 @@ static const char *text(struct json_object *object, const char *name)
     return value ? json_object_get_string(value) : "";
 }
 
+/* 0 for what is no array: the file may say anything. */
+static size_t length(struct json_object *array)
+{
+    return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
 static void print_text(const char *name, const char *value)
 {
     printf("%s:%*s%s\n", name, (int)(20 - strlen(name)), "", value);
@@ -57,7 +63,7 @@ static void print_limits(struct json_object *limits)
 static void print_throttle(struct json_object *round)
 {
     struct json_object *throttle = member(round, "throttle");
-    size_t n = throttle ? json_object_array_length(throttle) : 0;
+    size_t n = length(throttle);
 
     for (size_t i = 0; i < n; i++) {
         struct json_object *one = json_object_array_get_idx(throttle, i);
@@ -70,7 +76,7 @@ static void print_throttle(struct json_object *round)
 static void print_rounds(struct json_object *status)
 {
     struct json_object *rounds = member(status, "rounds");
-    size_t n = rounds ? json_object_array_length(rounds) : 0;
+    size_t n = length(rounds);
     struct json_object *last = n ? json_object_array_get_idx(rounds, n - 1) : NULL;
 
     print_number("rounds", (int64_t)n, "");
@@ -109,7 +115,10 @@ static int print_result(const char *command, char *result, bool json,
 
     if (!object) {
         struct gw_error err = {0};
-        gw_error_set(&err, GW_EXIT_FAILED, "what is known of the migration is damaged");
+        gw_error_set(
+            &err, GW_EXIT_FAILED,
+            "what is known of the migration is damaged: see godwit list for where the guest "
+            "is; its next migration is written anew");
         free(result);
         return cli_fail(command, &err);
     }

@@ -62,8 +62,9 @@ static int refuse(int fd, uint32_t domid, struct gw_error *err)
     char who[128];
 
     read_owner(fd, who, sizeof(who));
-    return gw_error_set(err, GW_EXIT_STATE, "the dirty log of domain %u is in use by %s", domid,
-                        who);
+    return gw_error_set(err, GW_EXIT_STATE,
+                        "the dirty log of domain %u is in use by %s: wait until it has ended",
+                        domid, who);
 }
 
 int gw_log_owner_take(struct gw_log_owner *ret_owner, uint32_t domid, const char *who,

@@ -109,7 +109,9 @@ static int check_answer(struct json_object *answer, struct gw_error *err)
     int code = json_object_get_int(json_object_object_get(answer, "exit"));
     const char *text = json_object_get_string(json_object_object_get(answer, "error"));
 
-    return code ? gw_error_set(err, (enum gw_exit)code, "%s", text ? text : "it did not work") : 0;
+    return code ? gw_error_set(err, (enum gw_exit)code, "%s",
+                               text ? text : "it did not say why: see godwit migrate-status")
+                : 0;
 }
 
 /* What the file says. One whose process is gone without a word was killed. */
@@ -151,7 +153,8 @@ int gw_migrate_status(const char *name, char **ret_json, struct gw_error *err)
     if (rc > 0) {
         status = json_object_get(json_object_object_get(answer, "status"));
         rc = status ? 0
-                    : gw_error_set(err, GW_EXIT_STATE, "the migration of %s has just begun", name);
+                    : gw_error_set(err, GW_EXIT_STATE,
+                                   "the migration of %s has just begun: ask again", name);
     } else if (rc == 0) {
         rc = read_file(name, &status, err);
     }
@@ -222,7 +225,9 @@ int gw_migrate_cancel(const char *name, struct gw_error *err)
     for (; rc == 0 && migrate_status_is_locked(name) && waited_ms < CANCEL_MS; waited_ms += STEP_MS)
         sleep_step();
     if (rc == 0 && waited_ms >= CANCEL_MS)
-        rc = gw_error_set(err, GW_EXIT_TIMEOUT, "%s is cancelled, but it has not ended yet", name);
+        rc = gw_error_set(err, GW_EXIT_TIMEOUT,
+                          "%s is cancelled, but it has not ended yet: see godwit migrate-status %s",
+                          name, name);
     if (rc == 0)
         rc = tell_outcome(name, err);
     json_object_put(answer);

@@ -224,8 +224,12 @@ static void *listen_to_people(void *arg)
 }
 
 /*
- * Signals are for the thread that migrates: it is the one that waits. It goes on to fork, so the
- * new thread has to be in its loop, not in an allocator whose lock the child would find taken.
+ * Signals are for the thread that migrates: it is the one that waits. It goes on to fork, while
+ * this thread may be answering somebody. That is safe with glibc: its fork() takes the locks of
+ * malloc, of stdio and of name lookup first and frees them in the child; no child takes c->lock, a
+ * child that carries a connection uses nothing else that this thread does, all others exec. What a
+ * thread does while it starts, and the allocators of sanitizers, have no such guard: so it is in
+ * its loop first.
  */
 static int start_thread(struct migrate_control *c)
 {

@@ -129,7 +129,9 @@ int migrate_status_read(const char *name, struct json_object **ret_status, struc
     close(fd);
     if (!status || !json_object_is_type(status, json_type_object)) {
         json_object_put(status);
-        return gw_error_set(err, GW_EXIT_FAILED, "%s/" FOLDER "/%s.json is damaged",
+        return gw_error_set(err, GW_EXIT_FAILED,
+                            "%s/" FOLDER "/%s.json is damaged: see godwit list for where the guest "
+                            "is; its next migration replaces the file",
                             gw_registry_dir(), name);
     }
     *ret_status = status;

@@ -67,6 +67,20 @@ static void test_status_for_programs(void **state)
     json_object_put(object);
 }
 
+/* Whatever stands in the file. */
+static void test_status_that_is_damaged(void **state)
+{
+    (void)state;
+    leave("{\"guest\": \"web1\", \"result\": \"moved\", \"rounds\": 7}");
+    assert_int_equal(run("migrate-status web1"), 0);
+    assert_contains(out, "rounds:              0\n");
+    leave("{\"guest\": 3, \"result\": {}, \"rounds\": [{\"throttle\": \"all\"}], \"limits\": []}");
+    assert_int_equal(run("migrate-status web1"), 0);
+    leave("{\"guest\": ");
+    assert_int_equal(run("migrate-status web1"), GW_EXIT_FAILED);
+    assert_contains(errors, "is damaged: see godwit list");
+}
+
 /* A file that says "active" while nobody holds the lock is of processes that were killed. */
 static void test_status_of_the_killed(void **state)
 {
@@ -131,9 +145,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, support_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_status_for_people),    TEST(test_status_for_programs),
-        TEST(test_status_of_the_killed), TEST(test_nothing_to_tell),
-        TEST(test_wrong_command_lines),
+        TEST(test_status_for_people),      TEST(test_status_for_programs),
+        TEST(test_status_that_is_damaged), TEST(test_status_of_the_killed),
+        TEST(test_nothing_to_tell),        TEST(test_wrong_command_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
