@@ -20,8 +20,7 @@ def shape(g):
 def travel(g, stops, seen):
     """Moves it to each of the hosts in turn. On each it looks as before, and as much is free as the first time."""
     made = shape(g)
-    for host in g.bench.hosts:
-        g.bench.check(host, ["wire", "--serve"])
+    g.bench.each(lambda host: g.bench.check(host, ["wire", "--serve"]))
     for stop in stops:
         report = g.migrate(stop, "--verify", "-s", "wire")
         expect(report["verified_pages"] > 0, "no page was compared: %s" % report)
@@ -139,7 +138,7 @@ def settle(bench, guests, results, source, to):
 def test_eight_at_once(bench):
     """All arrive. Where there is room for some only, the others stay, say why, and follow later (--long)."""
     with nothing_leaks(bench), contextlib.ExitStack() as stack:
-        guests = [stack.enter_context(guest(bench, name, **SMALL)) for name in EIGHT]
+        guests = [stack.enter_context(guest(bench, name, **dict(SMALL, vcpus=1))) for name in EIGHT]
         for g in guests:
             g.wait_count(3)
         for _ in times(1, 10, "times eight there and back"):
