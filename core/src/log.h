@@ -152,6 +152,18 @@ static inline bool log_mark(struct s2_vm *vm, uint64_t gfn)
 #define LOG_SAMPLE_NONE  (DIRTY_LOG_SAMPLE_PAGES + 1)
 _Static_assert(DIRTY_LOG_SAMPLE_PAGES == LOG_WORD_PAGES, "a page of each word");
 
+/*
+ * Which page of gfn's word the session has in the sample; LOG_WORD_PAGES: none. Each one once in 64
+ * sessions. One after another they are far apart, so that a few neighbours are met evenly, and
+ * words differ, so that pages at equal distances are.
+ */
+static inline unsigned log_sampled_page(const struct dirty_log *log, uint64_t gfn)
+{
+    uint64_t turn = log->sample - 1, word = gfn / LOG_WORD_PAGES;
+
+    return turn < LOG_WORD_PAGES ? (turn * 39 + word * 41) % LOG_WORD_PAGES : LOG_WORD_PAGES;
+}
+
 /* Writes are noticed by the hardware, in tracked pages, while log_is_marking. Either lock. */
 static inline bool log_is_tracking(const struct s2_vm *vm)
 {

@@ -194,12 +194,13 @@ static void place_page(struct s2_vm *vm, struct s2_gather *gather, s2_entry_t *e
 void log_place_sample(struct s2_vm *vm, struct s2_gather *gather, uint64_t gfn, uint64_t end)
 {
     struct scan_run run = {.middle_gfn = NO_MIDDLE};
-    unsigned sample = vm->log.sample - 1; /* LOG_SAMPLE_NONE: no page of a word has this number */
 
     end = (end + LOG_WORD_PAGES - 1) & ~(uint64_t)(LOG_WORD_PAGES - 1);
     for (; next_run(vm, gfn, end, &run); gfn = run.gfn + run.pages) {
         for (unsigned i = 0; i < run.pages; i++) {
-            place_page(vm, gather, &run.entries[i], run.gfn + i, i % LOG_WORD_PAGES == sample);
+            unsigned sampled = log_sampled_page(&vm->log, run.gfn + i);
+
+            place_page(vm, gather, &run.entries[i], run.gfn + i, i % LOG_WORD_PAGES == sampled);
         }
     }
 }

@@ -68,6 +68,36 @@ static void only_the_sample_takes_faults_and_it_moves(void **state)
     end_vm(&vm);
 }
 
+/* How many of those pages are in the sample now: they are written to. */
+static unsigned sampled_of(uint64_t first, unsigned count, unsigned stride)
+{
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        found += !fake_store_without_fault(&vm, ipa_from_gfn(first + (uint64_t)i * stride), 1);
+    }
+    return found;
+}
+
+/* 16 pages, next to each other or one of each word: a quarter of one in each round, or nearly. */
+static void few_pages_are_met_evenly(void **state)
+{
+    (void)state;
+    start_sampling();
+    for (unsigned stride = 1; stride <= 64; stride *= 64) {
+        for (unsigned round = 0; round < 64; round += 8) {
+            unsigned found = 0;
+
+            for (unsigned i = 0; i < 8; i++) {
+                assert_int_equal(harvest() > 16, 0);
+                found += sampled_of(stride == 1 ? 128 + 5 : 7, 16, stride);
+            }
+            assert_in_range(found, 1, 3);
+        }
+    }
+    end_vm(&vm);
+}
+
 static uint64_t first_writes_of(unsigned cpu)
 {
     uint64_t faults, first_writes;
@@ -132,16 +162,18 @@ static uint64_t harvest_and_copy(void)
  */
 static void no_store_is_lost_while_the_sample_moves(void **state)
 {
+    static const unsigned pages[] = {14, 53, 4};
+
     (void)state;
     for (unsigned variant = 0; variant < 6; variant++) {
         for (store_at = 0, point = 1; store_at < point; store_at += 1 + point / 400) {
             uint64_t value = 0;
 
             start_sampling();
-            page = 2 + variant % 3;
+            page = pages[variant % 3];
             (void)harvest();
             (void)harvest();
-            (void)harvest(); /* page 2 is in the sample now, page 3 will be, page 4 is not */
+            (void)harvest(); /* page 14 is in the sample now, page 53 will be, page 4 is not */
             fake_cpu = WRITER;
             assert_int_equal(fake_load(&vm, ipa_from_gfn(page), &value), FAKE_DONE);
             fake_cpu = 0;
@@ -194,8 +226,8 @@ static void every_way_of_harvesting_places_it(void **state)
     assert_int_equal(take(GIB(5) >> PAGE_SHIFT), 512);
     dirty_log_harvest_commit(&vm);
     assert_int_equal(fake_tracked_pages(&vm), (PAGES + 512) / 64 * 63);
-    assert_false(fake_store_without_fault(&vm, ipa_from_gfn(2), 1));
-    assert_false(fake_store_without_fault(&vm, ipa_from_gfn(PAGES - 64 + 2), 1));
+    assert_false(fake_store_without_fault(&vm, ipa_from_gfn(14), 1));
+    assert_false(fake_store_without_fault(&vm, ipa_from_gfn(PAGES - 64 + 53), 1));
     end_vm(&vm);
 }
 
@@ -257,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(only_the_sample_takes_faults_and_it_moves),
+        TEST(few_pages_are_met_evenly),
         TEST(the_writer_is_found),
         TEST(no_store_is_lost_while_the_sample_moves),
         TEST(every_way_of_harvesting_places_it),

@@ -360,6 +360,8 @@ TRACKED_MUTANTS = {
     # The sample of pages that are left to a fault.
     "sample-stays-where-it-is": ("sample", "session.c",
         "        sample = sample % DIRTY_LOG_SAMPLE_PAGES + 1;", "        sample = 1;"),
+    "sample-is-the-same-page-of-all-words": ("sample", "log.h", "word * 41", "word * 0"),
+    "sample-moves-on-to-the-next-page": ("sample", "log.h", "turn * 39", "turn * 1"),
     "sample-is-left-behind": ("sample", "scan.c",
         "        (void)s2_entry_swap(vm, &pos, s2_pte_tracked(pos.old));", ";"),
     "sample-takes-open-pages": ("sample", "scan.c",

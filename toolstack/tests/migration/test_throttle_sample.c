@@ -96,7 +96,7 @@ struct run {
 /* As a harvest chooses them (core/src/log.h). */
 static bool is_in_sample(uint64_t gfn, unsigned session)
 {
-    return gfn % SAMPLE == (session * 39u + gfn / SAMPLE * 11u) % SAMPLE;
+    return gfn % SAMPLE == (session * 39u + gfn / SAMPLE * 41u) % SAMPLE;
 }
 
 static struct writer writer_of(const struct run *run, unsigned v)
