@@ -7,10 +7,10 @@ import time
 
 import ticks
 from guests import TWO_HOSTS, guest
-from harness import expect
+from harness import LONG, expect
 from test_migrate import report_of, status
 
-LAB = TWO_HOSTS
+LAB = dict(TWO_HOSTS, cpu="neoverse-n1") if LONG else TWO_HOSTS  # these CPUs can note writes themselves
 RIVALS = "/srv/guests/rivals.cfg"
 READER, WRITER = 0, 1
 LINK = ("--verify", "--bandwidth", "6MB/s", "--max-downtime", "800ms")
@@ -93,8 +93,14 @@ def move_throttled(g, before):
     expect_whole(g)
 
 
-def test_diverges_without(bench):
-    with guest(bench, "rivals", config=RIVALS) as g:
+def expect_tracking(g, tracking):
+    info = json.loads(g.bench.check(g.host, ["godwit", "info", "--json", g.name]))
+    expect(info["logdirty_tracking"] == tracking, "writes are noted by %s" % info["logdirty_tracking"])
+
+
+def diverges_without(bench, name, tracking):
+    with guest(bench, name, config=RIVALS, logdirty=tracking) as g:
+        expect_tracking(g, tracking)
         g.wait_count(5)
         before, footprint = spell(g), g.footprint()
         g.migrate("south", *LINK, "--no-throttle", "--max-rounds", "4", "--on-timeout", "cancel", status=12)
@@ -107,14 +113,18 @@ def test_diverges_without(bench):
         move_throttled(g, now)
 
 
+def test_diverges_without(bench):
+    diverges_without(bench, "rivals", "fault")
+
+
 def test_writer_that_naps(bench):
-    with guest(bench, "napper", config=RIVALS, extra="rival=naps") as g:
+    with guest(bench, "napper", config=RIVALS, logdirty="fault", extra="rival=naps") as g:
         g.wait_count(5)
         move_throttled(g, spell(g))
 
 
 def test_cancelled_while_throttled(bench):
-    with guest(bench, "hasty", config=RIVALS) as g:
+    with guest(bench, "hasty", config=RIVALS, logdirty="fault") as g:
         g.wait_count(5)
         before, footprint = spell(g), g.footprint()
         bench.run("south", ["wire", "--serve"])
@@ -131,3 +141,9 @@ def test_cancelled_while_throttled(bench):
         expect(not any(vcpu["throttle_percent"] for vcpu in vcpus(g)), "a throttle is left: %s" % vcpus(g))
         expect_same(before[1], spell(g)[1], "the writer, after it")
         expect_whole(g)
+
+
+def cases(_bench):
+    """The long form: also where the MMU notes writes, and who writes is known by a sample of pages only."""
+    if LONG:
+        yield "diverges_without_by_sample", lambda bench: diverges_without(bench, "sampled", "hardware")
