@@ -82,29 +82,29 @@ MUTANTS = {
 """),
     # The order of a harvest.
     "protect-before-take": ("race", "harvest.c", """
-        taken = at + LOG_WORD_PAGES <= end
-                    ? log_take_whole_word(word)
-                    : log_take_word(harvest->vm, chunk, at, log_bits(0, log_word_pages(at, end)));
+        taken = at + LOG_WORD_PAGES <= end ? log_take_whole_word(word)
+                                           : log_take_word(harvest->protect.vm, chunk, at,
+                                                           log_bits(0, log_word_pages(at, end)));
 """, """
         taken = atomic_load(word) & log_bits(0, at + 64 <= end ? 64 : log_word_pages(at, end));
         if (taken != 0) {
-            protect_word(harvest, &now, i, taken, false);
+            protect_word(&harvest->protect, &now, i, taken, false);
             hardware = true; /* so that the one behind the take does nothing */
-            taken = log_take_word(harvest->vm, chunk, at, taken);
+            taken = log_take_word(harvest->protect.vm, chunk, at, taken);
         }
 """),
     "harvest-does-not-protect": ("log", "harvest.c",
-        "        protect_word(harvest, &now, i, taken, hardware);", "        now.pages += log_bit_count(taken);\n        (void)protect_word, (void)hardware;"),
+        "        protect_word(&harvest->protect, &now, i, taken, hardware);", "        now.pages += log_bit_count(taken);\n        (void)protect_word, (void)hardware;"),
     "harvest-protects-without-gathering": ("log", "harvest.c",
         "    if (taking.opened) {", "    if (false) {"),
-    "harvest-without-invalidation": ("race", "harvest.c", "    s2_gather_flush(&harvest->gather);", ""),
-    "harvest-skips-what-is-in-transit": ("race", "harvest.c", """
+    "harvest-without-invalidation": ("race", "harvest.c", "    s2_gather_flush(&harvest->protect.gather);", ""),
+    "harvest-skips-what-is-in-transit": ("race", "protect.h", """
             /* Never skipped: what is being linked was made from the open leaf. */
             port_cpu_relax();
 """, """
             return;
 """),
-    "harvest-retries-the-old-entry-only": ("race", "harvest.c", """
+    "harvest-retries-the-old-entry-only": ("race", "protect.h", """
     for (;;) {
         /* From the root each time: a block may have become a table meanwhile. */
         struct s2_pos pos = s2_find(vm, ipa_from_gfn(gfn));
@@ -113,9 +113,9 @@ MUTANTS = {
     for (;; pos.old = s2_entry_load(pos.entry)) {
 """),
     "summary-cleared-after-the-word": ("race", "harvest.c", """
-        protect_word(harvest, &now, i, taken, hardware);
+        protect_word(&harvest->protect, &now, i, taken, hardware);
 """, """
-        protect_word(harvest, &now, i, taken, hardware);
+        protect_word(&harvest->protect, &now, i, taken, hardware);
             atomic_fetch_and(&chunk->summary[log_word_of(at) / 64],
                              ~(UINT64_C(1) << (log_word_of(at) % 64)));
 """),
@@ -352,8 +352,8 @@ TRACKED_MUTANTS = {
     "harvest-of-words-does-not-scan": ("tracked", "harvest.c",
         "    collect_range(harvest, gfn, *end);", ";"),
     "harvest-skips-chunks-without-marks": ("tracked", "harvest.c",
-        "    gfn = log_next_noted(harvest->vm, gfn, *end);",
-        "    gfn = log_next_marked(harvest->vm, gfn, *end);"),
+        "    gfn = log_next_noted(harvest->protect.vm, gfn, *end);",
+        "    gfn = log_next_marked(harvest->protect.vm, gfn, *end);"),
     "collect-trusts-the-summary": ("tracked", "scan.c", "log_set_found(vm, chunk, gfn, dirty);",
         "log_set(vm, chunk, gfn, dirty);"),
     "collect-trusts-top": ("tracked", "scan.c", "            log_set_top(vm, run.gfn);\n", ""),
