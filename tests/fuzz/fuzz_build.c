@@ -5,9 +5,9 @@
  * records. The first byte chooses what the builder is to do. Nothing of the host but the pages of
  * the new guest may be touched.
  */
-#include "libgodwit/handover_guard.h"
-#include "libgodwit/restore_build.h"
-#include "libgodwit/stream_view.h"
+#include "handover/handover_guard.h"
+#include "restore/restore_build.h"
+#include "stream/stream_view.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * libFuzzer target: what the other side says beside the stream. The first byte chooses what we wait
  * for; the rest is what comes.
  */
-#include "libgodwit/handover.h"
+#include "handover/handover.h"
 
 #include <stdlib.h>
 #include <string.h>

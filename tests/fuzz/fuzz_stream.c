@@ -5,8 +5,8 @@
  * copy of exactly its length, so that the sanitizer sees a look beyond its end.
  */
 #include "fuzz_stream.h"
-#include "libgodwit/stream_unzip.h"
-#include "libgodwit/stream_view.h"
+#include "stream/stream_unzip.h"
+#include "stream/stream_view.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef FUZZ_STREAM_H
 #define FUZZ_STREAM_H
 
-#include "libgodwit/stream_check.h"
+#include "stream/stream_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 

@@ -3,7 +3,7 @@
  * Mutations that keep a stream a stream: records are repeated, left out and shortened, their
  * lengths and counts changed a little. Without them nearly every input ends at its first record.
  */
-#include "libgodwit/stream_format.h"
+#include "stream/stream_format.h"
 
 #include <stdlib.h>
 #include <string.h>

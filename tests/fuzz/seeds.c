@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "seeds.h"
 
-#include "libgodwit/page_zip.h"
-#include "libgodwit/stream_view.h"
-#include "libgodwit/stream_write.h"
+#include "pages/page_zip.h"
+#include "stream/stream_view.h"
+#include "stream/stream_write.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain/image.h"
+#include "domain/tree.h"
 #include "file.h"
-#include "image.h"
-#include "tree.h"
 
 struct guest {
     struct gw_image kernel;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "progress_line.h"
 
-#include "migrate_times.h"
+#include "migrate/migrate_times.h"
 #include <stdatomic.h>
 #include <stdio.h>
 

@@ -4,9 +4,9 @@
 #include <libgodwit/registry.h>
 #include <string.h>
 
-#include "../libgodwit/handover.h"
-#include "../libgodwit/migrate_host.h"
 #include "fake_xen.h"
+#include "handover/handover.h"
+#include "host/migrate_host.h"
 #include "support.h"
 
 #define FREE_PAGES (4u << 18) /* 4 GiB */

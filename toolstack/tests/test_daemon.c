@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "../daemon/daemon.h"
-#include "../libgodwit/restore_claim.h"
 #include "fake_xen.h"
+#include "restore/restore_claim.h"
 #include "support.h"
 
 static struct daemon d;

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../libgodwit/migrate_host.h"
 #include "fake_xen.h"
+#include "host/migrate_host.h"
 #include "support.h"
 
 #define FREE_PAGES (4u << 18) /* 4 GiB */

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "../libgodwit/image.h"
+#include "domain/image.h"
 #include "support.h"
 
 #define LIMIT (16u << 20)

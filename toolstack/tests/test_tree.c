@@ -2,7 +2,7 @@
 #include <libfdt.h>
 #include <string.h>
 
-#include "../libgodwit/tree.h"
+#include "domain/tree.h"
 #include "support.h"
 
 static uint8_t buffer[GW_TREE_BYTES_MAX];

@@ -3,7 +3,7 @@
 #include "fake_host.h"
 
 #include "fake_pages.h"
-#include "libgodwit/handover.h"
+#include "handover/handover.h"
 
 #include <errno.h>
 #include <stdio.h>

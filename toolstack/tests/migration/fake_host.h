@@ -7,7 +7,7 @@
 #ifndef FAKE_HOST_H
 #define FAKE_HOST_H
 
-#include "libgodwit/migrate_host.h"
+#include "host/migrate_host.h"
 #include <pthread.h>
 #include <stdatomic.h>
 

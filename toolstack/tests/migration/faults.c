@@ -2,7 +2,7 @@
 /* The linker sends every call of NAME in the code under test to __wrap_NAME. */
 #include "faults.h"
 
-#include "libgodwit/migrate_step.h"
+#include "migrate/migrate_step.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A migration as seen from another shell: asked, changed, cancelled; what is known afterwards. */
 #include "fake_move.h"
-#include "libgodwit/migrate_control.h"
+#include "migrate/migrate_control.h"
 
 #include <json-c/json.h>
 #include <libgodwit/registry.h>

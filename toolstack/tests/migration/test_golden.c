@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams that earlier versions wrote are read and restored for ever: see ../golden/README.md. */
 #include "fake_host.h"
-#include "libgodwit/stream_format.h"
+#include "stream/stream_format.h"
 
 #include <endian.h>
 #include <fcntl.h>

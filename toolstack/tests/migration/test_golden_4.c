@@ -5,8 +5,8 @@
  * `test_golden_4 --write FOLDER` writes such streams as this version does.
  */
 #include "fake_move.h"
-#include "libgodwit/handover.h"
-#include "libgodwit/stream_write.h"
+#include "handover/handover.h"
+#include "stream/stream_write.h"
 
 #include <endian.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages, waiting, the stop policy and the comparison of hosts. */
-#include "libgodwit/handover.h"
-#include "libgodwit/handover_guard.h"
-#include "libgodwit/restore_compare.h"
+#include "handover/handover.h"
+#include "handover/handover_guard.h"
+#include "restore/restore_compare.h"
 
 #include <pthread.h>
 #include <setjmp.h>

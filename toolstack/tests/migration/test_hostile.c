@@ -4,8 +4,8 @@
  * process that checks them had been taken over; whole streams go through that process.
  */
 #include "fake_host.h"
-#include "libgodwit/restore_build.h"
-#include "libgodwit/stream_check.h"
+#include "restore/restore_build.h"
+#include "stream/stream_check.h"
 
 #include <fcntl.h>
 #include <libgodwit/migrate.h>

@@ -2,9 +2,9 @@
 /* Marks: the guest is stopped only when the destination has what was sent before, however much of
  * it can wait on the way. */
 #include "fake_move.h"
-#include "libgodwit/handover.h"
-#include "libgodwit/restore_build.h"
-#include "libgodwit/stream_check.h"
+#include "handover/handover.h"
+#include "restore/restore_build.h"
+#include "stream/stream_check.h"
 
 #include <json-c/json.h>
 #include <setjmp.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "fake_move.h"
-#include "libgodwit/handover.h"
+#include "handover/handover.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

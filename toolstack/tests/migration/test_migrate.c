@@ -2,7 +2,7 @@
 /* Migration between two fake hosts: what moves, and what is left when something fails at any step.
  */
 #include "fake_move.h"
-#include "libgodwit/migrate_status.h"
+#include "migrate/migrate_status.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest that was stopped and cannot be handed over in time runs on at the source. */
 #include "fake_move.h"
-#include "libgodwit/migrate_overdue.h"
+#include "migrate/migrate_overdue.h"
 
 #include <libgodwit/migrate.h>
 #include <setjmp.h>

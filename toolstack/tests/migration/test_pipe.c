@@ -2,8 +2,8 @@
 /* The way of pages from the guest to a connection: skipped, compressed, under a limit, ahead of it.
  */
 #include "fake_move.h"
-#include "libgodwit/page_pipe.h"
-#include "libgodwit/save_source.h"
+#include "pages/page_pipe.h"
+#include "save/save_source.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* When to stop and when to give up, as a table of cases. */
-#include "libgodwit/precopy_policy.h"
+#include "precopy/precopy_policy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

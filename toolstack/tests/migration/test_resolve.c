@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest whose migration lost its last answer: what may be done with it, and what is refused. */
 #include "fake_move.h"
-#include "libgodwit/resolve.h"
+#include "handover/resolve.h"
 
 #include <libgodwit/registry.h>
 #include <pthread.h>

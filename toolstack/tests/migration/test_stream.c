@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The decoder against streams that are right, damaged, cut and made up. */
-#include "libgodwit/stream_check.h"
-#include "libgodwit/stream_view.h"
-#include "libgodwit/stream_write.h"
+#include "stream/stream_check.h"
+#include "stream/stream_view.h"
+#include "stream/stream_write.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

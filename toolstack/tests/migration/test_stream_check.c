@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* stream-check finds every flipped bit and says where it is. */
 #include "fake_host.h"
-#include "libgodwit/stream_inspect.h"
+#include "stream/stream_inspect.h"
 
 #include <fcntl.h>
 #include <libgodwit/migrate.h>

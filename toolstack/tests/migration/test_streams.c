@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* How pages travel on several connections, and what breaks there. */
 #include "fake_move.h"
-#include "libgodwit/handover.h"
-#include "libgodwit/migrate_transport.h"
-#include "libgodwit/stream_check.h"
-#include "libgodwit/stream_view.h"
-#include "libgodwit/stream_write.h"
+#include "handover/handover.h"
+#include "migrate/migrate_transport.h"
+#include "stream/stream_check.h"
+#include "stream/stream_view.h"
+#include "stream/stream_write.h"
 #include "wire.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who is throttled and by how much: the policy by tables, the rest against the fake host. */
 #include "fake_host.h"
-#include "libgodwit/throttle.h"
+#include "precopy/throttle.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

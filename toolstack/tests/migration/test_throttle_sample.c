@@ -3,7 +3,7 @@
  * Guests whose writers are known by a sample only. Arithmetic, and a model of guests: which pages
  * each vCPU writes, which of them are in the sample, and what the throttle makes of it.
  */
-#include "libgodwit/throttle_sample.h"
+#include "precopy/throttle_sample.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

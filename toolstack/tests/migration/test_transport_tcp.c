@@ -2,7 +2,7 @@
 /* Plain TCP: no process between the socket and those who speak. What breaks, and who holds what. */
 #include "tls_fixture.h"
 
-#include "libgodwit/stream_confine.h"
+#include "stream/stream_confine.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A dry run says what a migration would say, and leaves both hosts as they were. */
 #include "fake_move.h"
-#include "libgodwit/handover.h"
+#include "handover/handover.h"
 
 #include <json-c/json.h>
 #include <libgodwit/registry.h>

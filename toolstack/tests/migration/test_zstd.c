@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Compressed pages: what the reader takes, and what it refuses. */
-#include "libgodwit/page_zip.h"
-#include "libgodwit/stream_check.h"
-#include "libgodwit/stream_unzip.h"
+#include "pages/page_zip.h"
+#include "stream/stream_check.h"
+#include "stream/stream_unzip.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
