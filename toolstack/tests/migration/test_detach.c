@@ -2,6 +2,7 @@
 /* ^C on a terminal: the first cancels, the second leaves the rest to the background, before and
  * after the point of no return, and whoever is killed then. */
 #include "fake_move.h"
+#include "migrate/migrate_status.h"
 
 #include <json-c/json.h>
 #include <pty.h>
@@ -138,7 +139,10 @@ static pid_t stopped_worker(const struct terminal *t)
     return 0;
 }
 
-/* What migrate-status says in the end: until the guard is done it has to guess. */
+/*
+ * What migrate-status says in the end: until the guard is done it has to guess. And the guard has
+ * ended: before that the guest counts as being migrated, and no other migration begins.
+ */
 static void await_result(const char *wanted)
 {
     char result[64] = "";
@@ -152,8 +156,11 @@ static void await_result(const char *wanted)
                      json_object_get_string(json_object_object_get(status, "result")));
             json_object_put(status);
             free(text);
-            if (!strcmp(result, wanted))
+            int lock = strcmp(result, wanted) == 0 ? migrate_status_lock("web", &err) : -1;
+            if (lock >= 0) {
+                close(lock);
                 return;
+            }
         }
         usleep(WAIT_US);
     }
