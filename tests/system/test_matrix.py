@@ -292,12 +292,10 @@ dd if=/dev/zero of=/run/hog/hog bs=1M count=$((free - %d)) 2>/dev/null
 def squeezed(bench, mebibytes):
     """Control domains with so little memory left."""
     try:
-        for host in bench.hosts:
-            bench.check(host, SQUEEZE % mebibytes)
+        bench.each(lambda host: bench.check(host, SQUEEZE % mebibytes))
         yield
     finally:
-        for host in bench.hosts:
-            bench.run(host, "umount /run/hog")
+        bench.each(lambda host: bench.run(host, "umount /run/hog"))
 
 
 def test_little_memory_in_the_control_domains(bench):
