@@ -123,16 +123,16 @@ def test_writer_that_naps(bench):
         move_throttled(g, spell(g))
 
 
-def test_cancelled_while_throttled(bench):
-    with guest(bench, "hasty", config=RIVALS, logdirty="fault") as g:
+def cancelled_while_throttled(bench, name, tracking):
+    with guest(bench, name, config=RIVALS, logdirty=tracking) as g:
         g.wait_count(5)
         before, footprint = spell(g), g.footprint()
         bench.run("south", ["wire", "--serve"])
-        bench.check("north", "setsid godwit migrate --json -s wire %s --max-downtime 1ms --timeout 5m hasty south"
-                    " >/run/moving.json 2>/run/moving.log </dev/null & echo $! >/run/moving.pid" % " ".join(LINK))
+        bench.check("north", "setsid godwit migrate --json -s wire %s --max-downtime 1ms --timeout 5m %s south"
+                    " >/run/moving.json 2>/run/moving.log </dev/null & echo $! >/run/moving.pid" % (" ".join(LINK), name))
         wait_throttled(g, 50)
         expect_same(before[0], spell(g)[0], "the reader, while the writer is throttled")
-        bench.check("north", ["godwit", "migrate-cancel", "hasty"])
+        bench.check("north", ["godwit", "migrate-cancel", name])
         report = report_of(g)
         expect(report["result"] == "cancelled", str(report))
         expect_writer_pays(report)
@@ -143,7 +143,12 @@ def test_cancelled_while_throttled(bench):
         expect_whole(g)
 
 
+def test_cancelled_while_throttled(bench):
+    cancelled_while_throttled(bench, "hasty", "fault")
+
+
 def cases(_bench):
     """The long form: also where the MMU notes writes, and who writes is known by a sample of pages only."""
     if LONG:
         yield "diverges_without_by_sample", lambda bench: diverges_without(bench, "sampled", "hardware")
+        yield "cancelled_while_throttled_by_sample", lambda bench: cancelled_while_throttled(bench, "hastier", "hardware")
