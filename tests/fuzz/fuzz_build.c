@@ -5,6 +5,7 @@
  * records. The first byte chooses what the builder is to do. Nothing of the host but the pages of
  * the new guest may be touched.
  */
+#include "handover/handover.h"
 #include "handover/handover_guard.h"
 #include "restore/restore_build.h"
 #include "stream/stream_view.h"
@@ -60,6 +61,13 @@ static int find(void *ctx, const char *name, struct migrate_guest *ret_guest, st
 {
     must(strnlen(name, STREAM_NAME_BYTES_MAX + 1) <= STREAM_NAME_BYTES_MAX);
     return gw_error_set(err, GW_EXIT_NO_GUEST, "there is none");
+}
+
+/* One UUID in 256 is here already. */
+static int locate(void *ctx, const uint8_t uuid[16], uint32_t *ret_where, struct gw_error *err)
+{
+    *ret_where = uuid[0] == UINT8_MAX ? HANDOVER_HERE : HANDOVER_NOT_HERE;
+    return 0;
 }
 
 static int create(void *ctx, const struct stream_config *config, const char *name,
@@ -197,6 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
     static const struct migrate_host_ops ops = {.describe = describe,
                                                 .find = find,
+                                                .locate = locate,
                                                 .create = create,
                                                 .destroy = destroy,
                                                 .ranges = ranges,
