@@ -62,8 +62,10 @@ def expect_vcpus(report):
     # Who sleeps loses nothing by a pause.
     busy = total(report["rounds"], "dirtied_pages") > BUSY_PAGES
     expect(not busy or total(vcpus, "stall_pause_ns") > 0, "no vCPU lost time to the stop: %s" % vcpus)
+    # Without a fault for each page there was a sample at the most, which need not have met a write.
+    exact = 2 * total(vcpus, "faults") >= total(report["rounds"], "dirtied_pages")
     counted = [v["dirty_pages"] for v in vcpus if v["counted"]]
-    expect(not counted or sum(counted) > 0, "no vCPU wrote: %s" % vcpus)
+    expect(not counted or not exact or sum(counted) > 0, "no vCPU wrote: %s" % vcpus)
 
 
 def expect_adds_up(report):
