@@ -49,9 +49,12 @@ def test_reboot_restarts(bench):
     with ender(bench, "endb"):
         wait_up(bench, "endb")
         first = domid(bench, "endb")
+        bench.check("north", "godwit save -c -i endb /srv/endb")
         tell(bench, "endb", "r")
         wait_up(bench, "endb", 2)
         expect(domid(bench, "endb") not in (None, first), "not a new domain")
+        must_fail(bench, "north", "godwit save -c --since /srv/endb endb /srv/next", 7, "was restarted", "take a full save")
+        bench.check("north", "test ! -e /srv/next && rm /srv/endb")
         tell(bench, "endb", "s")
         bench.wait("it answers", lambda: "still there" in log(bench, "endb"), lambda: log(bench, "endb"))
 
