@@ -202,22 +202,32 @@ static void assert_runs_here(struct fake_move *m)
     assert_false(m->world->ran_twice);
 }
 
-/* Up to two ^C at a step at which the worker stands still. Returns the worker. */
-static pid_t leave_at(struct terminal *t, struct fake_move *m, const char *step, const char *hint)
+/* Two ^C at a step at which the worker stands still. Returns the worker. */
+static pid_t leave_at(struct terminal *t, struct fake_move *m, int (*run)(struct fake_move *),
+                      const char *step, const char *hint)
 {
     char fail_at[64];
 
     snprintf(fail_at, sizeof(fail_at), "%s:stop", step);
     setenv("GODWIT_FAIL_AT", fail_at, 1);
-    start(t, m, run_migration);
+    start(t, m, run);
     unsetenv("GODWIT_FAIL_AT");
     pid_t worker = stopped_worker(t);
     interrupt(t);
     expect(t, hint);
     interrupt(t);
     assert_int_equal(status_of(t), GW_EXIT_DETACHED);
-    expect(t, "`godwit migrate-status web` says how it ends");
+    expect(t, "status 130");
     assert_int_equal(state_of(worker), 'T');
+    return worker;
+}
+
+static pid_t leave_migration_at(struct terminal *t, struct fake_move *m, const char *step,
+                                const char *hint)
+{
+    pid_t worker = leave_at(t, m, run_migration, step, hint);
+
+    expect(t, "`godwit migrate-status web` says how it ends");
     return worker;
 }
 
@@ -247,7 +257,7 @@ static void test_second_detaches(void **state)
     struct terminal t;
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        pid_t worker = leave_at(&t, m, steps[i], "cancelling");
+        pid_t worker = leave_migration_at(&t, m, steps[i], "cancelling");
         kill(worker, SIGCONT);
         await_result("cancelled");
         assert_runs_here(m);
@@ -266,7 +276,7 @@ static void test_worker_is_killed(void **state)
     struct terminal t;
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        pid_t worker = leave_at(&t, m, steps[i], "cancelling");
+        pid_t worker = leave_migration_at(&t, m, steps[i], "cancelling");
         end(&t); /* the terminal is gone, too */
         kill(worker, SIGKILL);
         await_result("failed");
@@ -280,7 +290,7 @@ static void test_after_go(void **state)
     struct fake_move *m = *state;
     struct terminal t;
 
-    pid_t worker = leave_at(&t, m, "source-gone", "too late to cancel");
+    pid_t worker = leave_migration_at(&t, m, "source-gone", "too late to cancel");
     assert_true(m->guest->used);
     assert_int_equal(m->guest->pauses, 1);
     kill(worker, SIGCONT);
@@ -296,7 +306,7 @@ static void test_killed_after_go(void **state)
     struct fake_move *m = *state;
     struct terminal t;
 
-    kill(leave_at(&t, m, "source-gone", "too late to cancel"), SIGKILL);
+    kill(leave_migration_at(&t, m, "source-gone", "too late to cancel"), SIGKILL);
     await_result("unknown");
     for (int i = 0; i < WAITS && m->guest->logging; i++)
         usleep(WAIT_US);
@@ -334,14 +344,7 @@ static void test_save(void **state)
     snprintf(path, sizeof(path), "/tmp/godwit-detach-%d", (int)getpid());
     snprintf(partial, sizeof(partial), "%s.partial", path);
     for (unsigned i = 0; i < 2; i++) {
-        setenv("GODWIT_FAIL_AT", "save-stopped:stop", 1);
-        start(&t, m, run_save);
-        unsetenv("GODWIT_FAIL_AT");
-        pid_t worker = stopped_worker(&t);
-        interrupt(&t);
-        expect(&t, "cancelling");
-        interrupt(&t);
-        assert_int_equal(status_of(&t), GW_EXIT_DETACHED);
+        pid_t worker = leave_at(&t, m, run_save, "save-stopped", "cancelling");
         assert_int_equal(stat(partial, &facts), 0);
         kill(worker, signals[i]);
         for (int n = 0; n < WAITS && stat(partial, &facts) == 0; n++)
@@ -398,24 +401,13 @@ static void test_restore(void **state)
     struct gw_save_options saving = {
         .name = "web", .path = path, .verify = true, .opener = &m->source};
     unsigned frames = m->world->hosts[0].frames - FAKE_GUEST_FRAMES;
-    char fail_at[64];
     struct terminal t;
 
     snprintf(path, sizeof(path), "/tmp/godwit-detach-%d", (int)getpid());
     assert_int_equal(gw_save(&saving, &m->err), 0);
     assert_int_equal(guests_here(m), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        snprintf(fail_at, sizeof(fail_at), "%s:stop", cases[i].step);
-        setenv("GODWIT_FAIL_AT", fail_at, 1);
-        start(&t, m, run_restore);
-        unsetenv("GODWIT_FAIL_AT");
-        pid_t worker = stopped_worker(&t);
-        interrupt(&t);
-        expect(&t, "cancelling");
-        interrupt(&t);
-        assert_int_equal(status_of(&t), GW_EXIT_DETACHED);
-        expect(&t, "status 130");
-        assert_int_equal(state_of(worker), 'T');
+        pid_t worker = leave_at(&t, m, run_restore, cases[i].step, "cancelling");
         assert_null(fake_guest_find(&m->world->hosts[0], "web"));
         end(&t); /* the terminal is gone, too */
         kill(worker, cases[i].signal);
